@@ -1,0 +1,1 @@
+"""Machines that answer: encoders, features, probes. The only folder that imports torch."""

@@ -1,0 +1,30 @@
+"""Progress of long work: a bar with what is done and the time left."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def track(items: Iterable[Item], title: str, total: int, unit: str = "") -> Iterator[Item]:
+    """Yield the items while a bar on standard error counts them; nothing is shown for no items."""
+    if total == 0:
+        yield from items
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+        yield from progress.track(items, total=total, description=title)

@@ -1,0 +1,1 @@
+"""The page, its figures and tables, from a run directory alone."""

@@ -1,0 +1,109 @@
+"""Typed settings from a TOML file; an error names the file, the line and the field."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sibboleth.errors import InvalidInput, Problem
+
+
+class Settings(BaseModel):
+    """A frozen group of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=Settings)
+Place = tuple[str | int, ...]
+
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[\w-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[\w-]+))*)\s*=""")
+
+
+def read(path: Path, model: type[Model], context: Mapping[str, object] | None = None) -> Model:
+    """Read a TOML file into `model`.
+
+    Raises `InvalidInput` with every bad field at once, each with its line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidInput(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path}: not valid TOML: {error}") from None
+    try:
+        return model.model_validate(data, context=dict(context or {}))
+    except ValidationError as error:
+        raise InvalidInput(f"{path}: the settings are not valid", _problems(path, text, error)) from None
+
+
+def _problems(path: Path, text: str, error: ValidationError) -> list[Problem]:
+    lines = _lines(text)
+    problems = []
+    for item in error.errors(include_url=False):
+        place: Place = item["loc"]
+        problems.append(Problem(str(path), _message(item), _line(lines, place), _dotted(place)))
+    return sorted(problems, key=lambda p: p.row or 0)
+
+
+def _message(item: Mapping[str, object]) -> str:
+    if item["type"] == "extra_forbidden":
+        return "unknown key; see the study file in the README for the keys there are"
+    if item["type"] == "missing":
+        return "is required"
+    text = str(item["msg"]).removeprefix("Value error, ")
+    given = item.get("input")
+    return f"{text} (given: {given!r})" if isinstance(given, (str, int, float, bool)) else text
+
+
+def _dotted(place: Place) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+
+
+def _lines(text: str) -> dict[Place, int]:
+    """Map the place of every header and key to its line, counting from 1."""
+    places: dict[Place, int] = {}
+    counts: dict[Place, int] = {}
+    current: Place = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            names: Place = tuple(part.strip().strip("\"'") for part in header[2].split("."))
+            current = _inside(names[:-1], counts) + names[-1:]
+            if header[1] == "[[":
+                counts[current] = counts.get(current, -1) + 1
+                current = (*current, counts[current])
+            places.setdefault(current, number)
+        elif key := _KEY.match(line):
+            names = tuple(part.strip().strip("\"'") for part in key[1].split("."))
+            for length in range(1, len(names) + 1):
+                places.setdefault(current + names[:length], number)
+    return places
+
+
+def _inside(names: Place, counts: Mapping[Place, int]) -> Place:
+    """Put the index of the current array element behind each array name on the way."""
+    path: Place = ()
+    for name in names:
+        path = (*path, name)
+        if path in counts:
+            path = (*path, counts[path])
+    return path
+
+
+def _line(lines: Mapping[Place, int], place: Place) -> int | None:
+    """Find the line of the longest known beginning of `place` (pydantic adds union tags inside it)."""
+    known: Place = ()
+    best: int | None = None
+    for part in place:
+        if (*known, part) in lines:
+            known = (*known, part)
+            best = lines[known]
+    return best

@@ -1,0 +1,161 @@
+"""The study file: what is asked, of which corpora, encoders, probes, folds and regimes."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from sibboleth import settings
+from sibboleth.settings import Settings
+from sibboleth.splits import REGIMES, Regime, SplitSettings
+from sibboleth.targets import Target
+
+
+class CorpusSettings(Settings):
+    """One manifest and how it is read."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    """Short name; it precedes every utterance and speaker id, so that ids of two corpora never meet."""
+    manifest: Path
+    """CSV, TSV, JSONL or Parquet file, relative to the study file."""
+    columns: dict[str, str] = {}
+    """Our column name to the manifest's, where they differ: `{ speaker = "client_id" }`."""
+    labels: dict[str, str] = {}
+    """This corpus's target label to the study's: `{ Wut = "angry" }`; labels not named stay as they are."""
+    keep: dict[str, tuple[str, ...]] = {}
+    """Only rows with one of these values in these columns: `{ language = ["nl"] }`."""
+    language: str | None = None
+    """Language of every row, where the manifest has no such column."""
+
+    @field_validator("manifest")
+    @classmethod
+    def _beside_the_study(cls, value: Path, info: ValidationInfo) -> Path:
+        folder = (info.context or {}).get("folder")
+        return value if folder is None else Path(folder) / value
+
+
+class TargetSettings(Settings):
+    """The column asked about."""
+
+    column: str = "emotion"
+    kind: Literal["classification", "regression"] = "classification"
+    labels: tuple[str, ...] = ()
+    """Label set, in the order of figures; other rows are left out. Empty: every label that occurs, sorted."""
+
+    def target(self, labels: tuple[str, ...]) -> Target:
+        """Make the target with the labels that the corpora turned out to have."""
+        return Target(name=self.column, kind=self.kind, labels=labels if self.kind == "classification" else ())
+
+
+class EncoderSettings(Settings):
+    """One encoder and what is known about it."""
+
+    name: str
+    """`logmel`, `untrained:ARCHITECTURE`, checkpoint `name` or `name@revision`, folder, `python:FILE.py:FUNCTION`."""
+    language: str | None = None
+    """Language it was pre-trained on: an axis of its own, `multi` for several."""
+    pooling: Literal["mean", "mean+std"] | None = None
+    """Statistics over time given to the probe; `mean`, and `mean+std` for `logmel`."""
+    seed: int = 0
+    """Seed of the random weights of an untrained encoder."""
+
+    @field_validator("name")
+    @classmethod
+    def _folder_beside_the_study(cls, value: str, info: ValidationInfo) -> str:
+        folder = (info.context or {}).get("folder")
+        if folder is None:
+            return value
+        prefix, name = ("python:", value[7:]) if value.startswith("python:") else ("", value)
+        beside = Path(folder) / name.partition(".py:")[0] if prefix else Path(folder) / name
+        found = beside.exists() or beside.with_suffix(".py").exists()
+        return f"{prefix}{Path(folder) / name}" if name.startswith((".", "/")) or found else value
+
+
+class LinearProbe(Settings):
+    """Multinomial logistic (or ridge) regression, its L2 strength chosen on dev."""
+
+    kind: Literal["linear"] = "linear"
+    l2: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
+    """Candidates for the penalty on the mean loss; standardised features."""
+
+    @field_validator("l2")
+    @classmethod
+    def _positive(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not value or min(value) <= 0:
+            raise ValueError("give at least one penalty, all above 0")
+        return value
+
+
+class MlpProbe(Settings):
+    """The anchor study's head: dim-128-16-classes, ReLU, AdamW, early stopping on dev loss."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[int, ...] = (128, 16)
+    learning_rate: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(1e-5, ge=0)
+    epsilon: float = Field(1e-8, gt=0)
+    batch_size: int = Field(32, ge=1)
+    epochs: int = Field(100, ge=1)
+    patience: int = Field(10, ge=1)
+    """Epochs in a row without a lower dev loss after which training stops."""
+    standardise: bool = False
+    """Scale features by the training set's mean and deviation first; the anchor study does not."""
+
+
+Probe = Annotated[LinearProbe | MlpProbe, Field(discriminator="kind")]
+
+
+class StatisticsSettings(Settings):
+    """How uncertainty is computed."""
+
+    resamples: int = Field(2000, ge=100)
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    slices: tuple[str, ...] = ("language", "dialect", "accent")
+    """Columns whose values get scores of their own; absent or constant columns are passed over."""
+
+
+class ReportSettings(Settings):
+    """What goes into the page."""
+
+    title: str | None = None
+    audio: Literal["link", "embed", "none"] = "link"
+    """Players for the utterances most often wrong: linked, embedded (mind the corpus's licence), or none."""
+    examples: int = Field(12, ge=0)
+
+
+class Study(Settings):
+    """One question, answered by one command."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    question: str = ""
+    """What is asked, in a sentence for the report."""
+    seed: int = 0
+    domain: str = "corpus"
+    """Column whose values are compared: `corpus`, `language`, `dialect`, `accent`, any other."""
+    regimes: tuple[Regime, ...] = REGIMES
+    seeds: int = Field(1, ge=1)
+    """Training runs of each probe that starts at random; scores pool them."""
+    layer_mix: bool = True
+    """Also train a learned weighted sum of all layers."""
+    allow: tuple[str, ...] = ()
+    """Audit errors accepted by name; they stay in the report."""
+    corpora: tuple[CorpusSettings, ...] = Field(min_length=1)
+    target: TargetSettings = TargetSettings()
+    encoders: tuple[EncoderSettings, ...] = ()
+    probe: Probe = LinearProbe()
+    splits: SplitSettings = SplitSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
+    report: ReportSettings = ReportSettings()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> "Study":
+        for what, names in (("corpora", [c.name for c in self.corpora]), ("encoders", [e.name for e in self.encoders])):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what} named twice: {', '.join(twice)}")
+        return self
+
+
+def read(path: Path) -> Study:
+    """Read and validate a study file; paths in it are relative to it."""
+    return settings.read(path, Study, {"folder": path.parent})
