@@ -1,0 +1,31 @@
+"""What all tests share: no network, and where small real speech lies if it is there."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+REAL_SPEECH = Path(os.environ.get("SIBBOLETH_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test that reaches for another machine."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        host = address[0] if isinstance(address, tuple) else None
+        if self.family in (socket.AF_INET, socket.AF_INET6) and host not in ("127.0.0.1", "localhost", "::1"):
+            raise AssertionError(f"a test reached for the network: {address}")
+        connect(self, address)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def real_speech() -> Path:
+    """Folder with small samples of public corpora (emodb, nemo, ravdess, ...); skips where it is absent."""
+    if not REAL_SPEECH.is_dir():
+        pytest.skip(f"needs samples of public corpora in {REAL_SPEECH} (set SIBBOLETH_TEST_DATA)")
+    return REAL_SPEECH
