@@ -1,21 +1,41 @@
 """Folds and regimes: who trains, who selects, who tests."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import Field
+import polars as pl
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from sibboleth import lists, schemes
+from sibboleth.errors import InvalidInput
+from sibboleth.schemes import NONE, OTHERS, Fold, Rows
 from sibboleth.settings import Settings
+
+__all__ = [
+    "OTHERS",
+    "REGIMES",
+    "Fit",
+    "Fold",
+    "Regime",
+    "Rows",
+    "Scheme",
+    "SplitSettings",
+    "Test",
+    "balanced",
+    "fits",
+    "folds",
+]
 
 Regime = Literal["within", "zero-shot", "target-selected"]
 Scheme = Literal[
     "speaker-folds", "leave-one-speaker-out", "leave-one-session-out", "leave-one-domain-out", "random-folds", "file"
 ]
 REGIMES: tuple[Regime, ...] = get_args(Regime)
-Rows = npt.NDArray[np.int64]
+BINS = 5
+"""Quantile bins by which a numeric target is stratified."""
 
 
 class SplitSettings(Settings):
@@ -30,16 +50,20 @@ class SplitSettings(Settings):
     """Fixed lists: a CSV with columns `utterance`, `part` (train, dev, test) and, for several folds, `fold`."""
     balance: tuple[str, ...] = ()
     """Draw equally many utterances per label within each value of these columns, e.g. `["corpus"]`."""
+    test_only: tuple[str, ...] = ()
+    """Domains that are only tested, never trained on, such as a corpus of one speaker."""
 
+    @field_validator("file")
+    @classmethod
+    def _beside_the_study(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        folder = (info.context or {}).get("folder")
+        return value if value is None or folder is None else Path(folder) / value
 
-@dataclass(frozen=True)
-class Fold:
-    """One division of one domain into row indices of the corpus table."""
-
-    name: str
-    train: Rows
-    dev: Rows
-    test: Rows
+    @model_validator(mode="after")
+    def _file_goes_with_its_scheme(self) -> "SplitSettings":
+        if (self.scheme == "file") != (self.file is not None):
+            raise ValueError('scheme = "file" and file = "LISTS.csv" go together')
+        return self
 
 
 @dataclass(frozen=True)
@@ -58,7 +82,159 @@ class Fit:
     source: str
     """Domain that trains."""
     fold: str
+    """Unique within the source."""
     train: Rows
     dev: Rows
     """Rows that choose penalty, epoch and layer."""
     tests: tuple[Test, ...]
+
+
+def folds(
+    table: pl.DataFrame,
+    domain: str,
+    target: str,
+    settings: SplitSettings,
+    seed: int,
+    known: Collection[str] = (),
+) -> dict[str, tuple[Fold, ...]]:
+    """Divide the utterances of every domain, the value of column `domain`, into folds.
+
+    A speaker of several domains is in the same part of the same fold in all of them. Neither the order of the rows
+    nor, among domains without common speakers, another domain changes anything. `known` are utterances that fixed
+    lists may name although the table does not have them.
+
+    Raises `InvalidInput` when a domain has too few speakers (or sessions) for the scheme, naming the ways out; when
+    speakers are unknown; with every bad row of fixed lists.
+    """
+    rows = _ordered(table, domain, target)
+    there = rows["domain"].unique().sort().to_list()
+    if unknown := sorted(set(settings.test_only) - set(there)):
+        raise InvalidInput(f"splits.test_only names {', '.join(unknown)}; the domains are {', '.join(there)}")
+    trained = rows.filter(~pl.col("domain").is_in(settings.test_only))
+    match settings.scheme:
+        case "file":
+            assert settings.file is not None
+            divided = schemes.listed(rows, lists.read(settings.file), known)
+        case "random-folds":
+            divided = schemes.at_random(trained, settings.folds, settings.dev, seed)
+        case "leave-one-domain-out":
+            divided = schemes.without_each(rows, trained, settings.dev, seed)
+        case scheme:
+            column = "session" if scheme == "leave-one-session-out" else "speaker"
+            count = settings.folds if scheme == "speaker-folds" else None
+            divided = schemes.whole_groups(trained, column, count, settings.dev, seed)
+    for name in settings.test_only:
+        whole = [Fold("all", NONE, NONE, rows.filter(domain=name)["row"].to_numpy())]
+        own = divided.get(name, whole)
+        divided[name] = own if own[0].source else [replace(fold, train=NONE, dev=NONE) for fold in own]
+    return {name: tuple(divided[name]) for name in there}
+
+
+def balanced(table: pl.DataFrame, target: str, columns: Sequence[str], seed: int) -> pl.DataFrame:
+    """Draw equally many utterances per label within each value of `columns`, as many as the rarest label there has.
+
+    Which are drawn depends on the seed and the utterances' names, not on the order of the rows, which is kept.
+    Raises `InvalidInput` when a column is missing or the target is a number.
+    """
+    if missing := [name for name in (*columns, target) if name not in table.columns]:
+        raise InvalidInput(f"splits.balance: there is no column {', '.join(missing)}")
+    if table.schema[target].is_numeric():
+        raise InvalidInput(f"splits.balance: the target {target!r} is a number and has no labels to balance")
+    shuffled = table.sort("utterance")[np.random.default_rng(seed).permutation(len(table))]
+    cell = [*columns, target]
+    ranked = shuffled.select(
+        *{"utterance", *columns}, pl.int_range(pl.len()).over(cell).alias("_rank"), pl.len().over(cell).alias("_size")
+    )
+    drawn = ranked.filter(pl.col("_rank") < pl.col("_size").min().over(columns))
+    return table.filter(pl.col("utterance").is_in(drawn["utterance"].implode()))
+
+
+def fits(folds: Mapping[str, Sequence[Fold]], regimes: Sequence[Regime], table: pl.DataFrame) -> tuple[Fit, ...]:
+    """List the training problems that the regimes need over every ordered pair of domains.
+
+    Every utterance of a domain is tested once per source and regime, by a model that has neither trained nor been
+    selected on its speaker: fold j of the target is tested by the source's fold of the same name, else by its fold
+    j modulo their number, from which the target's test speakers (and dev speakers, where they select) are removed.
+    Equal training problems are one fit.
+
+    Raises `InvalidInput` when such a removal leaves nothing, or the folds serve none of the regimes.
+    """
+    speakers = table["speaker"].rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
+    made: dict[tuple[str, bytes, bytes], Fit] = {}
+    for fit in _problems(folds, regimes, speakers):
+        same = made.setdefault((fit.source, fit.train.tobytes(), fit.dev.tobytes()), replace(fit, tests=()))
+        made[fit.source, fit.train.tobytes(), fit.dev.tobytes()] = replace(same, tests=_joined(same.tests + fit.tests))
+    if not made:
+        raise InvalidInput(
+            f"the folds serve none of the regimes {', '.join(regimes)}: leave-one-domain-out and domains that are only "
+            "tested need zero-shot, and some domain must train"
+        )
+    return tuple(sorted(made.values(), key=lambda fit: fit.source))
+
+
+def _ordered(table: pl.DataFrame, domain: str, target: str) -> pl.DataFrame:
+    """Keep what the schemes need, in order of utterance; `row` is the position in `table`."""
+    if missing := [name for name in (domain, target) if name not in table.columns]:
+        raise InvalidInput(f"there is no column {', '.join(missing)} to split by; there are {', '.join(table.columns)}")
+    label = pl.col(target)
+    if table.schema[target].is_numeric():
+        label = ((label.rank("average") - 0.5) / pl.len() * BINS).floor().over(domain)
+    return (
+        table.select(
+            "utterance",
+            pl.int_range(pl.len(), dtype=pl.Int64).alias("row"),
+            pl.col(domain).cast(pl.String).alias("domain"),
+            label.cast(pl.String).fill_null("").alias("label"),
+            "speaker",
+            "session",
+            "audio",
+        )
+        .filter(pl.col("domain").is_not_null())
+        .sort("utterance")
+    )
+
+
+def _problems(folds: Mapping[str, Sequence[Fold]], regimes: Sequence[Regime], speakers: Rows) -> Iterator[Fit]:
+    """Yield one training problem for every test of one fold."""
+    for source in sorted(folds):
+        own = [fold for fold in folds[source] if len(fold.train)]
+        for fold in own:
+            regime: Regime = "zero-shot" if fold.source else "within"
+            if regime in regimes and len(fold.test):
+                yield Fit(fold.source or source, fold.name, fold.train, fold.dev, (Test(regime, source, fold.test),))
+        if not own or own[0].source:
+            continue
+        for target in sorted(set(folds) - {source}):
+            for number, tested in enumerate(folds[target]):
+                trained = next((fold for fold in own if fold.name == tested.name), own[number % len(own)])
+                if len(tested.test) and "zero-shot" in regimes:
+                    yield _across(source, trained, target, tested, "zero-shot", speakers)
+                if len(tested.test) and len(tested.dev) and "target-selected" in regimes:
+                    yield _across(source, trained, target, tested, "target-selected", speakers)
+
+
+def _across(source: str, trained: Fold, target: str, tested: Fold, regime: Regime, speakers: Rows) -> Fit:
+    """Train on one domain and test on another, without the speakers who are tested (or select)."""
+    selects = regime == "target-selected"
+    barred = np.unique(speakers[np.concatenate([tested.test, tested.dev]) if selects else tested.test])
+    barred = barred[barred > 0]
+    train, dev = (rows[~np.isin(speakers[rows], barred)] for rows in (trained.train, trained.dev))
+    name = trained.name
+    if selects:
+        name, dev = f"{trained.name} selected by {target} {tested.name}", tested.dev
+    elif len(train) + len(dev) < len(trained.train) + len(trained.dev):
+        name = f"{trained.name} without the speakers of {target} {tested.name}"
+    if not (len(train) and len(dev)):
+        raise InvalidInput(
+            f"{regime} from {source} to {target}: nothing is left to train or select on, because the speakers of "
+            f"{target} {tested.name} are those of {source}. Leave the pair out, or compare domains with other speakers"
+        )
+    return Fit(source, name, train, dev, (Test(regime, target, tested.test),))
+
+
+def _joined(tests: Sequence[Test]) -> tuple[Test, ...]:
+    """Put the rows of equal regime and domain together."""
+    together: dict[tuple[Regime, str], list[Rows]] = {}
+    for test in tests:
+        together.setdefault((test.regime, test.domain), []).append(test.rows)
+    return tuple(Test(regime, domain, np.concatenate(rows)) for (regime, domain), rows in together.items())

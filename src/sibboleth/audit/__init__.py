@@ -1,0 +1,102 @@
+"""Audit: leaks and confounds, found before anything is trained.
+
+A check is a function from `Evidence` to a `Finding` or None. It is named like its finding and stands in `CHECKS`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from sibboleth.audit import confounds, leaks, material
+from sibboleth.audit.finding import GRADES, SHOWN, Evidence, Finding, Grade, some
+from sibboleth.errors import InvalidInput, RefusedByAudit
+from sibboleth.splits import Fit
+from sibboleth.targets import Target
+
+__all__ = ["CHECKS", "GRADES", "NAMES", "SHOWN", "Evidence", "Finding", "Grade", "audit", "refuse"]
+
+CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
+    leaks.shared_utterances,
+    leaks.shared_speakers,
+    leaks.shared_sessions,
+    leaks.identical_audio,
+    confounds.label_speaker_confound,
+    confounds.one_class_domain,
+    leaks.dev_shares_speakers,
+    leaks.no_dev,
+    leaks.repeated_test,
+    leaks.shared_sentences,
+    leaks.target_labels_select,
+    confounds.one_speaker_domain,
+    confounds.few_clusters,
+    confounds.unknown_speakers,
+    confounds.label_follows_speaker,
+    confounds.different_labels,
+    confounds.label_domain_confound,
+    confounds.class_imbalance,
+    material.missing_class,
+    material.duplicate_audio,
+    material.contradicting_labels,
+    material.excluded_audio,
+    material.labelled_encoder,
+    material.unasked_utterances,
+    material.unused_utterances,
+)
+NAMES = tuple(check.__name__.replace("_", "-") for check in CHECKS)
+"""Names of all findings there can be."""
+
+
+def audit(
+    table: pl.DataFrame,
+    fits: Sequence[Fit],
+    *,
+    target: Target,
+    domain: str,
+    scan: pl.DataFrame | None = None,
+    encoders: Sequence[str] = (),
+    fine_tuned: Sequence[str] = (),
+    excluded: pl.DataFrame | None = None,
+    allow: Sequence[str] = (),
+) -> list[Finding]:
+    """Look for leaks and confounds; errors come first.
+
+    Args:
+        table: The corpus table that the rows of `fits` point into.
+        fits: Who trains, selects and tests.
+        target: The column asked about.
+        domain: The column whose values are compared.
+        scan: What `audio.scan` found, the same rows in the same order.
+        encoders: Names of the encoders.
+        fine_tuned: Those of them that are known to be trained with labels; of the others the name may tell.
+        excluded: Rows left out before, with columns utterance and reason.
+        allow: Errors accepted by name; they are marked as allowed.
+
+    Raises:
+        InvalidInput: `allow` names a finding that does not exist.
+    """
+    if unknown := [name for name in allow if name not in NAMES]:
+        raise InvalidInput(f"allow: no finding is called {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    evidence = Evidence(table, tuple(fits), target, domain, scan, tuple(encoders), tuple(fine_tuned), excluded)
+    found = [finding for check in CHECKS if (finding := check(evidence)) is not None]
+    marked = [replace(f, allowed=f.grade == "error" and f.name in allow) for f in found]
+    return sorted(marked, key=lambda finding: GRADES.index(finding.grade))
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """Raise `RefusedByAudit` if there is an error that is not allowed, naming each and the line that would allow it."""
+    errors = [finding for finding in findings if finding.grade == "error"]
+    refused = [finding for finding in errors if not finding.allowed]
+    if not refused:
+        return
+    told = []
+    for finding in refused:
+        which = f" ({some(finding.utterances, 3)})" if finding.utterances else ""
+        told.append(f"  {finding.name}: {finding.message}{which}\n    {finding.effect}")
+    names = ", ".join(f'"{finding.name}"' for finding in errors)
+    raise RefusedByAudit(
+        f"the audit found {len(refused)} error{'s' * (len(refused) > 1)}:\n"
+        + "\n".join(told)
+        + "\nMend the material or the splits. To go on nevertheless, add this line at the top of the study file; "
+        + f"the findings stay in the report:\n  allow = [{names}]"
+    )

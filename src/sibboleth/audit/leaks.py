@@ -1,0 +1,204 @@
+"""Leaks: what the test shares with what trained or selected."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from sibboleth.audit.finding import Evidence, Finding, numbered, place, plural
+from sibboleth.splits import Fit, Rows
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What one part of the fits shares with their tests."""
+
+    tests: int
+    """Tests that share anything."""
+    all: int
+    worst: tuple[int, int]
+    """Values shared and values tested, in the test with the largest share."""
+    where: str
+    rows: Rows
+    """Test rows with a shared value."""
+
+    def __str__(self) -> str:
+        """Write the numbers."""
+        shared, tested = self.worst
+        often = "in the only test" if self.all == 1 else f"in {self.tests} of {self.all} tests"
+        return f"{shared} of {tested} in {self.where}; {often}"
+
+
+def overlap(evidence: Evidence, values: Rows, part: Callable[[Fit], Rows]) -> Overlap | None:
+    """Compare the values (-1 is unknown) of a part of every fit with those of its tests."""
+    there = np.zeros(int(values.max(initial=-1)) + 2, dtype=bool)
+    worst, where, hits, rows, count = (0, 1), "", 0, [np.empty(0, dtype=np.int64)], 0
+    for fit, test in evidence.tests():
+        count += 1
+        there[:] = False
+        there[values[part(fit)]] = True
+        there[-1] = False
+        tested = values[test.rows]
+        known = np.unique(tested[tested >= 0])
+        shared = int(there[known].sum())
+        if shared:
+            hits += 1
+            rows.append(test.rows[there[tested]])
+            if shared * worst[1] > worst[0] * len(known) or not where:
+                worst, where = (shared, len(known)), place(fit, test)
+    return Overlap(hits, count, worst, where, np.unique(np.concatenate(rows))) if hits else None
+
+
+def shared_utterances(evidence: Evidence) -> Finding | None:
+    """Find utterances in train or dev and in the test of one fold."""
+    return _leak(
+        evidence,
+        "shared-utterances",
+        np.arange(len(evidence.table)),
+        "utterances",
+        "The model is asked about the very utterances that it has learnt or was selected on: scores are far too high.",
+    )
+
+
+def shared_speakers(evidence: Evidence) -> Finding | None:
+    """Find speakers in train or dev and in the test of one fold."""
+    return _leak(
+        evidence,
+        "shared-speakers",
+        evidence.codes("speaker"),
+        "speakers",
+        "The model can recognise voices instead of what is asked: scores are too high for new speakers.",
+    )
+
+
+def shared_sessions(evidence: Evidence) -> Finding | None:
+    """Find recording sessions in train or dev and in the test of one fold."""
+    return _leak(
+        evidence,
+        "shared-sessions",
+        evidence.codes("session"),
+        "sessions",
+        "Room, microphone and dialogue partner are known from training: scores are too high for new recordings. "
+        'Sessions stay whole with scheme = "leave-one-session-out".',
+    )
+
+
+def identical_audio(evidence: Evidence) -> Finding | None:
+    """Find audio in train or dev that is in the test of one fold too, under another name."""
+    return _leak(
+        evidence,
+        "identical-audio",
+        evidence.digests(),
+        "recordings",
+        "The model has heard the very same recordings: their scores are too high. Leave the copies out.",
+    )
+
+
+def dev_shares_speakers(evidence: Evidence) -> Finding | None:
+    """Find speakers in train and in dev."""
+    values = evidence.codes("speaker")
+    shared = np.zeros(len(values), dtype=bool)
+    fits = 0
+    for fit in evidence.fits:
+        rows = fit.dev[np.isin(values[fit.dev], np.setdiff1d(values[fit.train], [-1]))]
+        shared[rows] = True
+        fits += len(rows) > 0
+    if not fits:
+        return None
+    return Finding(
+        "dev-shares-speakers",
+        "warning",
+        f"Train and dev share speakers in {fits} of {plural(len(evidence.fits), 'fit')}.",
+        "Penalty, epoch and layer are chosen for voices already known, so that the choice may be wrong for new ones.",
+        evidence.utterances(shared),
+    )
+
+
+def shared_sentences(evidence: Evidence) -> Finding | None:
+    """Find test utterances whose sentence is also spoken in train."""
+    text = evidence.column("text").cast(pl.String)
+    values = numbered(pl.Series([None if line is None else normalised(line) or None for line in text], dtype=pl.String))
+    found = overlap(evidence, values, lambda fit: fit.train)
+    if found is None:
+        return None
+    known = np.unique(np.concatenate([test.rows[values[test.rows] >= 0] for _, test in evidence.tests()]))
+    return Finding(
+        "shared-sentences",
+        "warning",
+        f"Train and test share sentences: {len(found.rows) / len(known):.0%} of the {len(known)} test utterances with "
+        f"a text speak a sentence that is also in train (different sentences: {found}).",
+        "The words are known from training. Where sentence and label go together, scores are too high for new texts.",
+        evidence.utterances(found.rows),
+    )
+
+
+def normalised(text: str) -> str:
+    """Reduce a text to its words: no case, punctuation, or differences of spacing and Unicode form."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.findall(r"[^\W_]+", folded))
+
+
+def target_labels_select(evidence: Evidence) -> Finding | None:
+    """Find fits that are selected on the labels of the domain they are tested on."""
+    fits = [fit for fit in evidence.fits if any(test.regime == "target-selected" for test in fit.tests)]
+    if not fits:
+        return None
+    rows = np.unique(np.concatenate([fit.dev for fit in fits]))
+    return Finding(
+        "target-labels-select",
+        "warning",
+        f"The regime target-selected chooses penalty, epoch and layer with the labels of {len(rows)} utterances of the "
+        "target domains.",
+        "These scores are not zero-shot: read them as what zero-shot could reach with a perfect choice.",
+        evidence.utterances(rows),
+    )
+
+
+def no_dev(evidence: Evidence) -> Finding | None:
+    """Find fits without dev rows."""
+    fits = [fit for fit in evidence.fits if not len(fit.dev)]
+    if not fits:
+        return None
+    return Finding(
+        "no-dev",
+        "warning",
+        f"{len(fits)} of {plural(len(evidence.fits), 'fold')} have no dev part.",
+        "Nothing but the test is left to choose epoch or layer, and what is chosen on the test is too high.",
+    )
+
+
+def repeated_test(evidence: Evidence) -> Finding | None:
+    """Find utterances that several folds test."""
+    counts: dict[tuple[str, str, str], Rows] = {}
+    for fit, test in evidence.tests():
+        tally = counts.setdefault((fit.source, test.regime, test.domain), np.zeros(len(evidence.table), dtype=np.int64))
+        np.add.at(tally, test.rows, 1)
+    repeated = np.any([tally > 1 for tally in counts.values()], axis=0) if counts else np.zeros(0, dtype=bool)
+    if not repeated.any():
+        return None
+    return Finding(
+        "repeated-test",
+        "warning",
+        f"{plural(int(repeated.sum()), 'utterance')} of {len(evidence.table)} are tested in several folds.",
+        "Folds are not independent: averages over folds count these utterances more than once, and intervals over "
+        "folds are too narrow.",
+        evidence.utterances(repeated),
+    )
+
+
+def _leak(evidence: Evidence, name: str, values: Rows, noun: str, effect: str) -> Finding | None:
+    """Make the error for values of train or dev that are in test."""
+    train = overlap(evidence, values, lambda fit: fit.train)
+    dev = overlap(evidence, values, lambda fit: fit.dev)
+    if train is None and dev is None:
+        return None
+    told = [
+        f"{part} and test share {'no ' + noun if found is None else f'{noun} ({found})'}"
+        for part, found in (("train", train), ("dev", dev))
+    ]
+    message = ", ".join(told)
+    rows = np.concatenate([found.rows for found in (train, dev) if found is not None])
+    return Finding(name, "error", f"{message[0].upper()}{message[1:]}.", effect, evidence.utterances(rows))

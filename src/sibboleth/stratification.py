@@ -1,0 +1,123 @@
+"""Stratification: whole groups (speakers, sessions) dealt to parts so that every part looks like the whole."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+
+SWAPS = 400
+"""Most groups for which exchanges of two groups are tried; among more, moving one at a time is enough."""
+STARTS = 4
+DIGITS = 9
+"""Costs are compared to this many digits, so that the last bits of a matrix product never decide."""
+
+
+def deal(counts: Array, shares: Sequence[float], needed: Array, seed: Sequence[int]) -> Codes:
+    """Give every group a part, so that each part holds about its share of every stratum.
+
+    Minimises the sum over parts and strata of (share held - share wanted)^2, plus `needed` for every stratum of
+    which a part holds nothing, by descent over moves and exchanges from a few random greedy starts.
+
+    Args:
+        counts: Amount of each stratum in each group `[group, stratum]`.
+        shares: Share that each part should hold `[part]`.
+        needed: Price of holding nothing of a stratum `[part, stratum]`.
+        seed: What the starts are drawn from.
+    """
+    size = counts / np.maximum(counts.sum(axis=0), 1e-12)
+    wanted = np.asarray(shares, dtype=np.float64)[:, None]
+    random = np.random.default_rng(seed)
+    best: tuple[float, Codes] | None = None
+    for _ in range(STARTS):
+        part = _greedy(size, wanted, needed, random.permutation(len(size)))
+        _descend(part, size, wanted, needed)
+        cost = _cost(part, size, wanted, needed)
+        if best is None or cost < best[0]:
+            best = cost, part
+    assert best is not None
+    return best[1]
+
+
+def linked(*columns: Codes) -> Codes:
+    """Number the connected components of rows: rows with an equal code in any column belong together."""
+    component = np.arange(len(columns[0]))
+    while True:
+        before = component
+        for codes in columns:
+            lowest = np.full(int(codes.max(initial=-1)) + 1, len(codes))
+            np.minimum.at(lowest, codes, component)
+            component = lowest[codes]
+        if np.array_equal(before, component):
+            return np.unique(component, return_inverse=True)[1].astype(np.int64)
+
+
+def tabulate(rows: Codes, columns: Codes) -> Array:
+    """Count how often each pair of codes occurs `[row, column]`."""
+    shape = (int(rows.max(initial=-1)) + 1, int(columns.max(initial=-1)) + 1)
+    return np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+
+
+def _held(part: Codes, amounts: Array, parts: int) -> Array:
+    held = np.zeros((parts, amounts.shape[1]))
+    np.add.at(held, part, amounts)
+    return held
+
+
+def _cost(part: Codes, size: Array, wanted: Array, needed: Array) -> float:
+    held = _held(part, size, len(wanted))
+    return round(float(((held - wanted) ** 2).sum() + needed[held == 0].sum()), DIGITS)
+
+
+def _greedy(size: Array, wanted: Array, needed: Array, order: Codes) -> Codes:
+    part = np.zeros(len(size), dtype=np.int64)
+    held = np.zeros_like(needed)
+    for group in order:
+        change = 2 * (held - wanted) @ size[group] - ((held == 0) * needed) @ (size[group] > 0)
+        part[group] = int(np.argmin(change.round(DIGITS)))
+        held[part[group]] += size[group]
+    return part
+
+
+def _descend(part: Codes, size: Array, wanted: Array, needed: Array) -> None:
+    """Make the best move or exchange in place until none lowers the cost."""
+    everyone = np.arange(len(size))
+    while True:
+        moves, exchanges = _changes(part, size, wanted, needed)
+        move = np.unravel_index(int(moves.argmin()), moves.shape)
+        exchange = np.unravel_index(int(exchanges.argmin()), exchanges.shape) if exchanges.size else None
+        lowest = moves[move]
+        if exchange is not None and exchanges[exchange] < lowest:
+            lowest = exchanges[exchange]
+            one, other = everyone[exchange[0]], everyone[exchange[1]]
+            change = {int(one): int(part[other]), int(other): int(part[one])}
+        else:
+            change = {int(move[0]): int(move[1])}
+        if lowest >= 0:
+            return
+        for group, to in change.items():
+            part[group] = to
+
+
+def _changes(part: Codes, size: Array, wanted: Array, needed: Array) -> tuple[Array, Array]:
+    """Cost change of every move `[group, part]` and of every exchange `[group, group]`."""
+    has = (size > 0).astype(np.float64)
+    gap = _held(part, size, len(wanted)) - wanted
+    members = _held(part, has, len(wanted))
+    last, none = (members == 1) * needed, (members == 0) * needed
+    toward = size @ gap.T
+    own = toward[np.arange(len(part)), part]
+    square = (size**2).sum(axis=1)
+    emptied = has * last[part]
+    moves = 2 * (toward - own[:, None] + square[:, None]) + emptied.sum(axis=1)[:, None] - has @ none.T
+    moves[np.arange(len(part)), part] = np.inf
+    if len(part) > SWAPS:
+        return moves.round(DIGITS), np.empty((0, 0))
+    across = toward[:, part]
+    lost = emptied @ (1 - has).T - none[part] @ has.T
+    distance = square[:, None] + square[None, :] - 2 * size @ size.T
+    exchanges = 2 * (across + across.T - own[:, None] - own[None, :] + distance) + lost + lost.T
+    exchanges[part[:, None] == part[None, :]] = np.inf
+    return moves.round(DIGITS), exchanges.round(DIGITS)

@@ -1,0 +1,392 @@
+"""Folds and regimes: nobody who is tested has trained or selected, and everything is tested once."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from sibboleth.errors import InvalidInput
+from sibboleth.splits import OTHERS, REGIMES, Fit, Fold, SplitSettings, balanced, fits, folds
+
+LABELS = ("angry", "happy", "neutral", "sad")
+
+
+def corpus_table(rows: list[tuple[str, str, str]], sessions: list[str | None] | None = None) -> pl.DataFrame:
+    """Make a table from (domain, speaker, label)."""
+    return pl.DataFrame(
+        {
+            "utterance": [f"{domain}/{number:04d}" for number, (domain, _, _) in enumerate(rows)],
+            "audio": [f"/somewhere/{number:04d}.wav" for number in range(len(rows))],
+            "speaker": [speaker for _, speaker, _ in rows],
+            "session": pl.Series(sessions or [None] * len(rows), dtype=pl.String),
+            "corpus": [domain for domain, _, _ in rows],
+            "emotion": [label for _, _, label in rows],
+        }
+    )
+
+
+def plain(speakers: dict[str, int], per_label: int = 3) -> pl.DataFrame:
+    return corpus_table(
+        [
+            (domain, f"{domain}/s{number:02d}", label)
+            for domain, count in speakers.items()
+            for number in range(count)
+            for label in LABELS
+            for _ in range(per_label)
+        ]
+    )
+
+
+@st.composite
+def tables(draw: st.DrawFn, shared: bool = False) -> pl.DataFrame:
+    """Two or three domains of unbalanced speakers; with `shared`, some speakers belong to several domains."""
+    rows = []
+    for domain in "ABC"[: draw(st.integers(2, 3))]:
+        for number in range(draw(st.integers(4, 9))):
+            bilingual = shared and number == 0
+            speaker = "both" if bilingual else f"{domain}/s{number}"
+            counts = draw(st.lists(st.integers(0, 4), min_size=4, max_size=4).filter(any))
+            rows += [
+                (domain, speaker, label) for label, count in zip(LABELS, counts, strict=True) for _ in range(count)
+            ]
+    return corpus_table(rows)
+
+
+def ids(table: pl.DataFrame, rows: np.ndarray) -> list[str]:
+    return table["utterance"].gather(rows.tolist()).to_list()
+
+
+def speakers(table: pl.DataFrame, rows: np.ndarray) -> set[str]:
+    return set(table["speaker"].gather(rows.tolist()))
+
+
+def named(table: pl.DataFrame, divided: dict[str, tuple[Fold, ...]]) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        domain: [(f.name, ids(table, f.train), ids(table, f.dev), ids(table, f.test)) for f in made]
+        for domain, made in divided.items()
+    }
+
+
+def assert_sound(table: pl.DataFrame, made: tuple[Fit, ...], divided: dict[str, tuple[Fold, ...]]) -> None:
+    """Check what holds for every fit of a speaker-disjoint scheme."""
+    tested: Counter[tuple[str, str, str, int]] = Counter()
+    for fit in made:
+        train, dev = speakers(table, fit.train), speakers(table, fit.dev)
+        assert len(fit.train) and len(fit.dev) and fit.tests
+        assert not train & dev
+        for test in fit.tests:
+            assert not (train | dev) & speakers(table, test.rows)
+            tested.update((fit.source, test.regime, test.domain, row) for row in test.rows.tolist())
+    assert set(tested.values()) <= {1}
+    for domain, of_domain in divided.items():
+        rows = {row for fold in of_domain for row in fold.test.tolist()}
+        assert rows == set(np.flatnonzero(table["corpus"] == domain).tolist())
+        for source, regime in {(f.source, t.regime) for f in made for t in f.tests if t.domain == domain}:
+            assert {key[3] for key in tested if key[:3] == (source, regime, domain)} == rows
+    assert len({(f.source, f.fold) for f in made}) == len(made)
+    assert len({(f.source, f.train.tobytes(), f.dev.tobytes()) for f in made}) == len(made)
+
+
+@pytest.mark.parametrize("scheme", ["speaker-folds", "leave-one-speaker-out"])
+@settings(max_examples=15, deadline=None)
+@given(table=st.one_of(tables(), tables(shared=True)), seed=st.integers(0, 3))
+def test_no_speaker_in_two_parts_and_every_row_tested_once(scheme: str, table: pl.DataFrame, seed: int) -> None:
+    divided = folds(table, "corpus", "emotion", SplitSettings(scheme=scheme, folds=3), seed)
+    for of_domain in divided.values():
+        for fold in of_domain:
+            parts = [speakers(table, rows) for rows in (fold.train, fold.dev, fold.test)]
+            assert all(parts) and sum(map(len, parts)) == len(set.union(*parts))
+    made = fits(divided, REGIMES, table)
+    assert_sound(table, made, divided)
+    both = {fold.name for of in divided.values() for fold in of if "both" in speakers(table, fold.test)}
+    assert len(both) <= 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(table=tables(shared=True), seed=st.integers(0, 9), scheme=st.sampled_from(["speaker-folds", "random-folds"]))
+def test_neither_row_order_nor_names_change_anything(table: pl.DataFrame, seed: int, scheme: str) -> None:
+    split = SplitSettings(scheme=scheme, folds=3)
+    shuffled = table.sample(fraction=1.0, shuffle=True, seed=seed)
+    renamed = table.with_columns(utterance="x" + pl.col("utterance"), speaker="y" + pl.col("speaker"))
+    try:
+        divided = folds(table, "corpus", "emotion", split, 0)
+        made = fits(divided, REGIMES, table)
+    except InvalidInput:
+        return
+    assert named(shuffled, folds(shuffled, "corpus", "emotion", split, 0)) == named(table, divided)
+    for old, new in zip(divided.values(), folds(renamed, "corpus", "emotion", split, 0).values(), strict=True):
+        assert [f.test.tolist() for f in old] == [f.test.tolist() for f in new]
+        assert [f.dev.tolist() for f in old] == [f.dev.tolist() for f in new]
+    told = [(f.source, f.fold, ids(table, f.train), ids(table, f.dev)) for f in made]
+    again = fits(folds(shuffled, "corpus", "emotion", split, 0), REGIMES, shuffled)
+    assert told == [(f.source, f.fold, ids(shuffled, f.train), ids(shuffled, f.dev)) for f in again]
+
+
+def test_random_folds_are_stratified_and_test_everything_once() -> None:
+    table = corpus_table(
+        [("A", "one", label) for label, n in zip(LABELS, (50, 20, 10, 5), strict=True) for _ in range(n)]
+    )
+    made = folds(table, "corpus", "emotion", SplitSettings(scheme="random-folds"), 0)["A"]
+    for fold in made:
+        counts = Counter(table["emotion"].gather(fold.test.tolist()))
+        assert [counts[label] for label in LABELS] == [10, 4, 2, 1]
+        assert set(table["emotion"].gather(fold.dev.tolist())) == set(LABELS)
+        assert not {*fold.train} & {*fold.dev}
+        assert len(fold.dev) == pytest.approx(0.2 * 68, abs=1)
+    assert sorted(np.concatenate([f.test for f in made]).tolist()) == list(range(85))
+
+
+def test_folds_of_an_unbalanced_corpus_are_stratified_better_than_by_scikit_learn() -> None:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    random = np.random.default_rng(1)
+    rows = []
+    for number in range(30):
+        share, size = random.dirichlet([2, 1, 0.5, 0.3]), random.integers(5, 80)
+        rows += [("A", f"s{number:02d}", label) for label in random.choice(LABELS, size=size, p=share)]
+    table = corpus_table(rows)
+    whole = np.array([(table["emotion"] == label).sum() for label in LABELS])
+
+    def worst(tests: list[np.ndarray]) -> float:
+        shares = [[(table["emotion"].gather(t.tolist()) == label).sum() for label in LABELS] / whole for t in tests]
+        return float(np.abs(np.array(shares) - 0.2).max())
+
+    ours = folds(table, "corpus", "emotion", SplitSettings(), 0)["A"]
+    theirs = StratifiedGroupKFold(5, shuffle=True, random_state=0).split(table, table["emotion"], table["speaker"])
+    assert worst([fold.test for fold in ours]) < 0.03
+    assert worst([fold.test for fold in ours]) < worst([test for _, test in theirs])
+    for fold in ours:
+        assert len(fold.dev) / (len(fold.dev) + len(fold.train)) == pytest.approx(0.2, abs=0.03)
+        assert set(table["emotion"].gather(fold.dev.tolist())) == set(LABELS)
+
+
+def test_the_seed_matters_and_is_all_that_matters() -> None:
+    table = plain({"A": 10})
+    made = [named(table, folds(table, "corpus", "emotion", SplitSettings(), seed)) for seed in (0, 0, 1)]
+    assert made[0] == made[1] != made[2]
+
+
+def test_another_corpus_without_common_speakers_changes_no_fold() -> None:
+    alone, both = plain({"A": 9}), plain({"A": 9, "B": 7})
+    one = named(alone, folds(alone, "corpus", "emotion", SplitSettings(), 0))["A"]
+    assert named(both, folds(both, "corpus", "emotion", SplitSettings(), 0))["A"] == one
+
+
+def test_partners_of_a_dialogue_stay_in_one_fold() -> None:
+    rows = [("A", f"s{n}", label) for n in range(10) for label in LABELS for _ in range(2)]
+    table = corpus_table(rows, sessions=[f"Ses{int(speaker[1:]) // 2}" for _, speaker, _ in rows])
+    for fold in folds(table, "corpus", "emotion", SplitSettings(), 0)["A"]:
+        parts = [set(table["session"].gather(part.tolist())) for part in (fold.train, fold.dev, fold.test)]
+        assert sum(map(len, parts)) == len(set.union(*parts)) == 5
+    by_session = folds(table, "corpus", "emotion", SplitSettings(scheme="leave-one-session-out"), 0)["A"]
+    assert [fold.name for fold in by_session] == [f"Ses{n}" for n in range(5)]
+    assert all(len(speakers(table, fold.test)) == 2 for fold in by_session)
+
+
+def test_a_session_that_everybody_shares_does_not_stop_folds_of_speakers() -> None:
+    table = plain({"A": 6}).with_columns(session=pl.lit("monday"))
+    assert len(folds(table, "corpus", "emotion", SplitSettings(folds=3), 0)["A"]) == 3
+
+
+def test_leave_one_domain_out_trains_on_the_others() -> None:
+    table = plain({"A": 3, "B": 4, "C": 5})
+    divided = folds(table, "corpus", "emotion", SplitSettings(scheme="leave-one-domain-out"), 0)
+    made = fits(divided, REGIMES, table)
+    assert_sound(table, made, divided)
+    assert {fit.source for fit in made} == {OTHERS}
+    assert [(t.regime, t.domain) for fit in made for t in fit.tests] == [("zero-shot", d) for d in "ABC"]
+    for fit, own in zip(made, "ABC", strict=True):
+        assert set(table["corpus"].gather(fit.train.tolist())) == set("ABC") - {own}
+        assert len(fit.dev) / (len(fit.dev) + len(fit.train)) == pytest.approx(0.2, abs=0.1)
+
+
+def test_within_and_zero_shot_share_a_fit_and_are_tested_on_the_same_rows() -> None:
+    table = plain({"A": 10, "B": 9, "C": 8})
+    divided = folds(table, "corpus", "emotion", SplitSettings(folds=3), 0)
+    made = fits(divided, ("within", "zero-shot"), table)
+    assert len(made) == 3 * 3
+    for fit in made:
+        assert sorted((t.regime, t.domain) for t in fit.tests) == sorted(
+            ("within" if d == fit.source else "zero-shot", d) for d in "ABC"
+        )
+    assert len(fits(divided, REGIMES, table)) == 9 + 6 * 3
+
+
+def test_sources_with_fewer_folds_test_each_target_once() -> None:
+    table = plain({"A": 10, "B": 4})
+    divided = folds(table, "corpus", "emotion", SplitSettings(scheme="leave-one-speaker-out"), 0)
+    made = fits(divided, REGIMES, table)
+    assert_sound(table, made, divided)
+    assert sum(fit.source == "B" and "selected" not in fit.fold for fit in made) == 4
+
+
+def test_tested_speakers_are_taken_out_of_another_domains_training() -> None:
+    one = Fold("x", np.array([0, 1, 2]), np.array([3]), np.array([4]))
+    two = Fold("y", np.array([6]), np.array([7]), np.array([5]))
+    table = pl.DataFrame({"speaker": ["p", "q", "r", "s", "t", "p", "u", "q"]})
+    made = {fit.tests[0].regime: fit for fit in fits({"A": [one], "B": [two]}, REGIMES[1:], table) if fit.source == "A"}
+    assert made["zero-shot"].train.tolist() == [1, 2]
+    assert made["zero-shot"].dev.tolist() == [3]
+    assert made["target-selected"].train.tolist() == [2]
+    assert made["target-selected"].dev.tolist() == [7]
+    with pytest.raises(InvalidInput, match="zero-shot from B to A: nothing is left"):
+        same = table.with_columns(speaker=pl.lit("p"))
+        fits({"A": [replace_test(one)], "B": [two]}, ("zero-shot",), same.with_columns(speaker=pl.lit("p")))
+
+
+def replace_test(fold: Fold) -> Fold:
+    return Fold(fold.name, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), fold.test)
+
+
+@pytest.mark.parametrize(
+    ("count", "split", "told"),
+    [
+        (1, SplitSettings(), r"domain 'small': has 1 speaker\. .*test_only = \[\"small\"\]"),
+        (2, SplitSettings(scheme="leave-one-speaker-out"), "has 2 speakers.*random-folds"),
+        (4, SplitSettings(), "has 4 speakers.*splits.folds = 4 or splits.scheme = .leave-one-speaker-out"),
+        (3, SplitSettings(folds=2), "has 3 speakers"),
+    ],
+)
+def test_too_few_speakers_say_what_to_do(count: int, split: SplitSettings, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        folds(plain({"large": 10, "small": count}), "corpus", "emotion", split, 0)
+
+
+def test_what_the_errors_advise_works() -> None:
+    table = plain({"large": 10, "three": 3, "four": 4, "one": 1})
+    for split in (
+        SplitSettings(folds=3, test_only=("one",)),
+        SplitSettings(scheme="leave-one-speaker-out", test_only=("one",)),
+    ):
+        divided = folds(table, "corpus", "emotion", split, 0)
+        made = fits(divided, REGIMES, table)
+        assert_sound(table, made, divided)
+        assert "one" not in {fit.source for fit in made}
+        assert {t.regime for fit in made for t in fit.tests if t.domain == "one"} == {"zero-shot"}
+    assert len(folds(plain({"A": 4}), "corpus", "emotion", SplitSettings(folds=2), 0)["A"]) == 2
+    mixed = SplitSettings(scheme="random-folds")
+    assert len(folds(plain({"one": 1}), "corpus", "emotion", mixed, 0)["one"]) == 5
+    with pytest.raises(InvalidInput, match="test_only names zwei; the domains are four, large"):
+        folds(table, "corpus", "emotion", SplitSettings(test_only=("zwei",)), 0)
+    with pytest.raises(InvalidInput, match="serve none of the regimes within"):
+        alone = plain({"A": 5})
+        fits(folds(alone, "corpus", "emotion", SplitSettings(test_only=("A",)), 0), ("within",), alone)
+
+
+def test_unknown_speakers_are_an_error_with_numbers() -> None:
+    table = plain({"A": 5}).with_columns(
+        pl.when(pl.int_range(pl.len()) < 3).then(None).otherwise("speaker").alias("speaker")
+    )
+    with pytest.raises(InvalidInput, match="domain 'A': .*3 of 60 utterances have no speaker"):
+        folds(table, "corpus", "emotion", SplitSettings(), 0)
+
+
+def test_numbers_are_stratified_by_quantile() -> None:
+    random = np.random.default_rng(0)
+    table = plain({"A": 20}).with_columns(emotion=pl.Series(random.normal(size=240)))
+    means = [
+        table["emotion"].gather(fold.test.tolist()).mean()
+        for fold in folds(table, "corpus", "emotion", SplitSettings(), 0)["A"]
+    ]
+    assert np.ptp(means) < 0.25
+
+
+def test_balanced_draws_the_rarest_number_of_every_label() -> None:
+    rows = [
+        (d, f"{d}{n % 7}", label)
+        for d, sizes in (("A", (9, 4, 30)), ("B", (2, 8, 5)))
+        for label, size in zip("xyz", sizes, strict=True)
+        for n in range(size)
+    ]
+    table = corpus_table(rows)
+    drawn = balanced(table, "emotion", ["corpus"], 0)
+    assert dict(drawn.group_by("corpus", "emotion").len().sort("corpus").select("corpus", "len").rows()) == {
+        "A": 4,
+        "B": 2,
+    }
+    assert drawn["utterance"].to_list() == sorted(drawn["utterance"])
+    shuffled = table.sample(fraction=1.0, shuffle=True, seed=3)
+    assert set(balanced(shuffled, "emotion", ["corpus"], 0)["utterance"]) == set(drawn["utterance"])
+    assert set(balanced(table, "emotion", ["corpus"], 1)["utterance"]) != set(drawn["utterance"])
+    with pytest.raises(InvalidInput, match="no column region"):
+        balanced(table, "emotion", ["region"], 0)
+    with pytest.raises(InvalidInput, match="has no labels to balance"):
+        balanced(table.with_columns(emotion=pl.lit(1.0)), "emotion", ["corpus"], 0)
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def listed(table: pl.DataFrame, file: Path, **more: object) -> dict[str, tuple[Fold, ...]]:
+    return folds(table, "corpus", "emotion", SplitSettings(scheme="file", file=file), 0, **more)  # type: ignore[arg-type]
+
+
+def test_fixed_lists_are_followed_to_the_letter(tmp_path: Path) -> None:
+    table = corpus_table([("A", f"s{n}", "x") for n in range(6)])
+    rows = ["A/0000,train,1", "0001,dev,1", "0002.wav,test,1", "0003,train,2", "0000,dev,2", "0001,TEST,2"]
+    made = listed(table, write(tmp_path / "lists.csv", "utterance,part,fold\n" + "\n".join(rows) + "\n"))["A"]
+    told = [(f.name, f.train.tolist(), f.dev.tolist(), f.test.tolist()) for f in made]
+    assert told == [("1", [0], [1], [2]), ("2", [3], [0], [1])]
+
+
+def test_every_problem_of_fixed_lists_is_told_with_its_row(tmp_path: Path) -> None:
+    table = corpus_table([("A", "s", "x"), ("A", "t", "x"), ("B", "u", "x")]).with_columns(
+        utterance=pl.Series(["A/0", "A/1", "B/1"]), audio=pl.lit("/nowhere/x.wav")
+    )
+    lines = [
+        "utterance,part,fold",
+        "0,train,1",
+        "0,test,1",
+        "1,dev,1",
+        "nobody,dev,1",
+        "A/1,test,1",
+        "A/1,test,2",
+        "gone,dev,2",
+    ]
+    with pytest.raises(InvalidInput) as caught:
+        listed(table, write(tmp_path / "lists.csv", "\n".join(lines)), known=["A/gone"])
+    told = {problem.row: problem.message for problem in caught.value.problems}
+    assert told == {
+        3: "'0' is in train and in test of 1",
+        4: "'1' may be A/1 or B/1: write the whole id",
+        5: "no utterance 'nobody' in the study's corpora",
+        7: "'A/1' is tested in 1 and in 2; each utterance may be tested once",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("utterance,part\nA/0000,train\nA/0001,test\n", "trains but has no dev rows"),
+        ("utterance,part\n", "are empty"),
+        ("utterance,part\nA/0000,training camp\n", "2:.*part.* must be one of"),
+        ("name,part\nA/0000,train\n", "no column names the utterance"),
+        ("utterance\nA/0000\n", "no column says train, dev or test"),
+    ],
+)
+def test_fixed_lists_that_cannot_be_used(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        listed(corpus_table([("A", "s", "x")] * 3), write(tmp_path / "lists.csv", text))
+
+
+def test_a_domain_in_no_list_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no utterance of the domain 'B' is in the lists"):
+        listed(
+            corpus_table([("A", "s", "x"), ("B", "s", "x")]), write(tmp_path / "l.csv", "utterance,part\nA/0000,test\n")
+        )
+
+
+def test_the_settings_name_a_file_exactly_for_fixed_lists(tmp_path: Path) -> None:
+    for wrong in ({"scheme": "file"}, {"file": "lists.csv"}):
+        with pytest.raises(ValidationError, match="go together"):
+            SplitSettings.model_validate(wrong)
+    inside = SplitSettings.model_validate({"scheme": "file", "file": "lists.csv"}, context={"folder": tmp_path})
+    assert inside.file == tmp_path / "lists.csv"
