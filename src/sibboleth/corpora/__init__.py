@@ -1,1 +1,56 @@
-"""Public corpora in their published layouts, one file each, and the controlled corpus."""
+"""Public corpora in their published layouts, one file each, and the controlled corpus.
+
+Each module has `prepare(root) -> Corpus`. Emotions have the same names in all of them: angry, bored, calm, disgusted,
+fearful, happy, neutral, sad, surprised.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+
+import polars as pl
+
+from sibboleth import corpus
+from sibboleth.corpus import Corpus
+from sibboleth.errors import InvalidInput
+
+MODULES = {
+    "emodb": "sibboleth.corpora.emodb",
+    "nemo": "sibboleth.corpora.nemo",
+    "ravdess": "sibboleth.corpora.ravdess",
+    "synthetic": "sibboleth.corpora.synthetic",
+}
+"""Name of a corpus to its module, imported when asked for."""
+
+SUFFIXES = (".wav", ".flac")
+"""Audio as published, and re-encoded without loss; where a file is there twice, the first suffix counts."""
+
+
+def prepare(name: str, root: Path) -> Corpus:
+    """Make the corpus of that name from the folder it was unpacked in.
+
+    Raises `InvalidInput` for an unknown name or a folder that does not have the published layout.
+    """
+    if name not in MODULES:
+        raise InvalidInput(f"no corpus is called {name!r}; there are {', '.join(sorted(MODULES))}")
+    prepared: Corpus = import_module(MODULES[name]).prepare(root)
+    return prepared
+
+
+def recordings(folder: Path) -> dict[str, Path]:
+    """Map the stem of each recording in a folder to its absolute path, in alphabetical order."""
+    if not folder.is_dir():
+        return {}
+    files = [file for file in folder.absolute().iterdir() if not file.name.startswith(".")]
+    ranked = sorted(
+        (file for file in files if file.suffix.lower() in SUFFIXES),
+        key=lambda file: SUFFIXES.index(file.suffix.lower()),
+        reverse=True,
+    )
+    return dict(sorted((file.stem, file) for file in ranked))
+
+
+def assemble(name: str, rows: Iterable[Mapping[str, object]]) -> Corpus:
+    """Make a corpus of rows, which all have the same columns."""
+    table = pl.DataFrame(list(rows), infer_schema_length=None)
+    return Corpus(name, corpus.complete(table))

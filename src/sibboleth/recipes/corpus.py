@@ -1,0 +1,231 @@
+"""Corpora on the command line: what a manifest holds, and manifests of public corpora."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from sibboleth import audio, corpora, corpus
+from sibboleth.errors import InvalidInput
+
+GROUPS = ("language", "dialect", "accent", "speaker")
+"""Columns by which utterances are counted."""
+MOST_LABELS = 12
+"""Above so many values a label is not counted value by value."""
+MOST_ROWS = 30
+"""Longer tables are cut on the screen; the `Description` has them whole."""
+
+CLIPPED = 0.001
+MOSTLY_SILENT = 0.5
+QUIET = -45.0
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a manifest holds and what its audio sounds like; looks good on a terminal."""
+
+    name: str
+    label: str | None
+    """The column whose values are counted, if there is one."""
+    table: pl.DataFrame
+    """The corpus with the columns of `audio.scan`, one row per utterance."""
+    groups: dict[str, pl.DataFrame]
+    """By column of `GROUPS`: its values with utterances, speakers, hours, and utterances per label."""
+    formats: pl.DataFrame
+    """Utterances and hours by rate and channels."""
+    measures: pl.DataFrame
+    """Least, median and greatest seconds, peak, level, clipped, silence of the utterances that can be used."""
+    remarks: pl.DataFrame
+    """What to know before relying on the audio: remark, utterances, an example."""
+    excluded: pl.DataFrame
+    """Utterances that cannot be used: utterance, audio, reason."""
+    duplicates: pl.DataFrame
+    """Utterances with identical audio: copy (the same number for the same sound), utterance, speaker, label."""
+
+    def __rich__(self) -> RenderableType:
+        """Lay the tables out under each other."""
+        return Group(*_rendered(self))
+
+    def __str__(self) -> str:
+        """Write the same as plain text."""
+        console = Console(file=io.StringIO(), width=110, color_system=None, highlight=False)
+        console.print(self)
+        assert isinstance(console.file, io.StringIO)
+        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+
+
+def describe(
+    manifest: Path,
+    *,
+    label: str | None = None,
+    columns: dict[str, str] | None = None,
+    store: Path | None = None,
+) -> Description:
+    """Read a manifest, listen to all its audio, and describe both.
+
+    Args:
+        manifest: CSV, TSV, JSONL or Parquet file.
+        label: column whose values are counted; `emotion` if there is one.
+        columns: our column name to the manifest's, where they differ.
+        store: file that remembers what was heard, so that the next time only changed audio is read.
+    """
+    one = corpus.read(manifest, columns=columns)
+    if label is None and "emotion" in one.table.columns:
+        label = "emotion"
+    if label is not None and label not in one.table.columns:
+        raise InvalidInput(f"{manifest}: no column {label!r} to count; there are {', '.join(one.table.columns)}")
+    scan = audio.scan(one.table, store=store)
+    ours = {c: f"manifest {c}" for c in scan.columns[1:] if c in one.table.columns}
+    label = ours.get(label, label) if label is not None else None
+    table = pl.concat([one.table.rename(ours), scan.drop("utterance")], how="horizontal")
+    usable = table.filter(pl.col("status") == "ok")
+    return Description(
+        name=one.name,
+        label=label,
+        table=table,
+        groups={c: _group(usable, c, label) for c in GROUPS if table[c].null_count() < len(table)},
+        formats=usable.group_by("rate", "channels")
+        .agg(pl.len().alias("utterances"), _hours())
+        .sort("rate", "channels"),
+        measures=_measures(usable),
+        remarks=_remarks(usable),
+        excluded=table.filter(pl.col("status") != "ok").select("utterance", "audio", "reason"),
+        duplicates=_duplicates(usable, label),
+    )
+
+
+def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
+    """Write the manifest of a known corpus from its published layout, and return its path.
+
+    Args:
+        name: emodb, nemo, ravdess or synthetic.
+        root: folder the corpus was unpacked in; for synthetic, the folder to make it in.
+        output: where to write, CSV, TSV, JSONL or Parquet; `manifest.csv` in the root if not given.
+
+    A manifest that is there already is left alone: one that says the same is fine, any other raises `InvalidInput`.
+    """
+    path = output or root / "manifest.csv"
+    made = corpora.prepare(name, root)
+    if not path.exists():
+        return corpus.write(made, path)
+    fresh = corpus.write(made, path.with_name(f".{path.stem}-fresh{path.suffix}"))
+    try:
+        if fresh.read_bytes() == path.read_bytes():
+            return path
+    finally:
+        fresh.unlink()
+    raise InvalidInput(
+        f"{path}: is there already and says something else, perhaps by hand; delete it, or choose another --output"
+    )
+
+
+def _hours() -> pl.Expr:
+    return (pl.col("seconds").sum() / 3600).alias("hours")
+
+
+def _group(usable: pl.DataFrame, column: str, label: str | None) -> pl.DataFrame:
+    """Count by the values of a column, the unknown last."""
+    speakers = [] if column == "speaker" else [pl.col("speaker").n_unique().alias("speakers")]
+    counts = usable.group_by(column).agg(pl.len().alias("utterances"), *speakers, _hours())
+    if label is not None and label != column:
+        values = usable[label].cast(pl.String)
+        names = values.drop_nulls().unique().sort().to_list()
+        if len(names) <= MOST_LABELS:
+            is_label = {name: pl.col(label).cast(pl.String) == name for name in names}
+            if values.null_count():
+                is_label["unlabelled"] = pl.col(label).is_null()
+            clear = {name: f"{label} {name}" if name in counts.columns else name for name in is_label}
+            by_label = usable.group_by(column).agg(rule.sum().alias(clear[name]) for name, rule in is_label.items())
+            counts = counts.join(by_label, on=column, nulls_equal=True)
+    return counts.sort(column, nulls_last=True)
+
+
+def _measures(usable: pl.DataFrame) -> pl.DataFrame:
+    rows = [
+        (name, usable[name].min(), usable[name].median(), usable[name].max())
+        for name in ("seconds", "peak", "level", "clipped", "silence")
+    ]
+    schema = {"measure": pl.String, "least": pl.Float64, "median": pl.Float64, "greatest": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _remarks(usable: pl.DataFrame) -> pl.DataFrame:
+    rules = {
+        f"clipped in more than {CLIPPED:.1%} of the samples": pl.col("clipped") > CLIPPED,
+        f"silent for more than {MOSTLY_SILENT:.0%} of the time": pl.col("silence") > MOSTLY_SILENT,
+        f"very quiet, level under {QUIET:.0f} dBFS": pl.col("level") < QUIET,
+        "several channels, which are averaged": pl.col("channels") > 1,
+    }
+    found = ((remark, usable.filter(rule)["utterance"]) for remark, rule in rules.items())
+    rows = [(remark, len(utterances), utterances[0]) for remark, utterances in found if len(utterances)]
+    schema = {"remark": pl.String, "utterances": pl.Int64, "example": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _duplicates(usable: pl.DataFrame, label: str | None) -> pl.DataFrame:
+    labelled = [label] if label is not None and label not in ("utterance", "speaker") else []
+    return (
+        usable.filter(pl.col("digest").is_duplicated())
+        .select(pl.col("digest").rank("dense").cast(pl.Int64).alias("copy"), "utterance", "speaker", *labelled)
+        .sort("copy", "utterance")
+    )
+
+
+def _rendered(one: Description) -> Iterator[RenderableType]:
+    usable = one.table.filter(pl.col("status") == "ok")
+    hours = float(usable["seconds"].sum()) / 3600
+    head = f"{_duration(hours)} · {len(usable)} utterances · {usable['speaker'].n_unique()} speakers"
+    yield Text.assemble((one.name, "bold"), "  ", head)
+    if one.label is not None and usable[one.label].n_unique() > MOST_LABELS:
+        yield Text(f"{one.label} has {usable[one.label].n_unique()} different values", style="dim")
+    for column, table in one.groups.items():
+        yield from _block(f"by {column}", table)
+    yield from _block("audio formats", one.formats)
+    yield from _block("levels", _with_units(one.measures))
+    yield from _block("to know", one.remarks)
+    yield from _block("identical audio", one.duplicates, "yellow")
+    yield from _block("cannot be used", one.excluded, "red")
+
+
+def _with_units(measures: pl.DataFrame) -> pl.DataFrame:
+    """Write each measure as one would say it."""
+    written = {"seconds": "{:.2f} s", "clipped": "{:.2%}", "silence": "{:.0%}"}
+    rows = [
+        (name, *("-" if v is None else written.get(name, "{:.1f} dBFS").format(v) for v in values))
+        for name, *values in measures.iter_rows()
+    ]
+    return pl.DataFrame(rows, schema=measures.columns, orient="row")
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
+
+
+def _block(title: str, table: pl.DataFrame, style: str = "cyan") -> Iterator[RenderableType]:
+    """Yield a titled table, cut after `MOST_ROWS`; nothing for no rows."""
+    if table.is_empty():
+        return
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    for column in table:
+        right = column.dtype.is_numeric() or column.name in ("least", "median", "greatest")
+        name = "duration" if column.name == "hours" else column.name
+        drawn.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in table.head(MOST_ROWS).iter_rows():
+        drawn.add_row(*(Text(_shown(name, value)) for name, value in zip(table.columns, row, strict=True)))
+    yield Text(f"\n{title}", style=f"bold {style}")
+    yield Padding(drawn, (0, 0, 0, 2))
+    if len(table) > MOST_ROWS:
+        yield Text(f"  ... and {len(table) - MOST_ROWS} more", style="dim")
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None:
+        return "unknown"
+    return _duration(value) if name == "hours" and isinstance(value, float) else str(value)

@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+from rich.console import Console
+
+from sibboleth import corpus
+from sibboleth.errors import InvalidInput
+from sibboleth.recipes.corpus import describe, prepare
+
+RATE = 16000
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Two languages, three speakers, one duplicate, one bad file, one clipped, one stereo."""
+    random = np.random.default_rng(0)
+    sounds = [0.1 * random.standard_normal(RATE) for _ in range(6)]
+    sounds[3] = sounds[0]
+    sounds[4] = np.clip(sounds[4] * 20, -1, 1)
+    for n, sound in enumerate(sounds):
+        soundfile.write(tmp_path / f"{n}.wav", sound if n != 5 else np.stack([sound, sound], axis=1), RATE)
+    (tmp_path / "6.wav").write_bytes(b"no sound")
+    rows = {
+        "audio": [f"{n}.wav" for n in range(7)],
+        "speaker": ["s1", "s1", "s2", "s2", "s3", "s3", "s3"],
+        "language": ["de", "de", "nl", "nl", "nl", None, "nl"],
+        "emotion": ["happy", "sad", "happy", "happy", "sad", None, "sad"],
+        "level": ["B1"] * 7,
+    }
+    pl.DataFrame(rows).write_csv(tmp_path / "m.csv")
+    return tmp_path / "m.csv"
+
+
+def test_counts_by_language_and_speaker_of_what_can_be_used(manifest: Path) -> None:
+    one = describe(manifest)
+    assert one.label == "emotion"
+    language = one.groups["language"]
+    assert language.drop("hours").rows() == [("de", 2, 1, 1, 1, 0), ("nl", 3, 2, 2, 1, 0), (None, 1, 1, 0, 0, 1)]
+    assert language.columns == ["language", "utterances", "speakers", "hours", "happy", "sad", "unlabelled"]
+    assert language["hours"].to_list() == pytest.approx([2 / 3600, 3 / 3600, 1 / 3600])
+    assert one.groups["speaker"]["utterances"].to_list() == [2, 2, 2]
+    assert "dialect" not in one.groups
+    assert one.formats.select("rate", "channels", "utterances").rows() == [(RATE, 1, 5), (RATE, 2, 1)]
+
+
+def test_what_is_wrong_with_the_audio_is_said(manifest: Path) -> None:
+    one = describe(manifest)
+    assert one.excluded["utterance"].to_list() == ["6"] and "cannot be read" in one.excluded["reason"][0]
+    assert one.duplicates.rows() == [(1, "0", "s1", "happy"), (1, "3", "s2", "happy")]
+    assert dict(one.remarks.select("remark", "example").iter_rows()) == {
+        "clipped in more than 0.1% of the samples": "4",
+        "several channels, which are averaged": "5",
+    }
+    assert one.measures.filter(measure="seconds").row(0) == ("seconds", 1.0, 1.0, 1.0)
+    assert one.table["manifest level"].to_list() == ["B1"] * 7
+
+
+def test_it_reads_well_on_a_terminal_and_as_text(manifest: Path) -> None:
+    text = str(describe(manifest))
+    for word in ("by language", "by speaker", "identical audio", "cannot be used", "unknown", "6 utterances"):
+        assert word in text
+    assert "\x1b" not in text and all(line == line.rstrip() for line in text.splitlines())
+    console = Console(width=60, force_terminal=True, record=True, file=(manifest.parent / "terminal.txt").open("w"))
+    console.print(describe(manifest))
+    assert all(len(line) <= 60 for line in console.export_text().splitlines())
+    console.file.close()
+
+
+def test_labels_that_are_asked_for_or_absent(manifest: Path) -> None:
+    assert describe(manifest, label="speaker").groups["language"].columns[4:] == ["s1", "s2", "s3"]
+    assert describe(manifest, label="level").groups["speaker"]["B1"].to_list() == [2, 2, 2]
+    with pytest.raises(InvalidInput, match="no column 'valence' to count; there are .*emotion"):
+        describe(manifest, label="valence")
+    with pytest.raises(InvalidInput, match="'nosuch'"):
+        describe(manifest, columns={"speaker": "nosuch"})
+
+
+def test_a_corpus_without_any_usable_audio_is_still_described(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"")
+    (tmp_path / "m.csv").write_text("audio,speaker\na.wav,s\n")
+    one = describe(tmp_path / "m.csv")
+    assert len(one.excluded) == 1 and "cannot be used" in str(one)
+
+
+def unpack_ravdess(root: Path) -> None:
+    (root / "Actor_01").mkdir(parents=True)
+    for code in ("01", "04"):
+        soundfile.write(root / f"Actor_01/03-01-{code}-01-01-01-01.wav", np.full(RATE, 0.1), RATE)
+
+
+def test_a_prepared_manifest_can_be_read_moved_and_prepared_again(tmp_path: Path) -> None:
+    unpack_ravdess(tmp_path / "r")
+    path = prepare("ravdess", tmp_path / "r")
+    assert path == tmp_path / "r" / "manifest.csv"
+    assert corpus.read(path).table["emotion"].to_list() == ["neutral", "sad"]
+    assert prepare("ravdess", tmp_path / "r") == path
+    (tmp_path / "r").rename(tmp_path / "moved")
+    assert describe(tmp_path / "moved" / "manifest.csv").excluded.is_empty()
+    typed = prepare("ravdess", tmp_path / "moved", output=tmp_path / "lists" / "r.parquet")
+    assert len(corpus.read(typed).table) == 2
+
+
+def test_a_manifest_with_other_content_is_not_overwritten(tmp_path: Path) -> None:
+    unpack_ravdess(tmp_path)
+    path = prepare("ravdess", tmp_path)
+    path.write_text(path.read_text().replace("sad", "bored"))
+    edited = path.read_text()
+    with pytest.raises(InvalidInput, match="delete it"):
+        prepare("ravdess", tmp_path)
+    assert path.read_text() == edited
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["Actor_01", "manifest.csv"]
+
+
+def test_real_corpora_go_through(real_speech: Path, tmp_path: Path) -> None:
+    for name, count in (("emodb", 339), ("nemo", 252), ("ravdess", 80)):
+        path = prepare(name, real_speech / name, output=tmp_path / f"{name}.csv")
+        one = describe(path, store=tmp_path / "scan.sqlite")
+        assert len(one.table) == count and one.excluded.is_empty()
+        assert one.groups["language"].height == 1

@@ -1,0 +1,31 @@
+"""The verb `report`."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from sibboleth.errors import SibbolethError
+from sibboleth.recipes.report import report
+
+_spec = importlib.util.spec_from_file_location("fake_run", Path(__file__).parents[1] / "report" / "fake_run.py")
+assert _spec is not None and _spec.loader is not None
+fake_run = importlib.util.module_from_spec(_spec)
+sys.modules["fake_run"] = fake_run
+_spec.loader.exec_module(fake_run)
+
+
+def test_page_is_made_again_from_the_tables_alone(tmp_path: Path) -> None:
+    run = fake_run.write_run(tmp_path / "run", fake_run.Fake(domains=("de",), encoders={"logmel": 1}))
+    before = {p.name: p.read_bytes() for p in run.path.glob("*.parquet")}
+    made = report(run.path, title="Another title", examples=2)
+    text = made.read_text(encoding="utf-8")
+    assert made == run.path / "report.html" and "<h1>Another title</h1>" in text
+    assert text.count("<audio") == 0 and text.count("Answers to ") == 2
+    assert {p.name: p.read_bytes() for p in run.path.glob("*.parquet")} == before
+
+
+def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SibbolethError, match="not a run directory"):
+        report(tmp_path)

@@ -1,0 +1,290 @@
+"""The main job, from a study file to a report, on small made sounds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+from sklearn.metrics import balanced_accuracy_score
+
+from sibboleth import predictions
+from sibboleth.errors import InvalidInput, RefusedByAudit, SibbolethError
+from sibboleth.recipes.run import run
+from sibboleth.runs import RunDirectory
+
+LABELS = ("high", "low")
+STUDY = """
+name = "tones"
+domain = "language"
+seeds = {seeds}
+[target]
+column = "pitch"
+[[corpora]]
+name = "made"
+manifest = "manifest.csv"
+[[encoders]]
+name = "logmel"
+[[encoders]]
+name = "untrained:tiny-wav2vec2"
+[probe]
+{probe}
+[splits]
+folds = 3
+dev = 0.34
+[statistics]
+resamples = 200
+{more}
+"""
+
+
+def tones(folder: Path, flipped: tuple[str, ...] = (), speakers: int = 6, each: int = 4) -> Path:
+    """Write buzzes of two pitches by several speakers of two languages; in `flipped` ones the labels are swapped."""
+    rng = np.random.default_rng(5)
+    rows = []
+    for language in ("aa", "bb"):
+        for speaker in range(speakers):
+            for take in range(each):
+                for label in LABELS:
+                    pitch = (220 if label == "high" else 120) * rng.uniform(0.85, 1.15)
+                    seconds = rng.uniform(0.4, 0.7)
+                    time_axis = np.arange(int(16000 * seconds)) / 16000
+                    tone = sum(np.sin(2 * np.pi * pitch * k * time_axis) / k for k in range(1, 8))
+                    name = f"{language}{speaker}{label}{take}.wav"
+                    (folder / "audio").mkdir(exist_ok=True)
+                    noise = rng.normal(0, 0.02, len(time_axis))
+                    soundfile.write(folder / "audio" / name, 0.1 * tone + noise, 16000, subtype="PCM_16")
+                    given = LABELS[1 - LABELS.index(label)] if language in flipped else label
+                    rows.append((f"audio/{name}", f"{language}-{speaker}", language, given, f"{pitch:.1f}"))
+    table = pl.DataFrame(rows, schema=["audio", "speaker", "language", "pitch", "hertz"], orient="row")
+    table.write_csv(folder / "manifest.csv")
+    return folder / "manifest.csv"
+
+
+def study(folder: Path, probe: str = "", more: str = "", seeds: int = 1) -> Path:
+    path = folder / "study.toml"
+    path.write_text(STUDY.format(probe=probe, more=more, seeds=seeds))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIBBOLETH_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """One whole run."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIBBOLETH_CACHE", str(folder / "cache"))
+        tones(folder)
+        page = run(study(folder), output=folder / "run")
+    assert page == folder / "run" / "report.html"
+    return RunDirectory(folder / "run")
+
+
+def main_scores(directory: RunDirectory, rater: str = "selected") -> pl.DataFrame:
+    record = directory.read()
+    wanted = (pl.col("metric") == record["main_metric"]) & (pl.col("slice") == "all") & (pl.col("rater") == rater)
+    return directory.table("scores").filter(wanted).join(directory.table("cells"), on="run")
+
+
+def test_every_promised_file_is_there_and_the_record_is_whole(finished: RunDirectory) -> None:
+    for name in ("predictions", "scores", "comparisons", "cells", "selection", "utterances"):
+        assert finished.table(name).height > 0, name
+    record = finished.read()
+    assert record["status"] == "complete"
+    assert record["chance"] == 0.5
+    assert record["domains"] == ["aa", "bb"]
+    assert [one["kind"] for one in record["encoders"]] == ["control", "control"]
+    assert all((finished / cell["file"]).exists() for cell in record["cells"])
+    assert len(record["cells"]) == 4
+    assert (finished / "report.html").stat().st_size > 10_000
+    assert isinstance(json.loads((finished / "audit.json").read_text()), list)
+
+
+def test_each_test_utterance_is_answered_once_by_every_rater_of_every_regime(finished: RunDirectory) -> None:
+    table = predictions.validate(finished.table("predictions")).filter(pl.col("source") == "model")
+    utterances = finished.table("utterances")
+    cells = finished.table("cells")
+    assert set(cells["regime"]) == {"within", "zero-shot", "target-selected"}
+    for row in cells.iter_rows(named=True):
+        mine = table.filter(pl.col("run") == row["run"])
+        domain = utterances.filter(pl.col("language") == row["domain"])["utterance"].sort()
+        for (rater,), some in mine.group_by("rater"):
+            answered = some.unique(["utterance", "trial"])["utterance"].sort()
+            assert answered.to_list() == domain.to_list(), (row["run"], rater)
+        total = mine.group_by("utterance", "rater", "layer", "trial").agg(pl.col("value").sum())["value"]
+        np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
+def test_scores_are_those_of_an_independent_metric(finished: RunDirectory) -> None:
+    table = finished.table("predictions")
+    truth = table.filter(pl.col("source") == "reference").select("utterance", truth="label")
+    for row in main_scores(finished).iter_rows(named=True):
+        mine = predictions.decide(table.filter((pl.col("run") == row["run"]) & (pl.col("rater") == "selected")))
+        joined = mine.join(truth, on="utterance")
+        assert row["estimate"] == pytest.approx(balanced_accuracy_score(joined["truth"], joined["label"]))
+        assert row["clusters"] == 6
+        assert row["low"] <= row["estimate"] <= row["high"]
+
+
+def test_pitch_is_heard_within_and_across(finished: RunDirectory) -> None:
+    scores = main_scores(finished).filter(pl.col("encoder") == "logmel")
+    assert scores["estimate"].min() > 0.95
+
+
+def test_the_layer_is_chosen_on_dev(finished: RunDirectory) -> None:
+    """In every fold the selected layer is the best one on dev, the lower of equals."""
+    layers = finished.table("selection").filter(pl.col("layer").is_not_null())
+    for _, fold in layers.group_by("run", "fold"):
+        best = fold.sort("dev", "layer", descending=[True, False])["layer"][0]
+        assert fold.filter(pl.col("selected"))["layer"].to_list() == [best]
+
+
+def test_a_code_turned_round_in_one_language_falls_below_chance(tmp_path: Path) -> None:
+    tones(tmp_path, flipped=("bb",))
+    run(study(tmp_path), output=tmp_path / "run")
+    scores = main_scores(RunDirectory(tmp_path / "run")).filter(pl.col("encoder") == "logmel")
+    assert scores.filter(pl.col("regime") == "within")["estimate"].min() > 0.95
+    assert scores.filter(pl.col("regime") == "zero-shot")["high"].max() < 0.5
+
+
+def test_the_mlp_probe_with_two_seeds_counts_each_utterance_in_both(tmp_path: Path) -> None:
+    tones(tmp_path)
+    probe = 'kind = "mlp"\nhidden = [8]\nlearning_rate = 0.01\nepochs = 15\nstandardise = true'
+    run(study(tmp_path, probe, seeds=2), output=tmp_path / "run")
+    scores = main_scores(RunDirectory(tmp_path / "run")).filter(pl.col("encoder") == "logmel")
+    assert scores["estimate"].min() > 0.9
+    assert set(scores["n"]) == {96}
+    table = RunDirectory(tmp_path / "run").table("predictions").filter(pl.col("source") == "model")
+    assert table["trial"].unique().sort().to_list() == [0, 1]
+
+
+def test_a_regression_target_gets_ccc(tmp_path: Path) -> None:
+    tones(tmp_path)
+    path = study(tmp_path)
+    text = path.read_text().replace('column = "pitch"', 'column = "hertz"\nkind = "regression"')
+    path.write_text(text.replace('[[encoders]]\nname = "untrained:tiny-wav2vec2"\n', ""))
+    run(path, output=tmp_path / "run")
+    record = RunDirectory(tmp_path / "run").read()
+    assert record["main_metric"] == "ccc"
+    assert main_scores(RunDirectory(tmp_path / "run"))["estimate"].min() > 0.9
+
+
+def test_the_same_study_again_changes_no_byte_and_trains_nothing(tmp_path: Path) -> None:
+    tones(tmp_path)
+    run(study(tmp_path), output=tmp_path / "run")
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in (tmp_path / "run/cells").iterdir()}
+    scores = (tmp_path / "run" / "scores.parquet").read_bytes()
+    run(study(tmp_path), output=tmp_path / "run")
+    after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in (tmp_path / "run/cells").iterdir()}
+    assert after == before
+    assert (tmp_path / "run" / "scores.parquet").read_bytes() == scores
+
+
+def test_a_killed_run_goes_on_to_the_same_tables(tmp_path: Path, finished: RunDirectory) -> None:
+    """SIGKILL as soon as the first cell is there; the second run keeps it and ends in equal tables."""
+    tones(tmp_path)
+    command = [sys.executable, "-m", "sibboleth", "run", str(study(tmp_path)), "--output", str(tmp_path / "run")]
+    environment = {**os.environ, "SIBBOLETH_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "run").glob("cells/logmel*.parquet")) and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    cells = [file for file in (tmp_path / "run" / "cells").iterdir() if file.name.count(".") == 1]
+    kept = {file: file.stat().st_mtime_ns for file in cells}
+    assert RunDirectory(tmp_path / "run").read()["status"] == "running"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    for name in ("predictions", "scores", "comparisons"):
+        assert RunDirectory(tmp_path / "run").table(name).equals(finished.table(name)), name
+
+
+def test_ctrl_c_stops_cleanly_and_says_that_it_goes_on(tmp_path: Path) -> None:
+    tones(tmp_path)
+    command = [sys.executable, "-m", "sibboleth", "run", str(study(tmp_path)), "--output", str(tmp_path / "run")]
+    environment = {**os.environ, "SIBBOLETH_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "run.json").exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, complaints = process.communicate(timeout=60)
+    assert process.returncode == 130, complaints
+    assert "goes on" in complaints
+    assert "Traceback" not in complaints
+    assert RunDirectory(tmp_path / "run").read()["status"] == "interrupted"
+
+
+def test_one_bad_file_never_loses_the_others(tmp_path: Path) -> None:
+    manifest = tones(tmp_path)
+    (tmp_path / "audio" / "aa0high0.wav").write_bytes(b"this is no sound")
+    soundfile.write(tmp_path / "audio" / "bb1low2.wav", np.zeros(8000), 16000)
+    run(study(tmp_path), output=tmp_path / "run")
+    record = RunDirectory(tmp_path / "run").read()
+    assert {Path(row["audio"]).name for row in record["excluded"]} == {"aa0high0.wav", "bb1low2.wav"}
+    assert RunDirectory(tmp_path / "run").table("utterances").height == pl.read_csv(manifest).height - 2
+
+
+def test_random_folds_are_refused_unless_allowed_by_name(tmp_path: Path) -> None:
+    tones(tmp_path)
+    text = study(tmp_path).read_text().replace("[splits]", '[splits]\nscheme = "random-folds"')
+    (tmp_path / "study.toml").write_text(text)
+    with pytest.raises(RefusedByAudit, match="shared-speakers"):
+        run(tmp_path / "study.toml", output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "study.toml").write_text(
+        text.replace('domain = "language"', 'domain = "language"\nallow = ["shared-speakers"]')
+    )
+    run(tmp_path / "study.toml", output=tmp_path / "run")
+    findings = json.loads((tmp_path / "run" / "audit.json").read_text())
+    assert [f["allowed"] for f in findings if f["name"] == "shared-speakers"] == [True]
+
+
+def test_soft_labels_from_columns_are_learnt_and_scored(tmp_path: Path) -> None:
+    manifest = tones(tmp_path)
+    table = pl.read_csv(manifest).with_columns(
+        pl.when(pl.col("pitch") == "high").then(0.9).otherwise(0.2).alias("mood.high"),
+        pl.when(pl.col("pitch") == "high").then(0.1).otherwise(0.8).alias("mood.low"),
+    )
+    table.write_csv(manifest)
+    path = study(tmp_path)
+    path.write_text(path.read_text().replace('column = "pitch"', 'column = "mood"'))
+    run(path, output=tmp_path / "run")
+    scores = RunDirectory(tmp_path / "run").table("scores")
+    logmel = scores.filter(pl.col("run").str.starts_with("logmel/linear/within") & (pl.col("slice") == "all"))
+    assert logmel.filter(pl.col("metric") == "uar")["estimate"].min() > 0.8
+    assert logmel.filter(pl.col("metric") == "total_variation")["estimate"].max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('column = "pitch"', 'column = "emotion"', "no column 'emotion'"),
+        ('domain = "language"', 'domain = "region"', "no column 'region'"),
+        ('column = "pitch"', 'column = "pitch"\nlabels = ["high", "middle"]', "middle"),
+        ('column = "pitch"', 'column = "pitch"\nkind = "regression"', "not a number"),
+        ('manifest = "manifest.csv"', 'manifest = "manifest.csv"\nlabels = { loud = "high" }', "never has"),
+        ('manifest = "manifest.csv"', 'manifest = "manifest.csv"\nkeep = { language = ["cc"] }', "keep leaves no row"),
+        ('manifest = "manifest.csv"', 'manifest = "none.csv"', "none.csv"),
+        ("logmel", "untrained:nonsense", "nonsense"),
+    ],
+)
+def test_a_study_that_does_not_fit_its_corpora_is_told_why(tmp_path: Path, old: str, new: str, said: str) -> None:
+    tones(tmp_path, speakers=3, each=1)
+    path = study(tmp_path)
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises((InvalidInput, SibbolethError), match=said):
+        run(path, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

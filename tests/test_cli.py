@@ -1,0 +1,68 @@
+"""The command line: quick to answer, plain about mistakes, never a traceback."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sibboleth import cli
+
+VERBS = ["demo", "run", "check", "corpus", "encode", "cache", "score", "report"]
+
+
+def sibboleth(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sibboleth", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, check=False)
+
+
+def test_help_lists_every_verb_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom sibboleth.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'transformers', 'polars', 'numpy', 'altair'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert all(verb in done.stdout for verb in VERBS)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "verb", [[verb] for verb in VERBS if verb not in ("corpus", "cache")] + [["corpus", "describe"]]
+)
+def test_every_verb_explains_itself(verb: list[str]) -> None:
+    done = sibboleth(*verb, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Usage: sibboleth" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["transcribe"], "transcribe"),
+        (["run"], "study"),
+        (["run", "nowhere.toml"], "nowhere.toml: no such file"),
+        (["check", "nowhere.toml"], "nowhere.toml"),
+        (["corpus", "describe", "nowhere.csv"], "nowhere.csv"),
+        (["corpus", "prepare", "nocorpus", "."], "nocorpus"),
+        (["report", "nowhere"], "nowhere"),
+        (["score", "nowhere.csv"], "nowhere.csv"),
+        (["encode", "logmel", "nowhere.csv"], "nowhere.csv"),
+    ],
+)
+def test_wrong_use_exits_with_2_and_says_what(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = sibboleth(*arguments, folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_verb_is_a_function_of_the_same_name() -> None:
+    for app in (cli.app, cli.corpus, cli.cache):
+        for name in app:
+            if name.startswith("-") or name in ("corpus", "cache", "help", "version"):
+                continue
+            assert callable(app[name].default_command), name
+    assert callable(importlib.import_module("sibboleth.recipes.run").run)
