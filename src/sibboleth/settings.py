@@ -49,7 +49,7 @@ def _problems(path: Path, text: str, error: ValidationError) -> list[Problem]:
     lines = _lines(text)
     problems = []
     for item in error.errors(include_url=False):
-        place: Place = item["loc"]
+        place = _written(lines, item["loc"])
         problems.append(Problem(str(path), _message(item), _line(lines, place), _dotted(place)))
     return sorted(problems, key=lambda p: p.row or 0)
 
@@ -77,6 +77,7 @@ def _lines(text: str) -> dict[Place, int]:
         if header := _HEADER.match(line):
             names: Place = tuple(part.strip().strip("\"'") for part in header[2].split("."))
             current = _inside(names[:-1], counts) + names[-1:]
+            places.setdefault(current, number)
             if header[1] == "[[":
                 counts[current] = counts.get(current, -1) + 1
                 current = (*current, counts[current])
@@ -98,12 +99,14 @@ def _inside(names: Place, counts: Mapping[Place, int]) -> Place:
     return path
 
 
-def _line(lines: Mapping[Place, int], place: Place) -> int | None:
-    """Find the line of the longest known beginning of `place` (pydantic adds union tags inside it)."""
+def _written(lines: Mapping[Place, int], place: Place) -> Place:
+    """Drop what the file does not have on the way to the last part: pydantic puts the tags of unions there."""
     known: Place = ()
-    best: int | None = None
-    for part in place:
-        if (*known, part) in lines:
-            known = (*known, part)
-            best = lines[known]
-    return best
+    for part in place[:-1]:
+        known = (*known, part) if (*known, part) in lines else known
+    return (*known, *place[-1:])
+
+
+def _line(lines: Mapping[Place, int], place: Place) -> int | None:
+    """Find the line of `place`, or of the table it is missing from."""
+    return lines.get(place, lines.get(place[:-1]))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from sibboleth import settings
 from sibboleth.settings import Settings
@@ -102,7 +102,21 @@ class MlpProbe(Settings):
     """Scale features by the training set's mean and deviation first; the anchor study does not."""
 
 
-Probe = Annotated[LinearProbe | MlpProbe, Field(discriminator="kind")]
+def _probe_kind(value: object) -> str:
+    """Return the kind that a probe table names; without one it is linear."""
+    kind = value.get("kind", "linear") if isinstance(value, dict) else getattr(value, "kind", "linear")
+    return str(kind)
+
+
+Probe = Annotated[
+    Annotated[LinearProbe, Tag("linear")] | Annotated[MlpProbe, Tag("mlp")],
+    Discriminator(
+        _probe_kind,
+        custom_error_type="probe",
+        custom_error_message="kind must be 'linear' or 'mlp'",
+        custom_error_context={},
+    ),
+]
 
 
 class StatisticsSettings(Settings):

@@ -68,7 +68,7 @@ class Probing:
 
         A classification probe answers with probabilities, a regression probe with numbers.
         """
-        known = torch.from_numpy(truth)
+        known = torch.tensor(truth)
         if isinstance(self.probe, LinearProbe):
             for layer in range(features.layers):
                 yield from self._solved(_tensor(features, layer, self.pooling), known, fits, self.probe, layer)

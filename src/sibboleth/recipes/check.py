@@ -13,9 +13,9 @@ from sibboleth import audio, lists, splits
 from sibboleth import study as studies
 from sibboleth.audit import GRADES, Finding, audit, refuse
 from sibboleth.errors import InvalidInput, Problem
+from sibboleth.experiment import material
+from sibboleth.experiment.material import Material
 from sibboleth.progress import console
-from sibboleth.recipes import material
-from sibboleth.recipes.material import Material
 from sibboleth.splits import Fit, Test
 from sibboleth.study import Study
 from sibboleth.targets import Target

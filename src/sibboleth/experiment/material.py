@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sibboleth import audio, corpus, splits
+from sibboleth import audio, corpus, predictions, splits
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.study import CorpusSettings, Study
@@ -88,6 +88,25 @@ def truth(table: pl.DataFrame, target: Target) -> Array:
     return np.asarray(np.eye(len(target.labels))[codes])
 
 
+def reference(material: Material) -> pl.DataFrame:
+    """Return the corpus's own labels as predictions of source `reference`."""
+    utterances, weights = material.table["utterance"], material.truth()
+    labels: Sequence[str | None] = material.target.labels or (None,)
+    rows, columns = np.nonzero(weights) if material.target.labels else np.nonzero(np.ones_like(weights))
+    table = predictions.table(
+        {
+            "run": "corpus",
+            "source": "reference",
+            "rater": "corpus",
+            "utterance": utterances.gather(rows),
+            "target": material.target.name,
+            "label": pl.Series(labels, dtype=pl.String).gather(columns),
+            "value": weights[rows, columns],
+        }
+    )
+    return table.sort(predictions.KEY)
+
+
 def _read(settings: CorpusSettings) -> Corpus:
     return corpus.read(
         settings.manifest, name=settings.name, columns=settings.columns or None, language=settings.language
@@ -123,12 +142,12 @@ def _mapped(settings: CorpusSettings, one: Corpus, column: str) -> Corpus:
             raise InvalidInput(f"corpus {settings.name!r}: keep leaves no row; {name} has the values {there}")
         table = kept
     if settings.labels:
-        there = set(table[column].cast(pl.String).drop_nulls())
-        unknown = sorted(set(settings.labels) - there)
+        known = table[column].cast(pl.String).drop_nulls().unique().sort().to_list()
+        unknown = sorted(set(settings.labels) - set(known))
         if unknown:
             raise InvalidInput(
                 f"corpus {settings.name!r}: labels names {', '.join(unknown)}, "
-                f"which column {column!r} never has; it has {', '.join(sorted(there))}"
+                f"which column {column!r} never has; it has {', '.join(known)}"
             )
         table = table.with_columns(pl.col(column).cast(pl.String).replace(settings.labels))
     return Corpus(one.name, table, one.source, one.digest)

@@ -1,0 +1,56 @@
+"""The command line: one line per verb, each a lazy path to the Python function of the same name."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from sibboleth.errors import SibbolethError
+
+WRONG_USE = 2
+STOPPED = 130
+
+app = App(
+    name="sibboleth",
+    help="Which speech encoder, layer and fine-tuning for this language, dialect or accent?",
+    version="sibboleth 0.1.0",
+    version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
+)
+corpus = App(name="corpus", help="Look at a manifest, or write one for a public corpus.")
+cache = App(name="cache", help="See, verify and empty the cache of encoded speech.")
+
+app.command("sibboleth.recipes.demo:demo", name="demo", help="Make speech, run the whole study on it, write the report.")
+app.command("sibboleth.recipes.run:run", name="run", help="Run a study file and write its report; run again to go on.")
+app.command("sibboleth.recipes.check:check", name="check", help="Audit a study or anybody's split lists for leaks.")
+app.command(corpus)
+app.command("sibboleth.recipes.encode:encode", name="encode", help="Encode a manifest once, for all layers.")
+app.command(cache)
+app.command("sibboleth.recipes.score:score", name="score", help="Score predictions made by anybody, with intervals.")
+app.command("sibboleth.recipes.report:report", name="report", help="Write a run's report again from its tables.")
+
+corpus.command("sibboleth.recipes.corpus:describe", name="describe", help="Hours, speakers, labels, levels, duplicates.")
+corpus.command("sibboleth.recipes.corpus:prepare", name="prepare", help="Write the manifest of a known corpus.")
+cache.command("sibboleth.recipes.cache:size", name="size", help="What the cache holds of each encoder.")
+cache.command("sibboleth.recipes.cache:verify", name="verify", help="Check every checksum; remove what is corrupt.")
+cache.command("sibboleth.recipes.cache:clear", name="clear", help="Remove what the cache holds of one encoder.")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb, print what it returns, and exit: 0 done, 1 refused by the audit, 2 wrong use, 130 stopped."""
+    complaints = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        complaints.print(f"[bold red]error:[/] {error}\n", markup=True)
+        sys.exit(WRONG_USE)
+    except SibbolethError as error:
+        complaints.print("[bold red]error:[/] ", end="")
+        complaints.print(str(error), markup=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        complaints.print("stopped; what is finished is kept, and the same command goes on from there")
+        sys.exit(STOPPED)
+    if result is not None:
+        Console(soft_wrap=not hasattr(result, "__rich__"), highlight=False).print(result)

@@ -1,0 +1,218 @@
+"""Cells: all fits of one encoder and one source domain, trained together, written together, never done twice."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from sibboleth import metrics, predictions
+from sibboleth.experiment.material import Material
+from sibboleth.metrics import classification, regression
+from sibboleth.runs import RunDirectory, write_table
+from sibboleth.splits import Fit, Test
+
+if TYPE_CHECKING:
+    from sibboleth.models.features import Features as Encoded
+    from sibboleth.models.probes import Answer, Pooling, Probing
+
+VERSION = 1
+"""Raised when the numbers that a cell produces change."""
+
+Array = npt.NDArray[np.float64]
+
+
+def rater(layer: int | None) -> str:
+    """Name the rater of one layer, or of the mix of all."""
+    return "mix" if layer is None else f"layer-{layer:02d}"
+
+
+def run_name(encoder: str, probe: str, test: Test, source: str) -> str:
+    """Name what answered: ENCODER/PROBE/REGIME/SOURCE>DOMAIN."""
+    return f"{encoder}/{probe}/{test.regime}/{source}>{test.domain}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One encoder and one source domain, with all their fits."""
+
+    encoder: str
+    """Its name in the study."""
+    identity: str
+    """Its content hash."""
+    source: str
+    fits: tuple[Fit, ...]
+    """Rows index the material's table."""
+    probing: "Probing"
+
+    def file(self, material: Material) -> str:
+        """Name its file; the name changes with everything that changes a number in it."""
+        digest = hashlib.sha256()
+        settings = (VERSION, self.identity, self.probing, material.target, material.study.domain)
+        digest.update(repr(settings).encode())
+        digest.update("\n".join(material.table["utterance"]).encode())
+        digest.update("\n".join(material.scan["digest"]).encode())
+        digest.update(np.ascontiguousarray(material.truth()).tobytes())
+        for fit in self.fits:
+            digest.update(repr((fit.source, fit.fold, [(t.regime, t.domain) for t in fit.tests])).encode())
+            for rows in (fit.train, fit.dev, *(test.rows for test in fit.tests)):
+                digest.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes() + b"|")
+        words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{self.encoder}--{self.source}").strip("-")
+        return f"cells/{words[-80:]}-{digest.hexdigest()[:12]}.parquet"
+
+
+def finished(cell: Cell, material: Material, directory: RunDirectory) -> bool:
+    """Say whether the cell's file is there; it is written whole, after all its work."""
+    return (directory / cell.file(material)).exists()
+
+
+def solve(cell: Cell, features: "Encoded", material: Material, directory: RunDirectory) -> None:
+    """Train every probe of the cell and write what they answered, and what dev chose."""
+    path = directory / cell.file(material)
+    truth = material.truth()
+    aligned = Aligned(features, material.table["utterance"].to_list())
+    cell = replace(cell, fits=aligned.without_missing(cell.fits))
+    answers = list(cell.probing.answers(aligned, truth, cell.fits))
+    chosen = [_choose(index, fit, answers, truth, material) for index, fit in enumerate(cell.fits)]
+    written = _Rows(cell, material)
+    selection = []
+    for answer in answers:
+        fit = cell.fits[answer.fit]
+        best = answer.layer is not None and answer.layer == chosen[answer.fit]
+        for test, output in zip(fit.tests, answer.tests, strict=True):
+            written.add(answer, fit, test, output, rater(answer.layer))
+            if best:
+                written.add(answer, fit, test, output, "selected")
+        selection += _selection(cell, answer, best, _dev_score(answer, fit, truth, material))
+    write_table(path.with_suffix(".selection.parquet"), pl.DataFrame(selection, schema=SELECTION, orient="row"))
+    write_table(path, written.table())
+
+
+SELECTION = {
+    "run": pl.String,
+    "rater": pl.String,
+    "fold": pl.String,
+    "trial": pl.Int32,
+    "layer": pl.Int32,
+    "choice": pl.Float64,
+    "dev": pl.Float64,
+    "selected": pl.Boolean,
+}
+
+
+def _selection(cell: Cell, answer: "Answer", best: bool, score: float) -> list[tuple[object, ...]]:
+    fit = cell.fits[answer.fit]
+    names = {run_name(cell.encoder, cell.probing.probe.kind, test, cell.source) for test in fit.tests}
+    row = (rater(answer.layer), fit.fold, answer.trial, answer.layer, answer.choice, score, best)
+    return [(name, *row) for name in sorted(names)]
+
+
+def _choose(index: int, fit: Fit, answers: Iterable["Answer"], truth: Array, material: Material) -> int:
+    """Return the layer with the best mean dev score over trials; ties go to the lower layer."""
+    scores: dict[int, list[float]] = {}
+    for answer in answers:
+        if answer.fit == index and answer.layer is not None:
+            scores.setdefault(answer.layer, []).append(_dev_score(answer, fit, truth, material))
+    sign = 1 if metrics.of(material.target)[0].higher_is_better else -1
+    means = {layer: float(np.nan_to_num(sign * np.mean(values), nan=-np.inf)) for layer, values in scores.items()}
+    return max(sorted(means), key=lambda layer: means[layer])
+
+
+def _dev_score(answer: "Answer", fit: Fit, truth: Array, material: Material) -> float:
+    main = metrics.of(material.target)[0]
+    reference = truth[fit.dev]
+    if material.target.kind == "classification":
+        return main(classification.Answers(material.target.labels, reference, answer.dev))
+    return main(regression.Answers.centred(reference[:, 0], answer.dev[:, 0]))
+
+
+class _Rows:
+    """Prediction rows, collected as columns."""
+
+    def __init__(self, cell: Cell, material: Material) -> None:
+        self.cell = cell
+        self.target = material.target
+        self.utterances = material.table["utterance"]
+        self.frames: list[pl.DataFrame] = []
+
+    def add(self, answer: "Answer", fit: Fit, test: Test, output: Array, name: str) -> None:
+        """Add one row per utterance and label (or number)."""
+        labels: Sequence[str | None] = self.target.labels or (None,)
+        rows, width = output.shape
+        frame = pl.DataFrame(
+            {
+                "utterance": self.utterances.gather(np.repeat(test.rows, width)),
+                "label": pl.Series(labels, dtype=pl.String).gather(np.tile(np.arange(width), rows)),
+                "value": output.ravel(),
+            }
+        )
+        self.frames.append(
+            frame.with_columns(
+                run=pl.lit(run_name(self.cell.encoder, self.cell.probing.probe.kind, test, self.cell.source)),
+                source=pl.lit("model"),
+                rater=pl.lit(name),
+                target=pl.lit(self.target.name),
+                trial=pl.lit(answer.trial),
+                layer=pl.lit(answer.layer, pl.Int32),
+                fold=pl.lit(fit.fold),
+                start=pl.lit(None, pl.Float64),
+                end=pl.lit(None, pl.Float64),
+            )
+        )
+
+    def table(self) -> pl.DataFrame:
+        """Return the rows in the order of the key."""
+        schema = {name: kind for name, kind in predictions.SCHEMA.items()}
+        return (
+            pl.concat(self.frames)
+            .select(*(pl.col(name).cast(kind) for name, kind in schema.items()), "fold")
+            .sort(predictions.KEY)
+        )
+
+
+def of_sources(fits: Sequence[Fit]) -> dict[str, tuple[Fit, ...]]:
+    """Group fits by the domain that trains, in the order they come."""
+    sources: dict[str, list[Fit]] = {}
+    for fit in fits:
+        sources.setdefault(fit.source, []).append(fit)
+    return {source: tuple(some) for source, some in sources.items()}
+
+
+class Aligned:
+    """Features with one row per row of the material's table; rows that could not be encoded are zero."""
+
+    def __init__(self, features: "Encoded", utterances: Sequence[str]) -> None:
+        """Find the rows."""
+        self.features = features
+        self.layers = features.layers
+        there = {utterance: row for row, utterance in enumerate(features.utterances)}
+        self.rows = np.array([there.get(utterance, -1) for utterance in utterances])
+
+    def matrix(self, layer: int, pooling: "Pooling") -> npt.NDArray[np.float32]:
+        """Return one layer's statistics over time, `[utterance, dim]`."""
+        matrix: npt.NDArray[np.float32] = self.features.matrix(layer, pooling)[self.rows]
+        matrix[self.rows < 0] = 0
+        return matrix
+
+    def without_missing(self, fits: Sequence[Fit]) -> tuple[Fit, ...]:
+        """Take the rows that could not be encoded out of all fits."""
+        missing = np.flatnonzero(self.rows < 0)
+        if not len(missing):
+            return tuple(fits)
+
+        def left(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+            return rows[~np.isin(rows, missing)]
+
+        return tuple(
+            replace(
+                fit,
+                train=left(fit.train),
+                dev=left(fit.dev),
+                tests=tuple(replace(test, rows=left(test.rows)) for test in fit.tests),
+            )
+            for fit in fits
+        )

@@ -1,0 +1,165 @@
+"""The record of a run: `run.json`, from which it can be redone."""
+
+import contextlib
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from sibboleth import metrics
+from sibboleth.experiment.cells import Cell, run_name
+from sibboleth.experiment.material import Material
+from sibboleth.runs import RunDirectory
+from sibboleth.targets import Target
+
+if TYPE_CHECKING:
+    from sibboleth.models.encoders import Encoder
+
+PACKAGES = ("sibboleth", "numpy", "polars", "scipy", "soundfile", "soxr", "torch", "transformers")
+
+
+class Record:
+    """What `run.json` says, written at every change."""
+
+    def __init__(self, directory: RunDirectory, facts: dict[str, Any]) -> None:
+        """Write the first state."""
+        self.directory = directory
+        self.facts = facts
+        directory.write(facts)
+
+    @classmethod
+    def begin(
+        cls,
+        directory: RunDirectory,
+        material: Material,
+        encoders: Sequence["Encoder"],
+        pooling: Sequence[str],
+        command: str,
+    ) -> "Record":
+        """Write down everything that is known before anything is computed."""
+        study, target = material.study, material.target
+        facts = {
+            "name": study.name,
+            "question": study.question,
+            "status": "running",
+            "command": command,
+            "started": _now(),
+            "finished": None,
+            "seed": study.seed,
+            "study": study.model_dump(mode="json"),
+            "versions": _versions(),
+            "corpora": [_corpus(material, index) for index in range(len(material.corpora))],
+            "encoders": [_encoder(one, how) for one, how in zip(encoders, pooling, strict=True)],
+            "target": {"name": target.name, "kind": target.kind, "labels": list(target.labels)},
+            "main_metric": metrics.of(target)[0].name,
+            "chance": chance(target),
+            "domain": study.domain,
+            "domains": material.table[study.domain].unique().sort().to_list(),
+            "cells": [],
+            "excluded": material.excluded.to_dicts(),
+        }
+        return cls(directory, facts)
+
+    def cell(self, file: str, encoder: str, source: str, seconds: float | None) -> None:
+        """Note a finished cell; no seconds where an earlier run had finished it."""
+        self.facts["cells"].append({"file": file, "encoder": encoder, "source": source, "seconds": seconds})
+        self.directory.write(self.facts)
+
+    def exclude(self, rows: Sequence[dict[str, str]]) -> None:
+        """Note utterances that were left out later than the scan."""
+        self.facts["excluded"] += list(rows)
+        self.directory.write(self.facts)
+
+    @contextlib.contextmanager
+    def until_done(self) -> Iterator[None]:
+        """Set the status by how the work inside ends."""
+        try:
+            yield
+        except BaseException as error:
+            self.facts["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self.directory.write(self.facts)
+            raise
+        self.facts |= {"status": "complete", "finished": _now()}
+        self.directory.write(self.facts)
+
+
+def chance(target: Target) -> float | None:
+    """Return what an answer that ignores the speech reaches in the main metric."""
+    return {"classification": 1 / max(len(target.labels), 1), "regression": 0.0}.get(target.kind)
+
+
+def _corpus(material: Material, index: int) -> dict[str, Any]:
+    corpus = material.corpora[index]
+    mine = (material.table["corpus"] == corpus.name).to_numpy()
+    seconds = material.scan.filter(mine)["seconds"].sum()
+    synthetic = "synthetic" in corpus.table.columns and bool(corpus.table["synthetic"].is_not_null().any())
+    return {
+        "name": corpus.name,
+        "manifest": str(corpus.source),
+        "digest": corpus.digest,
+        "utterances": int(mine.sum()),
+        "speakers": material.table.filter(mine)["speaker"].n_unique(),
+        "hours": seconds / 3600,
+        "synthetic": synthetic,
+    }
+
+
+def _encoder(encoder: "Encoder", pooling: str) -> dict[str, Any]:
+    return {
+        "name": encoder.name,
+        "language": encoder.language,
+        "identity": encoder.identity,
+        "kind": encoder.kind,
+        "fine_tuned": encoder.fine_tuned,
+        "layers": encoder.layers,
+        "dim": encoder.dim,
+        "rate": encoder.rate,
+        "pooling": pooling,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def cell_table(facts: dict[str, Any], cells: Sequence[Cell]) -> pl.DataFrame:
+    """Say what each `run` in predictions and scores stands for."""
+    known = {one["name"]: one for one in facts["encoders"]}
+    rows = {
+        run_name(cell.encoder, cell.probing.probe.kind, test, cell.source): (
+            cell.encoder,
+            known[cell.encoder]["language"],
+            known[cell.encoder]["kind"] == "control",
+            cell.probing.probe.kind,
+            test.regime,
+            cell.source,
+            test.domain,
+        )
+        for cell in cells
+        for fit in cell.fits
+        for test in fit.tests
+    }
+    return pl.DataFrame([(run, *row) for run, row in sorted(rows.items())], schema=CELLS, orient="row")
+
+
+CELLS = {
+    "run": pl.String,
+    "encoder": pl.String,
+    "encoder_language": pl.String,
+    "control": pl.Boolean,
+    "probe": pl.String,
+    "regime": pl.String,
+    "source": pl.String,
+    "domain": pl.String,
+}

@@ -1,0 +1,155 @@
+"""The main job: one study file in, a transfer report out."""
+
+import itertools
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from sibboleth import predictions, scores
+from sibboleth import study as studies
+from sibboleth.errors import SibbolethError
+from sibboleth.experiment import cells, material, plan
+from sibboleth.experiment.cells import Cell
+from sibboleth.experiment.material import Material
+from sibboleth.experiment.record import Record, cell_table
+from sibboleth.progress import console, track
+from sibboleth.recipes import check
+from sibboleth.recipes.report import report
+from sibboleth.runs import RunDirectory, write_table, write_text
+from sibboleth.scores import Pair
+from sibboleth.splits import Fit
+from sibboleth.study import EncoderSettings, Study
+
+if TYPE_CHECKING:
+    from sibboleth.models.cache import Cache
+    from sibboleth.models.encoders import Encoder
+    from sibboleth.models.probes import Probing
+
+
+def run(study: Path, *, output: Path | None = None) -> Path:
+    """Encode, probe, score and report a study; the same command goes on with what is not done yet.
+
+    Args:
+        study: The study file (TOML).
+        output: Run directory; `runs/NAME` where not given.
+
+    Returns:
+        The path of the report. Raises `InvalidInput` for a study or manifest that cannot be used, and
+        `RefusedByAudit` for a leak that the study does not allow by name.
+    """
+    asked = studies.read(study)
+    if not asked.encoders:
+        raise SibbolethError(f"{study}: a run needs at least one [[encoders]]; `sibboleth check` needs none")
+    from sibboleth.models import encoders as loading
+    from sibboleth.models.cache import Cache
+
+    directory = RunDirectory(output or Path("runs") / asked.name)
+    cache = Cache()
+    stuff = material.gather(asked, cache.scans)
+    fits = check.fits(stuff)
+    encoders = [loading.load(settings) for settings in asked.encoders]
+    findings = check.audited(stuff, fits, encoders)
+    work = [_work(asked, settings, one, fits) for settings, one in zip(asked.encoders, encoders, strict=True)]
+    console.print(plan.of(stuff, [(one.encoder, one.cells) for one in work], cache, directory))
+    command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
+    record = Record.begin(directory, stuff, encoders, [one.probing.pooling for one in work], command)
+    write_text(directory / "audit.json", json.dumps([one.record() for one in findings], indent=2, ensure_ascii=False))
+    write_table(directory / "utterances.parquet", stuff.table.with_columns(stuff.scan["seconds"]))
+    with record.until_done():
+        for one in work:
+            _answer(one, stuff, cache, directory, record)
+        _score(stuff, work, directory, record)
+    return report(directory.path)
+
+
+@dataclass(frozen=True)
+class Work:
+    """One encoder and the cells it is to fill."""
+
+    encoder: "Encoder"
+    probing: "Probing"
+    cells: tuple[Cell, ...]
+
+
+def _work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Sequence[Fit]) -> Work:
+    from sibboleth.models.probes import Probing
+
+    probing = Probing(
+        kind=study.target.kind,
+        probe=study.probe,
+        pooling=settings.pooling or encoder.default_pooling,
+        trials=study.seeds,
+        seed=study.seed,
+        layer_mix=study.layer_mix,
+    )
+    sources = cells.of_sources(fits).items()
+    mine = (Cell(settings.name, encoder.identity, source, some, probing) for source, some in sources)
+    return Work(encoder, probing, tuple(mine))
+
+
+def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory, record: Record) -> None:
+    """Encode with one encoder and fill its cells that are not filled yet."""
+    from sibboleth.models.features import extract
+
+    todo = [cell for cell in work.cells if not cells.finished(cell, stuff, directory)]
+    seconds: dict[str, float] = {}
+    if todo:
+        features = extract(work.encoder, stuff.table, stuff.scan, cache)
+        record.exclude(features.excluded.to_dicts())
+        for cell in track(todo, f"probing {work.encoder.name}", len(todo), "sources"):
+            begun = time.monotonic()
+            cells.solve(cell, features, stuff, directory)
+            seconds[cell.source] = time.monotonic() - begun
+    for cell in work.cells:
+        record.cell(cell.file(stuff), cell.encoder, cell.source, seconds.get(cell.source))
+
+
+def _score(stuff: Material, work: Sequence[Work], directory: RunDirectory, record: Record) -> None:
+    """Join the cells into the tables of the run."""
+    files = [directory / cell.file(stuff) for one in work for cell in one.cells]
+    answers = pl.concat([pl.read_parquet(file) for file in files])
+    selection = pl.concat([pl.read_parquet(file.with_suffix(".selection.parquet")) for file in files])
+    reference = material.reference(stuff)
+    runs = cell_table(record.facts, [cell for one in work for cell in one.cells])
+    write_table(directory / "predictions.parquet", pl.concat([answers.drop("fold"), reference]).sort(predictions.KEY))
+    write_table(directory / "cells.parquet", runs)
+    write_table(directory / "selection.parquet", selection)
+    clusters = dict(stuff.table.select("utterance", "speaker").iter_rows())
+    statistics, seed = stuff.study.statistics, stuff.study.seed
+    with console.status("scoring, with intervals that resample speakers"):
+        table = scores.score(
+            answers, reference, stuff.target, clusters=clusters, slices=stuff.table, statistics=statistics, seed=seed
+        )
+        compared = scores.compare(
+            answers, reference, stuff.target, _pairs(runs), clusters=clusters, statistics=statistics, seed=seed
+        )
+    write_table(directory / "scores.parquet", table)
+    write_table(directory / "comparisons.parquet", compared)
+
+
+def _pairs(runs: pl.DataFrame) -> list[Pair]:
+    """List what is compared: regimes of one encoder on one domain, and encoders under one regime."""
+    rows = runs.sort("run").to_dicts()
+    within = {(row["encoder"], row["domain"]): row["run"] for row in rows if row["regime"] == "within"}
+    zero_shot = {
+        (row["encoder"], row["source"], row["domain"]): row["run"] for row in rows if row["regime"] == "zero-shot"
+    }
+    pairs: list[Pair] = []
+    for row in rows:
+        home = within.get((row["encoder"], row["domain"]))
+        if row["regime"] == "zero-shot" and home:
+            pairs.append(("zero-shot against within", row["run"], "selected", home, "selected"))
+        plain = zero_shot.get((row["encoder"], row["source"], row["domain"]))
+        if row["regime"] == "target-selected" and plain:
+            pairs.append(("target-selected against zero-shot", row["run"], "selected", plain, "selected"))
+    for a, b in itertools.combinations(rows, 2):
+        place = ("regime", "source", "domain")
+        if a["encoder"] != b["encoder"] and all(a[name] == b[name] for name in place):
+            first, second = (b, a) if a["control"] and not b["control"] else (a, b)
+            pairs.append((f"encoders, {a['regime']}", first["run"], "selected", second["run"], "selected"))
+    return pairs
