@@ -23,6 +23,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the cache of the person who runs the tests out of them."""
+    monkeypatch.setenv("SIBBOLETH_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture(scope="session")
 def real_speech() -> Path:
     """Folder with small samples of public corpora (emodb, nemo, ravdess, ...); skips where it is absent."""

@@ -117,6 +117,6 @@ def test_a_manifest_with_other_content_is_not_overwritten(tmp_path: Path) -> Non
 def test_real_corpora_go_through(real_speech: Path, tmp_path: Path) -> None:
     for name, count in (("emodb", 339), ("nemo", 252), ("ravdess", 80)):
         path = prepare(name, real_speech / name, output=tmp_path / f"{name}.csv")
-        one = describe(path, store=tmp_path / "scan.sqlite")
+        one = describe(path)
         assert len(one.table) == count and one.excluded.is_empty()
         assert one.groups["language"].height == 1

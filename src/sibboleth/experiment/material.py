@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sibboleth import audio, corpus, predictions, splits
+from sibboleth import audio, corpus, predictions, splits, storage
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.study import CorpusSettings, Study
@@ -36,7 +35,7 @@ class Material:
         return truth(self.table, self.target)
 
 
-def gather(study: Study, store: Path | None = None) -> Material:
+def gather(study: Study) -> Material:
     """Read, map, merge and scan the corpora of a study.
 
     Raises `InvalidInput` with every bad row, an absent column, or a label map that matches nothing.
@@ -60,7 +59,7 @@ def gather(study: Study, store: Path | None = None) -> Material:
         raise InvalidInput(f"no utterance is left for the study. {told}")
     if study.splits.balance:
         candidates = splits.balanced(candidates, target.name, study.splits.balance, study.seed)
-    scan = audio.scan(candidates, store=store)
+    scan = audio.scan(candidates, store=storage.scans())
     usable = (scan["status"] == "ok").to_numpy()
     unheard = candidates.select("utterance", "audio").with_columns(scan["reason"].alias("reason")).filter(~usable)
     silent = in_domain.filter(pl.col("left_out").is_not_null()).select("utterance", "audio", reason="left_out")

@@ -118,6 +118,7 @@ def _encoder(encoder: "Encoder", pooling: str) -> dict[str, Any]:
         "dim": encoder.dim,
         "rate": encoder.rate,
         "pooling": pooling,
+        "notes": list(encoder.notes),
     }
 
 

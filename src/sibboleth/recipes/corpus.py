@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sibboleth import audio, corpora, corpus
+from sibboleth import audio, corpora, corpus, storage
 from sibboleth.errors import InvalidInput
 
 GROUPS = ("language", "dialect", "accent", "speaker")
@@ -66,7 +66,6 @@ def describe(
     *,
     label: str | None = None,
     columns: dict[str, str] | None = None,
-    store: Path | None = None,
 ) -> Description:
     """Read a manifest, listen to all its audio, and describe both.
 
@@ -74,14 +73,13 @@ def describe(
         manifest: CSV, TSV, JSONL or Parquet file.
         label: column whose values are counted; `emotion` if there is one.
         columns: our column name to the manifest's, where they differ.
-        store: file that remembers what was heard, so that the next time only changed audio is read.
     """
     one = corpus.read(manifest, columns=columns)
     if label is None and "emotion" in one.table.columns:
         label = "emotion"
     if label is not None and label not in one.table.columns:
         raise InvalidInput(f"{manifest}: no column {label!r} to count; there are {', '.join(one.table.columns)}")
-    scan = audio.scan(one.table, store=store)
+    scan = audio.scan(one.table, store=storage.scans())
     ours = {c: f"manifest {c}" for c in scan.columns[1:] if c in one.table.columns}
     label = ours.get(label, label) if label is not None else None
     table = pl.concat([one.table.rename(ours), scan.drop("utterance")], how="horizontal")

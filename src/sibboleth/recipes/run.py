@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+from rich.markup import escape
 
 from sibboleth import predictions, scores
 from sibboleth import study as studies
@@ -50,11 +51,13 @@ def run(study: Path, *, output: Path | None = None) -> Path:
 
     directory = RunDirectory(output or Path("runs") / asked.name)
     cache = Cache()
-    stuff = material.gather(asked, cache.scans)
+    stuff = material.gather(asked)
     fits = check.fits(stuff)
     encoders = [loading.load(settings) for settings in asked.encoders]
     findings = check.audited(stuff, fits, encoders)
     work = [_work(asked, settings, one, fits) for settings, one in zip(asked.encoders, encoders, strict=True)]
+    for note in (f"{one.name}: {note}" for one in encoders for note in one.notes):
+        console.print(f"[yellow]note[/] {escape(note)}")
     console.print(plan.of(stuff, [(one.encoder, one.cells) for one in work], cache, directory))
     command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
     record = Record.begin(directory, stuff, encoders, [one.probing.pooling for one in work], command)

@@ -1,0 +1,158 @@
+"""Checkpoints on disk or on the Hugging Face hub, identified by the bytes of their files."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sibboleth.errors import SibbolethError
+from sibboleth.models.encoders import hub
+from sibboleth.models.encoders.contract import identify
+from sibboleth.models.encoders.transformer import FAMILIES, Configuration, Transformer, size
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+HARMLESS = ("masked_spec_embed", "decoder.", "adapter.", "intermediate_ffn.")
+"""Weights that no hidden state depends on, by the end or the start of their name."""
+LABELLED = (
+    "ForCTC",
+    "ForSequenceClassification",
+    "ForAudioFrameClassification",
+    "ForXVector",
+    "ForAudioClassification",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(Transformer):
+    """A pre-trained model in a folder."""
+
+    folder: Path
+
+    def build(self) -> "PreTrainedModel":
+        """Load the weights in float32; raises `SibbolethError` where some of the encoder's are not in the file."""
+        import torch
+        from transformers import AutoModel
+
+        try:
+            model, report = AutoModel.from_pretrained(
+                self.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            )
+        except Exception as error:  # torch, safetensors and transformers raise whatever their parsers raise
+            raise SibbolethError(f"encoder {self.name!r}: {_unreadable(self.folder, error)}") from None
+        whisper = self.config["model_type"] == "whisper"
+        gaps = [key for key in report["missing_keys"] if not key.startswith(HARMLESS) and not key.endswith(HARMLESS)]
+        gaps += [str(key[0]) for key in report["mismatched_keys"]]
+        if gaps:
+            raise SibbolethError(
+                f"encoder {self.name!r}: {len(gaps)} weights of the encoder are not in {self.folder} or have another "
+                f"shape ({', '.join(sorted(gaps)[:3])}, ...); they would be random. Save the model again with "
+                "save_pretrained"
+            )
+        loaded: PreTrainedModel = model.get_encoder() if whisper else model
+        return loaded
+
+
+def checkpoint(name: str, language: str | None = None) -> Checkpoint:
+    """Find the checkpoint `name`, `name@revision` or a folder, fetching its files where they are not cached.
+
+    Raises `SibbolethError` where it cannot be found, is not a speech encoder of a known family, or holds its weights
+    only as a pickle that would run code.
+    """
+    folder = _locate(name)
+    config = _config(name, folder)
+    weights = hub.weights(folder)
+    if not weights:
+        raise SibbolethError(
+            f"encoder {name!r}: {folder} has no weights, or not all shards of them; one of {', '.join(hub.WEIGHTS)} is "
+            "needed. Flax, TensorFlow and fairseq checkpoints have to be converted to transformers first"
+        )
+    preprocessor, notes = _preprocessor(folder, config)
+    architectures = config.get("architectures") or ()
+    labelled = config["model_type"] == "whisper" or any(a.endswith(LABELLED) for a in architectures)
+    if labelled:
+        notes += (f"it was trained with labels ({', '.join(architectures) or config['model_type']})",)
+    layers, dim = size(config)
+    files = {file.name: _digest(file) for file in (folder / "config.json", *weights)}
+    return Checkpoint(
+        name=name,
+        identity=identify(encoder="transformers-5", files=files, preprocessor=preprocessor),
+        kind="checkpoint",
+        rate=int(preprocessor.get("sampling_rate", 16_000)),
+        layers=layers,
+        dim=dim,
+        language=language,
+        fine_tuned=labelled,
+        notes=notes,
+        config=config,
+        preprocessor=preprocessor,
+        folder=folder,
+    )
+
+
+def _locate(name: str) -> Path:
+    """Return the folder with the checkpoint's files."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    repository, _, revision = name.partition("@")
+    if name.startswith((".", "/", "~")) or repository.count("/") > 1:
+        raise SibbolethError(f"encoder {name!r}: no such folder")
+    if "/" not in repository:
+        raise SibbolethError(
+            f"encoder {name!r}: no such encoder. Give `logmel`, `untrained:ARCHITECTURE`, a checkpoint as OWNER/NAME "
+            "or OWNER/NAME@REVISION, a folder, or python:FILE.py:FUNCTION"
+        )
+    return hub.snapshot(name, repository, revision or None)
+
+
+def _config(name: str, folder: Path) -> Configuration:
+    from transformers import AutoConfig
+
+    if not (folder / "config.json").is_file():
+        raise SibbolethError(f"encoder {name!r}: the folder has no config.json; save the model with save_pretrained")
+    written = _json(folder / "config.json")
+    family = written.get("model_type")
+    if family not in FAMILIES:
+        raise SibbolethError(
+            f"encoder {name!r}: model type {family!r} is not a speech encoder that sibboleth knows; it knows "
+            f"{', '.join(FAMILIES)}. Wrap any other model in a Python function: python:FILE.py:FUNCTION"
+        )
+    config: dict[str, Any] = AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
+    return config
+
+
+def _preprocessor(folder: Path, config: Configuration) -> tuple[Configuration, tuple[str, ...]]:
+    """Return what is written about preprocessing, alone or inside a processor's file, and a note where nothing is."""
+    alone, together = (folder / file for file in hub.PREPROCESSORS)
+    if alone.is_file():
+        return _json(alone), ()
+    inside = _json(together).get("feature_extractor") if together.is_file() else None
+    if isinstance(inside, dict):
+        return inside, ()
+    return {}, (f"no preprocessor_config.json: the defaults of {config['model_type']} are used",)
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SibbolethError(f"{file}: cannot be read as JSON ({error})") from None
+    return content
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _unreadable(folder: Path, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "weights_only" in str(error) or "Weights only" in str(error) or "unpickl" in str(error).lower():
+        return (
+            f"its weights in {folder} are a pickle that holds more than weights; loading it could run any code, so it "
+            "is refused. Convert it to safetensors where you trust it: model.save_pretrained(folder)"
+        )
+    return f"its weights in {folder} cannot be loaded: {reason}"

@@ -1,0 +1,103 @@
+"""Checkpoints of the Hugging Face hub, or of its cache on this machine."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sibboleth.errors import SibbolethError
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+"""Where weights are looked for, first to last; an index names its shards."""
+PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+OFFLINE = (
+    "Where there is no network, give a local folder, or copy the cache of a machine that has the checkpoint and set "
+    "HF_HOME to it"
+)
+SECONDS = 20.0
+"""To wait for the hub's answer."""
+
+
+class Unreachable(SibbolethError):
+    """The hub does not answer."""
+
+
+def weights(folder: Path) -> Sequence[Path]:
+    """Return the files that hold a checkpoint's weights, the index of a sharded one first; none if any is missing."""
+    for name in WEIGHTS:
+        file = folder / name
+        if not file.is_file():
+            continue
+        if not name.endswith(".index.json"):
+            return (file,)
+        shards = [folder / shard for shard in _shards(file)]
+        return (file, *shards) if all(shard.is_file() for shard in shards) else ()
+    return ()
+
+
+def snapshot(name: str, repository: str, revision: str | None) -> Path:
+    """Return the folder of a checkpoint in the hub's cache, downloading what is not there.
+
+    What is cached whole is taken as it is, without asking the hub for a newer revision. Raises `SibbolethError` where
+    there is no such checkpoint or revision, it needs permission, or the hub cannot be reached.
+    """
+    folder = _cached(repository, revision, "config.json")
+    usable = folder is not None and bool(weights(folder))
+    if folder is not None and usable and _preprocessor_is_known(repository, revision):
+        return folder
+    try:
+        return _download(name, repository, revision)
+    except Unreachable:
+        if folder is not None and usable:
+            return folder
+        raise
+
+
+def _cached(repository: str, revision: str | None, file: str) -> Path | None:
+    from huggingface_hub import errors, try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(repository, file, revision=revision)
+    except errors.HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _preprocessor_is_known(repository: str, revision: str | None) -> bool:
+    """Say whether the cache has a preprocessor's file; who loaded only the model before did not fetch it."""
+    return any(_cached(repository, revision, file) is not None for file in PREPROCESSORS)
+
+
+def _download(name: str, repository: str, revision: str | None) -> Path:
+    from huggingface_hub import HfApi, errors, hf_hub_download
+
+    try:
+        info = HfApi().model_info(repository, revision=revision, timeout=SECONDS)
+        there = {sibling.rfilename for sibling in info.siblings or ()}
+        wanted = [file for file in ("config.json", *PREPROCESSORS) if file in there]
+        wanted += [file for file in WEIGHTS if file in there][:1]
+        paths = [Path(hf_hub_download(repository, file, revision=info.sha)) for file in wanted]
+        for index in (path for path in paths if path.name.endswith(".index.json")):
+            for shard in _shards(index):
+                hf_hub_download(repository, shard, revision=info.sha)
+    except errors.GatedRepoError:
+        raise SibbolethError(
+            f"encoder {name!r}: its authors give access on request; ask for it on the hub, then run `hf auth login`"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise SibbolethError(f"encoder {name!r}: the hub has {repository!r} but no revision {revision!r}") from None
+    except (errors.RepositoryNotFoundError, errors.HFValidationError):
+        raise SibbolethError(
+            f"encoder {name!r}: is neither a folder nor a checkpoint of the hub (or a private one: `hf auth login`)"
+        ) from None
+    except Exception as error:  # the client lets its HTTP library's own errors through
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise Unreachable(
+            f"encoder {name!r}: is not on this machine and cannot be fetched from the hub ({cause}). {OFFLINE}"
+        ) from None
+    if "config.json" not in there:
+        raise SibbolethError(f"encoder {name!r}: has no config.json, so it is not a transformers checkpoint")
+    return paths[0].parent
+
+
+def _shards(index: Path) -> Sequence[str]:
+    return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))

@@ -1,0 +1,68 @@
+"""`untrained:ARCHITECTURE`: a real architecture with random weights, the control for what training adds."""
+
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from sibboleth.errors import SibbolethError
+from sibboleth.models.encoders.contract import identify
+from sibboleth.models.encoders.transformer import Transformer, size
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Untrained(Transformer):
+    """Random weights, drawn as transformers initialises the architecture; equal seeds, equal weights."""
+
+    seed: int
+
+    def build(self) -> "PreTrainedModel":
+        """Draw the weights; the caller keeps the global random state."""
+        import torch
+        from transformers import AutoConfig, AutoModel
+        from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+        options = dict(self.config)
+        config = AutoConfig.for_model(options.pop("model_type"), **options)
+        torch.manual_seed(self.seed)
+        if config.model_type == "whisper":
+            return WhisperEncoder(config)  # type: ignore[arg-type]
+        model: PreTrainedModel = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
+        return model
+
+
+def untrained(name: str, architecture: str, seed: int, language: str | None = None) -> Untrained:
+    """Make an untrained encoder of a bundled architecture; raises `SibbolethError` for an unknown one."""
+    known = architectures()
+    if architecture not in known:
+        raise SibbolethError(f"encoder {name!r}: no such architecture; there are: {', '.join(known)}")
+    config, preprocessor = known[architecture]["config"], known[architecture]["preprocessor"]
+    layers, dim = size(config)
+    versions = {package: importlib.metadata.version(package) for package in ("torch", "transformers")}
+    return Untrained(
+        name=name,
+        # The same seed draws other weights with another torch or another initialisation.
+        identity=identify(encoder="untrained", config=config, preprocessor=preprocessor, seed=seed, versions=versions),
+        kind="control",
+        rate=preprocessor["sampling_rate"],
+        layers=layers,
+        dim=dim,
+        language=language,
+        config=config,
+        preprocessor=preprocessor,
+        seed=seed,
+    )
+
+
+@cache
+def architectures() -> Mapping[str, Any]:
+    """Return the bundled architectures: name to `config` and `preprocessor`, in the files' own words."""
+    file = resources.files("sibboleth.models.encoders") / "architectures.json"
+    known: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return known

@@ -1,0 +1,105 @@
+"""Encode a manifest once with one encoder, for all layers and every later use."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from sibboleth import audio, corpus
+from sibboleth.errors import SibbolethError
+from sibboleth.runs import atomic
+from sibboleth.study import EncoderSettings
+
+if TYPE_CHECKING:
+    from sibboleth.models.features import Features
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What was encoded, and what was left out."""
+
+    encoder: str
+    identity: str
+    layers: int
+    dim: int
+    utterances: int
+    encoded: int
+    """Different recordings that were encoded now; the others were in the cache."""
+    seconds: float
+    """Of audio that was encoded now."""
+    excluded: pl.DataFrame
+    """Utterance, audio, reason."""
+    notes: tuple[str, ...]
+    cache: Path
+    output: Path | None
+
+    def __rich__(self) -> str:
+        """Say it in a few lines."""
+        from rich.markup import escape
+
+        lines = [
+            f"{self.utterances} utterances, {self.layers} layers of {self.dim} with {self.encoder} "
+            f"({self.identity[:12]}); {self.encoded} recordings ({self.seconds / 60:.1f} min) were encoded now",
+            *(f"note: {note}" for note in self.notes),
+            *(f"left out: {row['utterance']}: {row['reason']}" for row in self.excluded.head(20).to_dicts()),
+        ]
+        if self.excluded.height > 20:
+            lines.append(f"... and {self.excluded.height - 20} more were left out")
+        lines.append(f"kept in {self.cache}" if self.output is None else f"written to {self.output}")
+        return escape("\n".join(lines))
+
+
+def encode(
+    encoder: str, manifest: Path, *, output: Path | None = None, seed: int = 0, folder: Path | None = None
+) -> Encoded:
+    """Encode every utterance of a manifest with one encoder into the cache; the same command goes on after a stop.
+
+    Args:
+        encoder: `logmel`, `untrained:ARCHITECTURE`, checkpoint `name` or `name@revision`, folder, or
+            `python:FILE.py:FUNCTION`.
+        manifest: CSV, TSV, JSONL or Parquet file.
+        output: An .npz file to write: `utterance`, and `mean` and `std` over time, `[utterance, layer, dim]`.
+        seed: Seed of the random weights of an untrained encoder.
+        folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
+
+    Returns:
+        What was encoded and what was left out, with reasons. Raises `InvalidInput` for a manifest that cannot be used
+        and `SibbolethError` for an encoder that cannot.
+    """
+    from sibboleth.models import features
+    from sibboleth.models.cache import Cache
+    from sibboleth.models.encoders import load
+
+    if output is not None and output.suffix != ".npz":
+        raise SibbolethError(f"{output}: features are written as .npz; give a file that ends so")
+    chosen = load(EncoderSettings(name=encoder, seed=seed))
+    table = corpus.read(manifest).table
+    cache = Cache(folder)
+    scan = audio.scan(table, store=cache.scans)
+    before = features.plan(chosen, table, scan, cache)
+    found = features.extract(chosen, table, scan, cache)
+    if output is not None:
+        _export(found, output)
+    return Encoded(
+        encoder=chosen.name,
+        identity=chosen.identity,
+        layers=chosen.layers,
+        dim=chosen.dim,
+        utterances=len(found.utterances),
+        encoded=before.utterances,
+        seconds=before.seconds,
+        excluded=found.excluded,
+        notes=chosen.notes,
+        cache=cache.folder,
+        output=output,
+    )
+
+
+def _export(found: "Features", output: Path) -> None:
+    """Write utterance ids and both statistics of every layer."""
+    both = np.stack([found.matrix(layer, "mean+std") for layer in range(found.layers)], axis=1)
+    mean, deviation = both[:, :, : found.dim], both[:, :, found.dim :]
+    with atomic(output) as temporary:
+        np.savez(temporary, utterance=np.array(found.utterances, dtype=np.str_), mean=mean, std=deviation)

@@ -1,0 +1,28 @@
+"""Write a run's report again from its tables."""
+
+from pathlib import Path
+from typing import Literal
+
+
+def report(
+    run: Path,
+    *,
+    audio: Literal["link", "embed", "none"] | None = None,
+    examples: int | None = None,
+    title: str | None = None,
+) -> Path:
+    """Write report.html, figures/ and tables/ of a run directory again; nothing is computed anew.
+
+    Args:
+        run: The run directory.
+        audio: Players for the utterances most often wrong: linked, embedded (mind the corpus's licence), or none.
+            As the study says where not given.
+        examples: How many utterances are shown; as the study says where not given.
+        title: Heading of the page; the study's title or question where not given.
+
+    Returns:
+        The path of the page. Raises `SibbolethError` where the run has no scores yet.
+    """
+    from sibboleth.report import page
+
+    return page.write(run, audio=audio, most_examples=examples, title=title)

@@ -1,0 +1,85 @@
+"""The section of confusions: what was answered for each label, pooled over the runs of an encoder and regime."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from sibboleth.metrics.classification import OTHER
+from sibboleth.report import plots, sections, wording
+from sibboleth.report.material import Encoder, Material
+from sibboleth.report.sections import Panel, Section
+
+
+def by_encoder(material: Material) -> Section:
+    """Confusion matrices of each encoder, side by side, within and across domains."""
+    if not material.labels:
+        return Section(note="The target is not a set of classes, so there are no confusions.")
+    pooled_shares = shares(material)
+    made = []
+    for regime in [r for r in material.regimes if r != "target-selected" or "zero-shot" not in material.regimes]:
+        panels = []
+        for encoder in material.encoders:
+            rows = pooled_shares.filter((pl.col("encoder") == encoder.name) & (pl.col("regime") == regime))
+            if rows.height:
+                panels.append(_panel(rows, encoder, regime, material.labels, answers(material)))
+        pooled = len(material.pairs(regime)) > 1
+        if panels:
+            made.append(
+                sections.drawn(
+                    panels,
+                    f"confusions-{regime}",
+                    f"{sections.capital(regime)}: what was answered",
+                    "Share of the utterances of each reference label (rows sum to 1), with the count below"
+                    + (f", summed over {len(material.pairs(regime))} runs." if pooled else "."),
+                    f"scores.parquet: metric confusion, runs */{regime}/*; intervals by run in tables/confusions.csv",
+                    fold=len(panels) > sections.OPEN_PANELS,
+                )
+            )
+    return Section(tuple(made)) if made else Section(note="The run has no confusion counts.")
+
+
+def answers(material: Material) -> list[str]:
+    """Columns of a confusion matrix: the labels, and anything else where that was ever answered."""
+    other = (pl.col("metric") == "confusion") & pl.col("slice").str.ends_with(f",answer={OTHER}")
+    return material.labels + ([OTHER] if (material.scores.filter(other)["estimate"] > 0).any() else [])
+
+
+def shares(material: Material) -> pl.DataFrame:
+    """Pool confusions over the runs of an encoder and regime: `encoder, regime, label, answer, count, estimate`."""
+    names = {f"label={a},answer={b}": (a, b) for a in material.labels for b in answers(material)}
+    rows = material.scores.filter((pl.col("metric") == "confusion") & pl.col("leads") & pl.col("slice").is_in(names))
+    split = pl.DataFrame(
+        {"slice": list(names), "label": [a for a, _ in names.values()], "answer": [b for _, b in names.values()]},
+        schema=dict.fromkeys(("slice", "label", "answer"), pl.String),
+    )
+    # A score is the share of the label's n utterances; shares are turned back into counts before they are pooled.
+    counted = rows.join(split, on="slice").with_columns(
+        (pl.col("estimate").fill_nan(0.0).fill_null(0.0) * pl.col("n")).alias("count")
+    )
+    pooled = counted.group_by("encoder", "regime", "label", "answer").agg(pl.col("count").sum())
+    total = pl.col("count").sum().over("encoder", "regime", "label")
+    return pooled.with_columns(
+        pl.when(total > 0).then(pl.col("count") / total).alias("estimate"), pl.col("count").round(0).cast(pl.Int64)
+    ).sort("encoder", "regime", "label", "answer")
+
+
+def _panel(rows: pl.DataFrame, encoder: Encoder, regime: str, labels: Sequence[str], columns: Sequence[str]) -> Panel:
+    shown = rows.with_columns(
+        pl.col("estimate").map_elements(wording.number, return_dtype=pl.String, skip_nulls=False).alias("text"),
+        pl.col("count").cast(pl.String).alias("interval"),
+        pl.col("estimate")
+        .map_elements(lambda v: plots.ink(v, (0.0, 1.0)), return_dtype=pl.String, skip_nulls=False)
+        .alias("ink"),
+    ).select("label", "answer", "estimate", "text", "interval", "ink")
+    right = {r["label"]: r["text"] for r in shown.to_dicts() if r["label"] == r["answer"]}
+    worst = shown.filter(pl.col("label") != pl.col("answer")).sort(
+        "estimate", "label", "answer", descending=[True, False, False], nulls_last=True
+    )
+    most = worst.row(0, named=True) if worst.height else None
+    text = f"Confusions of {encoder.short}, {regime}. Answered correctly: " + ", ".join(
+        f"{label} {right.get(label, wording.MISSING)}" for label in labels
+    )
+    if most is not None:
+        text += f". Most frequent error: {most['label']} answered as {most['answer']}, {most['text']}"
+    name = encoder.short + (" (control)" if encoder.control else "")
+    return Panel(name, text + ".", lambda: plots.confusion(shown, labels, columns))

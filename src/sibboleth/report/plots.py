@@ -1,0 +1,222 @@
+"""Chart specifications: rows in, chart out."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from sibboleth.report.figures import BLUE, CONTROL_PALETTE, DASHES, INK, ORANGE, PALETTE, QUIET, SYMBOLS, Chart, Entry
+from sibboleth.report.material import Encoder
+
+PANEL = 188
+"""Width of the plotting area of a small panel: four stand side by side, one fills a phone."""
+
+
+def styles(encoders: Sequence[Encoder]) -> dict[str, tuple[str, list[int]]]:
+    """Colour and dash of each encoder by its short name; controls are grey and dashed."""
+    found: dict[str, tuple[str, list[int]]] = {}
+    models = [e for e in encoders if not e.control]
+    controls = [e for e in encoders if e.control]
+    for i, encoder in enumerate(models):
+        found[encoder.short] = (PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)])
+    for i, encoder in enumerate(controls):
+        found[encoder.short] = (CONTROL_PALETTE[i % len(CONTROL_PALETTE)], DASHES[1 + i % (len(DASHES) - 1)])
+    return found
+
+
+def legend(encoders: Sequence[Encoder], chance: float | None, *, dots: bool = False) -> tuple[Entry, ...]:
+    """Legend of the colours, in the page's own text."""
+    known = styles(encoders)
+    control = {e.short: e.control for e in encoders}
+    entries = [
+        Entry(
+            name + (" (control)" if control[name] else ""),
+            colour,
+            "" if dots or dash == DASHES[0] else ",".join(map(str, dash)),
+            shape if dots else "line",
+        )
+        for (name, (colour, dash)), shape in zip(known.items(), itertools.cycle(SYMBOLS), strict=False)
+    ]
+    if chance is not None:
+        entries.append(Entry(f"chance ({chance:.2f})", ORANGE, "1,3", "line"))
+    return tuple(entries)
+
+
+def curves(
+    rows: pl.DataFrame,
+    encoders: Sequence[Encoder],
+    *,
+    metric: str,
+    bounds: tuple[float, float],
+    chance: float | None,
+) -> Chart:
+    """Draw a metric over layers `encoder, layer, estimate, low, high, chosen` with bands.
+
+    An encoder of one layer is a horizontal line, `chosen` the share of folds for which dev chose the layer.
+    """
+    known = styles(encoders)
+    deep = rows.filter(pl.col("layer").n_unique().over("encoder") > 1)
+    flat = rows.filter(pl.col("layer").n_unique().over("encoder") == 1)
+    last = max(int(rows["layer"].max() or 0), 1)  # type: ignore[arg-type]
+    scale = alt.Scale(domain=[0, last], nice=False, padding=7)
+    x = alt.X("layer:Q", title="layer", scale=scale, axis=_layer_axis(last))
+    y = alt.Y("estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=_axis())
+    colour = _colour(known)
+    dash = alt.StrokeDash(
+        "encoder:N", scale=alt.Scale(domain=list(known), range=[d for _, d in known.values()]), legend=None
+    )
+    layers: list[Any] = []
+    if deep.height:
+        base = alt.Chart(deep)
+        band = base.mark_area(opacity=0.15 if deep["encoder"].n_unique() < 4 else 0.08).encode(
+            x=x, y=alt.Y("low:Q", title=metric), y2="high:Q", color=colour
+        )
+        line = base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour, strokeDash=dash)
+        chosen = alt.Chart(deep.filter(pl.col("chosen") > 0)).mark_point(shape="diamond", filled=True, opacity=1)
+        size = alt.Size("chosen:Q", scale=alt.Scale(domain=[0, 1], range=[12, 110]), legend=None)
+        layers += [band, line, chosen.encode(x=x, y=y, color=colour, size=size)]
+    if flat.height:
+        flat = flat.with_columns(pl.lit(0).alias("left"), pl.lit(last).alias("right"))
+        base = alt.Chart(flat).encode(
+            x=alt.X("left:Q", title="layer", scale=scale, axis=_layer_axis(last)), x2="right:Q"
+        )
+        layers.append(base.mark_rect(opacity=0.10).encode(y=alt.Y("low:Q", title=metric), y2="high:Q", color=colour))
+        layers.append(base.mark_rule(strokeWidth=1.5).encode(y=y, color=colour, strokeDash=dash))
+    if chance is not None:
+        layers.append(_chance(chance, "y"))
+    return alt.layer(*layers, width=PANEL, height=138)
+
+
+def _layer_axis(last: int) -> alt.Axis:
+    step = 1 if last <= 6 else 2 if last <= 13 else 4 if last <= 26 else 8
+    return alt.Axis(values=list(range(0, last + 1, step)), format="d", grid=False)
+
+
+def _axis() -> alt.Axis:
+    return alt.Axis(format=".1f", tickCount=5, domain=False, ticks=False, labelFlush=False)
+
+
+def _colour(known: dict[str, tuple[str, list[int]]]) -> alt.Color:
+    scale = alt.Scale(domain=list(known), range=[c for c, _ in known.values()])
+    return alt.Color("encoder:N", scale=scale, legend=None)
+
+
+def _chance(chance: float, channel: str) -> Any:
+    rule = alt.Chart(pl.DataFrame({"chance": [chance]})).mark_rule(color=ORANGE, strokeDash=[1, 3], strokeWidth=1.6)
+    return rule.encode(y=alt.Y("chance:Q")) if channel == "y" else rule.encode(x=alt.X("chance:Q"))
+
+
+def matrix(
+    rows: pl.DataFrame,
+    domains: Sequence[str],
+    *,
+    chance: float | None,
+    extent: tuple[float, float],
+    better: int,
+) -> Chart:
+    """Draw source by target `source, domain, text, interval, estimate`: blue above chance, orange below."""
+    sort = list(domains)
+    x = alt.X("domain:N", sort=sort, title="tested on", axis=_label_axis("top", sort))
+    y = alt.Y("source:N", sort=sort, title="trained on", axis=_label_axis("left", sort))
+    lowest, highest = extent
+    middle = chance if chance is not None and better > 0 else lowest
+    pale, full = ("#ffffff", BLUE) if better > 0 else (BLUE, "#ffffff")
+    if middle <= lowest:
+        scale = alt.Scale(domain=[lowest, highest], range=[pale, full], clamp=True, interpolate="rgb")
+    else:
+        scale = alt.Scale(
+            domain=[lowest, middle, max(highest, middle + 0.01)],
+            range=[ORANGE, "#ffffff", BLUE],
+            clamp=True,
+            interpolate="rgb",
+        )
+    return _grid(
+        rows,
+        x,
+        y,
+        alt.Color("estimate:Q", scale=scale, legend=None),
+        (66, 44) if len(sort) < 6 else (57, 40),
+        (len(sort), len(sort)),
+    )
+
+
+def confusion(rows: pl.DataFrame, labels: Sequence[str], answers: Sequence[str], *, title: str | None = None) -> Chart:
+    """Draw reference by answer `label, answer, estimate, text, interval`."""
+    x = alt.X("answer:N", sort=list(answers), title="answer", axis=_label_axis("top", answers))
+    y = alt.Y("label:N", sort=list(labels), title="reference", axis=_label_axis("left", labels))
+    colour = alt.Color(
+        "estimate:Q",
+        scale=alt.Scale(domain=[0, 1], range=["#ffffff", BLUE], clamp=True, interpolate="rgb"),
+        legend=None,
+    )
+    return _grid(rows, x, y, colour, (48 if len(labels) < 6 else 38, 34), (len(answers), len(labels)))
+
+
+def _label_axis(orient: Any, values: Sequence[str]) -> alt.Axis:
+    steep = orient == "top" and max(map(len, values), default=0) * 6 > 44
+    angle = {"labelAngle": -40, "labelAlign": "left", "labelBaseline": "bottom"} if steep else {"labelAngle": 0}
+    return alt.Axis(orient=orient, domain=False, ticks=False, labelColor=INK, labelLimit=92, labelPadding=5, **angle)
+
+
+def _grid(
+    rows: pl.DataFrame,
+    x: alt.X,
+    y: alt.Y,
+    colour: alt.Color,
+    cell: tuple[int, int],
+    shape: tuple[int, int],
+) -> Chart:
+    base = alt.Chart(rows).encode(x=x, y=y)
+    ink = alt.Color("ink:N", scale=None, legend=None)
+    field = base.mark_rect(stroke="#c9d0d8", strokeWidth=0.5).encode(color=colour)
+    value = base.mark_text(fontSize=12.5, fontWeight=600, dy=-5).encode(text="text:N", color=ink)
+    below = base.mark_text(fontSize=9.5, dy=10).encode(text="interval:N", color=ink)
+    size = {"width": cell[0] * shape[0], "height": cell[1] * shape[1]}
+    chart: Chart = alt.layer(field, value, below, **size).resolve_scale(color="independent")
+    return chart
+
+
+def intervals(
+    rows: pl.DataFrame,
+    encoders: Sequence[Encoder],
+    values: Sequence[str],
+    *,
+    metric: str,
+    bounds: tuple[float, float],
+    chance: float | None,
+) -> Chart:
+    """Draw `encoder, value, estimate, low, high` as dots with intervals, one band of lines per value."""
+    known = {name: style for name, style in styles(encoders).items() if name in set(rows["encoder"])}
+    x = alt.X("estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=_axis())
+    y = alt.Y("value:N", sort=list(values), title=None, axis=_label_axis("left", values))
+    offset = alt.YOffset("encoder:N", sort=list(known))
+    colour = _colour(known)
+    base = alt.Chart(rows)
+    line = base.mark_rule(strokeWidth=1.6).encode(
+        x=alt.X("low:Q", title=metric), x2="high:Q", y=y, yOffset=offset, color=colour
+    )
+    dot = base.mark_point(filled=True, size=42, opacity=1).encode(
+        x=x, y=y, yOffset=offset, color=colour, shape=_shape(known)
+    )
+    layers: list[Any] = [line, dot]
+    if chance is not None:
+        layers.append(_chance(chance, "x"))
+    height = max(len(values), 1) * max(12 * len(known) + 6, 22)
+    return alt.layer(*layers, width=PANEL - 28, height=height)
+
+
+def _shape(known: dict[str, Any]) -> alt.Shape:
+    shapes = list(itertools.islice(itertools.cycle(SYMBOLS), len(known)))
+    return alt.Shape("encoder:N", scale=alt.Scale(domain=list(known), range=shapes), legend=None)
+
+
+def ink(estimate: float | None, extent: tuple[float, float], middle: float | None = None) -> str:
+    """Pick the text colour that reads on a cell's background."""
+    if estimate is None or estimate != estimate:
+        return QUIET
+    lowest, highest = extent
+    centre = lowest if middle is None else middle
+    reach = (highest - centre) if estimate >= centre else (centre - lowest)
+    return "#ffffff" if reach > 0 and abs(estimate - centre) / reach > 0.55 else INK

@@ -1,0 +1,116 @@
+"""The sections of dots with intervals: scores by slice, and recall by class."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from sibboleth.report import plots, sections, wording
+from sibboleth.report.figures import Chart, Group
+from sibboleth.report.material import Material
+from sibboleth.report.sections import MOST_PANELS, OPEN_PANELS, Panel, Section
+
+
+def by_column(material: Material) -> Section:
+    """Main metric by the values of each slice column that differs inside a tested domain."""
+    rows = _rows(material, material.metric)
+    made: list[Group] = []
+    same = []
+    for column in sorted(set(rows["column"])):
+        part = rows.filter(pl.col("column") == column)
+        part = part.filter(pl.col("value").n_unique().over("encoder", "regime", "source", "domain") > 1)
+        if part.is_empty():
+            same.append(column)
+        else:
+            made += _groups(material, part, column, material.metric, f"by {column}", material.chance)
+    note = ""
+    if same:
+        which = wording.listing([f"{c}" for c in same])
+        note = f"Each tested domain has a single value of {which}, so slicing by it says what the matrix says."
+    if not made and not same:
+        note = "The run has no slices."
+    return Section(tuple(made), note)
+
+
+def by_class(material: Material) -> Section:
+    """Recall of each class."""
+    rows = _rows(material, "recall").filter(pl.col("column") == "label")
+    if rows.is_empty():
+        return Section(note="The run has no scores by class.")
+    return Section(tuple(_groups(material, rows, "label", "recall", "by class", None)))
+
+
+def _rows(material: Material, metric: str) -> pl.DataFrame:
+    """Scores of slices `column=value` by the rater that leads."""
+    rows = material.scores.filter(
+        (pl.col("metric") == metric)
+        & pl.col("leads")
+        & pl.col("slice").str.contains("=")
+        & pl.col("encoder").is_not_null()
+    )
+    named = pl.col("slice").str.splitn("=", 2).struct.rename_fields(["column", "value"])
+    return rows.with_columns(named.struct.unnest(), pl.col("estimate", "low", "high").fill_nan(None))
+
+
+def _groups(
+    material: Material, rows: pl.DataFrame, column: str, metric: str, title: str, chance: float | None
+) -> list[Group]:
+    made = []
+    bounds = sections.bounds(rows, chance)
+    for regime in [r for r in material.regimes if r != "target-selected" or "zero-shot" not in material.regimes]:
+        part = rows.filter(pl.col("regime") == regime)
+        pairs = [p for p in material.pairs(regime) if part.filter(_is(p)).height]
+        if not pairs or len(pairs) > MOST_PANELS:
+            continue
+        values = _values(material, part, column)
+        panels = [_panel(material, part.filter(_is(p)), p, metric, values, bounds, chance) for p in pairs]
+        shown = [e for e in material.encoders if e.name in set(part["encoder"])]
+        what = f"{'recall' if metric == 'recall' else wording.metric(metric)} {title}"
+        made.append(
+            sections.drawn(
+                panels,
+                wording.slug("classes" if column == "label" else f"slices-{column}", regime),
+                f"{regime.capitalize()}: {what}",
+                f"Dots are estimates, lines {material.confidence:.0%} intervals over speakers.",
+                f"scores.parquet: metric {metric}, slices {column}=*, runs */{regime}/*",
+                plots.legend(shown, chance, dots=True),
+                fold=len(panels) > OPEN_PANELS,
+            )
+        )
+    return made
+
+
+def _is(pair: tuple[str, str]) -> pl.Expr:
+    return (pl.col("source") == pair[0]) & (pl.col("domain") == pair[1])
+
+
+def _values(material: Material, part: pl.DataFrame, column: str) -> list[str]:
+    seen = set(part["value"])
+    first = [v for v in (material.labels if column == "label" else material.domains) if v in seen]
+    return first + sorted(seen - set(first))
+
+
+def _panel(
+    material: Material,
+    rows: pl.DataFrame,
+    pair: tuple[str, str],
+    metric: str,
+    values: Sequence[str],
+    bounds: tuple[float, float],
+    chance: float | None,
+) -> Panel:
+    short = {e.name: e.short for e in material.encoders}
+    shown = rows.select(pl.col("encoder").replace_strict(short), "value", "estimate", "low", "high").sort(
+        "encoder", "value"
+    )
+    present = [v for v in values if v in set(shown["value"])]
+    parts = [
+        f"{r['encoder']} {r['value']} {wording.estimate(r['estimate'], r['low'], r['high'])}"
+        for r in shown.head(24).to_dicts()
+    ]
+    title = sections.pair_title(*pair)
+
+    def draw() -> Chart:
+        name = wording.metric(metric)
+        return plots.intervals(shown, material.encoders, present, metric=name, bounds=bounds, chance=chance)
+
+    return Panel(title, f"{wording.metric(metric)}, {title}: {'; '.join(parts)}.", draw)

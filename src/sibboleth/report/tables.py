@@ -1,0 +1,113 @@
+"""Tables: written once as rows of text, shown in the page and written as CSV and LaTeX."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import polars as pl
+
+from sibboleth import runs
+
+LONG = 40
+"""More rows than this and LaTeX needs a table that breaks across pages."""
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{EN DASH}": "--",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{RIGHTWARDS ARROW}": r"$\rightarrow$",
+    "\n": " ",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: what is read on the page, and the numbers behind it at full precision."""
+
+    name: str
+    """Stem of the files in tables/."""
+    caption: str
+    source: str
+    """The run directory's file and rows that it shows."""
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: pl.DataFrame
+    """What the CSV file holds."""
+    numeric: frozenset[int] = frozenset()
+    """Columns set to the right."""
+    shown: int = 12
+    """Rows that the page shows before the rest is folded away."""
+    bars: tuple[tuple[float, float, float], ...] = ()
+    """Difference and interval of each row, drawn beside it."""
+
+    @property
+    def reach(self) -> float:
+        """Half width of the axis that the bars are drawn on."""
+        return max((abs(v) for bar in self.bars for v in bar if math.isfinite(v)), default=1.0) or 1.0
+
+    def align(self, column: int) -> str:
+        """Class of a cell in a column."""
+        return "number" if column in self.numeric else "text"
+
+    def latex(self) -> str:
+        """Write the table with booktabs rules; it needs the packages booktabs and, where it is long, longtable."""
+        columns = "".join("r" if i in self.numeric else "l" for i in range(len(self.head)))
+        head = " & ".join(latex(cell) for cell in self.head) + r" \\"
+        body = [" & ".join(latex(cell) for cell in row) + r" \\" for row in self.rows]
+        caption = rf"\caption{{{latex(self.caption)}}}\label{{tab:{self.name}}}"
+        if len(self.rows) > LONG:
+            top = [rf"\begin{{longtable}}{{{columns}}}", caption + r" \\", r"\toprule", head, r"\midrule", r"\endhead"]
+            return "\n".join([*top, *body, r"\bottomrule", r"\end{longtable}", ""])
+        top = [r"\begin{table}", r"\centering", caption, rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head]
+        return "\n".join([*top, r"\midrule", *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+    def write(self, folder: Path, *, tex: bool = True) -> None:
+        """Write NAME.csv and, unless it is too long to be printed, NAME.tex."""
+        buffer = StringIO()
+        self.numbers.write_csv(buffer)
+        runs.write_text(folder / f"{self.name}.csv", buffer.getvalue())
+        if tex:
+            runs.write_text(folder / f"{self.name}.tex", f"% {self.source}\n{self.latex()}")
+
+
+def latex(text: str) -> str:
+    """Escape text for LaTeX."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def table(
+    name: str,
+    caption: str,
+    source: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    numeric: Sequence[int] = (),
+    numbers: pl.DataFrame | None = None,
+    shown: int = 12,
+    bars: Sequence[tuple[float, float, float]] = (),
+) -> Table:
+    """Make a table; without `numbers` its CSV holds the text that is shown."""
+    if numbers is None:
+        columns = [f"{title} ({i})" if list(head).count(title) > 1 else title for i, title in enumerate(head)]
+        numbers = pl.DataFrame(
+            {c: [row[i] for row in rows] for i, c in enumerate(columns)}, schema=dict.fromkeys(columns, pl.String)
+        )
+    flat = tuple(tuple(row) for row in rows)
+    return Table(name, caption, source, tuple(head), flat, numbers, frozenset(numeric), shown, tuple(bars))
