@@ -1,9 +1,10 @@
 """The command line: one line per verb, each a lazy path to the Python function of the same name."""
 
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from sibboleth.errors import SibbolethError
@@ -14,14 +15,17 @@ STOPPED = 130
 app = App(
     name="sibboleth",
     help="Which speech encoder, layer and fine-tuning for this language, dialect or accent?",
-    version="sibboleth 0.1.0",
+    version=lambda: f"sibboleth {importlib.metadata.version('sibboleth')}",
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative=()),
 )
 corpus = App(name="corpus", help="Look at a manifest, or write one for a public corpus.")
 cache = App(name="cache", help="See, verify and empty the cache of encoded speech.")
 
-app.command("sibboleth.recipes.demo:demo", name="demo", help="Make speech, run the whole study on it, write the report.")
+app.command(
+    "sibboleth.recipes.demo:demo", name="demo", help="Make speech, run the whole study on it, write the report."
+)
 app.command("sibboleth.recipes.run:run", name="run", help="Run a study file and write its report; run again to go on.")
 app.command("sibboleth.recipes.check:check", name="check", help="Audit a study or anybody's split lists for leaks.")
 app.command(corpus)
@@ -30,7 +34,9 @@ app.command(cache)
 app.command("sibboleth.recipes.score:score", name="score", help="Score predictions made by anybody, with intervals.")
 app.command("sibboleth.recipes.report:report", name="report", help="Write a run's report again from its tables.")
 
-corpus.command("sibboleth.recipes.corpus:describe", name="describe", help="Hours, speakers, labels, levels, duplicates.")
+corpus.command(
+    "sibboleth.recipes.corpus:describe", name="describe", help="Hours, speakers, labels, levels, duplicates."
+)
 corpus.command("sibboleth.recipes.corpus:prepare", name="prepare", help="Write the manifest of a known corpus.")
 cache.command("sibboleth.recipes.cache:size", name="size", help="What the cache holds of each encoder.")
 cache.command("sibboleth.recipes.cache:verify", name="verify", help="Check every checksum; remove what is corrupt.")

@@ -5,32 +5,27 @@ asked (a slice, a bootstrap resample), and `rate` turns sums into the number. So
 and resampled by the same three lines of code, and a resample costs one matrix product.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from sibboleth.metrics import classification, regression, transcription
+from sibboleth.metrics.alignment import Alignment, align
+from sibboleth.metrics.metric import Answers, Breakdown, Metric
+from sibboleth.metrics.parts import Parts
+from sibboleth.targets import Target
 
-Array = npt.NDArray[np.float64]
-Answers = TypeVar("Answers")
+__all__ = ["Alignment", "Answers", "Breakdown", "Metric", "Parts", "align", "breakdowns", "of"]
 
 
-@dataclass(frozen=True)
-class Metric(Generic[Answers]):
-    """A number that says how good answers are, over any set of them."""
+def of(target: Target) -> tuple[Metric[Any], ...]:
+    """Return the metrics of the target's kind, the main one (`uar`, `ccc`, `wer`) first."""
+    families: dict[str, tuple[Metric[Any], ...]] = {
+        "classification": classification.METRICS,
+        "regression": regression.METRICS,
+        "transcription": transcription.METRICS,
+    }
+    return families[target.kind]
 
-    name: str
-    """Name in the scores table, e.g. `uar`."""
-    title: str
-    """Name in figures, e.g. `UAR`."""
-    parts: Callable[[Answers], Array]
-    """Answers beside their reference to addable parts `[answer, part]`."""
-    rate: Callable[[Array], Array]
-    """Summed parts `[..., part]` to the number `[...]`; NaN, never 0, where it is undefined."""
-    higher_is_better: bool = True
-    bounds: tuple[float, float] = (0.0, 1.0)
 
-    def __call__(self, answers: Answers) -> float:
-        """Score all answers together."""
-        return float(self.rate(self.parts(answers).sum(axis=0)))
+def breakdowns(target: Target) -> tuple[Breakdown[Any], ...]:
+    """Return the metrics per class of the target's kind: recall, precision, F1 and the confusion matrix."""
+    return classification.breakdowns(target.labels) if target.kind == "classification" else ()

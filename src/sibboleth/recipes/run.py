@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from sibboleth import predictions, scores
 from sibboleth import study as studies
+from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import cells, material, plan
 from sibboleth.experiment.cells import Cell
@@ -56,18 +57,28 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     encoders = [loading.load(settings) for settings in asked.encoders]
     findings = check.audited(stuff, fits, encoders)
     work = [_work(asked, settings, one, fits) for settings, one in zip(asked.encoders, encoders, strict=True)]
-    for note in (f"{one.name}: {note}" for one in encoders for note in one.notes):
-        console.print(f"[yellow]note[/] {escape(note)}")
+    _tell(findings, encoders)
     console.print(plan.of(stuff, [(one.encoder, one.cells) for one in work], cache, directory))
     command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
     record = Record.begin(directory, stuff, encoders, [one.probing.pooling for one in work], command)
-    write_text(directory / "audit.json", json.dumps([one.record() for one in findings], indent=2, ensure_ascii=False))
-    write_table(directory / "utterances.parquet", stuff.table.with_columns(stuff.scan["seconds"]))
     with record.until_done():
+        found = json.dumps([one.record() for one in findings], indent=2, ensure_ascii=False)
+        write_text(directory / "audit.json", found + "\n")
+        write_table(directory / "utterances.parquet", stuff.table.with_columns(stuff.scan["seconds"]))
         for one in work:
             _answer(one, stuff, cache, directory, record)
         _score(stuff, work, directory, record)
     return report(directory.path)
+
+
+def _tell(findings: Sequence[Finding], encoders: Sequence["Encoder"]) -> None:
+    """Print in a line each what the report will say in full."""
+    for finding in findings:
+        if finding.grade != "note":
+            console.print(f"[yellow]{finding.grade}[/] {finding.name}: {escape(finding.message)}")
+    for encoder in encoders:
+        for note in encoder.notes:
+            console.print(f"[yellow]note[/] {escape(encoder.name)}: {escape(note)}")
 
 
 @dataclass(frozen=True)

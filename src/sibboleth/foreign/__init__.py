@@ -1,0 +1,1 @@
+"""Answers that other tools and people made, read from their files into predictions."""

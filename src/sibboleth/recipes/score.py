@@ -1,0 +1,225 @@
+"""Score predictions made by anybody: labels, posteriors, numbers or transcripts, by any slice, with intervals."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sibboleth import metrics, runs, scores
+from sibboleth.errors import InvalidInput
+from sibboleth.foreign import reading
+from sibboleth.study import StatisticsSettings
+from sibboleth.targets import Kind, Target
+
+MOST = 8
+"""Raters that are compared pair by pair."""
+SUFFIXES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What came out, and how it was read."""
+
+    target: Target
+    scores: pl.DataFrame
+    """The scores table; `docs/design.md` has its columns."""
+    comparisons: pl.DataFrame
+    """Paired differences of all raters, Holm-corrected; empty for one rater."""
+    notes: tuple[str, ...]
+    """Everything that was guessed, left out or missing; what may mislead begins with `WARNING`."""
+    by: tuple[str, ...] = ()
+    written: tuple[Path, ...] = ()
+
+    def __rich__(self) -> RenderableType:
+        """Show notes, all metrics, the main ones by slice, and comparisons."""
+        return Group(*self._shown())
+
+    def _shown(self) -> Iterator[RenderableType]:
+        for note in self.notes:
+            yield Text(note, style="bold red" if note.startswith("WARNING") else "dim")
+        table, compared = self.scores, self.comparisons
+        if table["run"].n_unique() == 1:  # raters are told apart by their names alone
+            nameless = pl.lit("")
+            table = table.with_columns(run=nameless)
+            compared = compared.with_columns(a_run=nameless, b_run=nameless)
+        yield _overall(table, self.target)
+        for shown in (_by_label(table), _sliced(table, self.target, self.by), _compared(compared, self.target)):
+            if shown.row_count:
+                yield shown
+        for path in self.written:
+            yield Text(f"written: {path}", style="dim")
+
+
+def score(
+    predictions: tuple[Path, ...],
+    *,
+    reference: Path | None = None,
+    by: tuple[str, ...] = (),
+    target: str | None = None,
+    answer: str | None = None,
+    kind: Kind | None = None,
+    utterance: str | None = None,
+    speaker: str | None = None,
+    rater: str | None = None,
+    normalise: str = "basic",
+    resamples: int = 2000,
+    seed: int = 0,
+    output: Path | None = None,
+) -> Scored:
+    """Score predictions made by anybody.
+
+    Each file is a table of `utterance` and answers: labels (`prediction`), posteriors (`p_LABEL`), numbers, or
+    transcripts (`hypothesis`); or a predictions table of sibboleth. Several files, or a column `system`, `model` or
+    `rater`, are scored beside each other and compared in pairs.
+
+    Args:
+        predictions: CSV, TSV, JSONL or Parquet files.
+        reference: file with the reference, speakers and slices by utterance, e.g. the manifest; else they stand in
+            the predictions.
+        by: columns whose values get scores of their own, e.g. accent.
+        target: column of the reference; else `reference`, `label`, `text` or the like.
+        answer: column of the answers; else `prediction`, `hypothesis` or the like.
+        kind: classification, regression or transcription; else by what the files hold.
+        utterance: column of the utterance ids; else `utterance`, `id`, `file` or the like.
+        speaker: column of the speakers, who are resampled; else `speaker` or the like.
+        rater: column that says which system or listener answered.
+        normalise: rule for both sides of a transcript: basic (lower case, no punctuation) or none.
+        resamples: resamples of speakers behind an interval.
+        seed: seed of the resamples.
+        output: CSV or Parquet file for the scores; comparisons are written beside it.
+
+    Raises `InvalidInput` with file, row and field.
+    """
+    paths = (predictions,) if isinstance(predictions, Path) else tuple(predictions)
+    if not paths:
+        raise InvalidInput("no file of predictions is given")
+    if output is not None and output.suffix not in SUFFIXES:
+        raise InvalidInput(f"{output}: the output ends in one of {', '.join(SUFFIXES)}")
+    names = reading.Names(
+        kind=kind, target=target, answer=answer, utterance=utterance, speaker=speaker, rater=rater, by=by
+    )
+    found = reading.gather(paths, reference, names, normalise)
+    settings = StatisticsSettings(resamples=resamples, slices=by)
+    raters = found.answers.select("run", "rater").unique().sort("run", "rater").rows()
+    pairs = [("raters", *a, *b) for a, b in itertools.combinations(raters, 2)] if len(raters) <= MOST else []
+    common = {"clusters": found.clusters, "slices": found.slices, "statistics": settings, "seed": seed}
+    table = scores.score(found.answers, found.reference, found.target, **common)  # type: ignore[arg-type]
+    compared = scores.compare(found.answers, found.reference, found.target, pairs, **common)  # type: ignore[arg-type]
+    notes = found.notes
+    if len(raters) > MOST:
+        notes += (f"{len(raters)} raters are too many to compare in pairs; score {MOST} or fewer for that",)
+    return Scored(found.target, table, compared, notes, by, _write(output, table, compared))
+
+
+def _write(output: Path | None, table: pl.DataFrame, compared: pl.DataFrame) -> tuple[Path, ...]:
+    if output is None:
+        return ()
+    written = {output: table}
+    if len(compared):
+        written[output.with_name(f"{output.stem}-comparisons{output.suffix}")] = compared
+    for path, frame in written.items():
+        if path.suffix == ".parquet":
+            runs.write_table(path, frame)
+        else:
+            runs.write_text(path, frame.write_csv())
+    return tuple(written)
+
+
+def _overall(table: pl.DataFrame, target: Target) -> Table:
+    """Every metric of every rater over all answers."""
+    shown = _table(f"{target.name}: all answers", ("Metric", "Rater"), ("Estimate", "n", "Speakers"))
+    rows = table.filter(pl.col("slice") == "all")
+    for metric in metrics.of(target):
+        mine = rows.filter(pl.col("metric") == metric.name).sort("run", "rater", "layer").to_dicts()
+        for index, row in enumerate(mine):
+            title = "" if index else metric.title
+            shown.add_row(title, _name(row["run"], row["rater"], row["layer"]), _interval(row), *_sizes(row))
+    return shown
+
+
+def _by_label(table: pl.DataFrame) -> Table:
+    """Recall, precision and F1 of every label."""
+    shown = _table("by label", ("Label", "Rater"), ("Recall", "Precision", "F1", "n", "Speakers"))
+    known = {_key(row): _interval(row) for row in table.filter(pl.col("slice").str.starts_with("label=")).to_dicts()}
+    rows = table.filter(pl.col("metric") == "recall").sort("slice", "run", "rater", "layer").to_dicts()
+    for row in rows:
+        numbers = [known[_key({**row, "metric": name})] for name in ("recall", "precision", "f1")]
+        rater = _name(row["run"], row["rater"], row["layer"])
+        shown.add_row(row["slice"].removeprefix("label="), rater, *numbers, *_sizes(row))
+    return shown
+
+
+def _sliced(table: pl.DataFrame, target: Target, by: tuple[str, ...]) -> Table:
+    """The main metric (for texts also the CER) of every value of the columns, their mean, and the gap between them."""
+    wanted = [metric for metric in metrics.of(target) if metric.name in ("uar", "ccc", "wer", "cer")]
+    main = wanted[0].name
+    others = {_key(row): _interval(row) for row in table.to_dicts()}
+    shown = _table("by slice", ("Slice", "Rater"), (*(metric.title for metric in wanted), "n", "Speakers"))
+    for column in by:
+        for name in (main, f"{main}_mean", f"{main}_gap"):
+            mine = table.filter(pl.col("metric") == name, pl.col("slice").str.starts_with(f"{column}="))
+            for row in mine.sort("slice", "run", "rater", "layer").to_dicts():
+                more = [others.get(_key({**row, "metric": m.name}), "") if name == main else "" for m in wanted[1:]]
+                rater = _name(row["run"], row["rater"], row["layer"])
+                shown.add_row(_slice(row, column, main), rater, _interval(row), *more, *_sizes(row))
+        shown.add_section()
+    return shown
+
+
+def _slice(row: dict[str, str], column: str, main: str) -> str:
+    if row["metric"] == f"{main}_mean":
+        return f"{column}: mean of groups"
+    if row["metric"] == f"{main}_gap":
+        worst, best = row["slice"][len(column) + 1 :].split(f",{column}=", 1)
+        return f"{column}: {worst} behind {best}"
+    return row["slice"]
+
+
+def _compared(compared: pl.DataFrame, target: Target) -> Table:
+    main = metrics.of(target)[0]
+    better = "above 0: A is better" if main.higher_is_better else "below 0: A is better"
+    title = f"{main.title}, A minus B on the same utterances ({better})"
+    shown = _table(title, ("Slice", "A", "B"), ("Difference", "p", "p (Holm)", "n", "Speakers"))
+    for row in compared.to_dicts():
+        interval = _interval({**row, "estimate": row["difference"]}, "{:+.3f}")
+        a, b = (_name(row[f"{side}_run"], row[f"{side}_rater"], None) for side in "ab")
+        tests = [_number(row[p], "{:.3g}") for p in ("p", "p_holm")]
+        shown.add_row(row["slice"], a, b, interval, *tests, *_sizes(row))
+    return shown
+
+
+def _table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
+    shown = Table(title=title, title_justify="left")
+    for name in words:
+        shown.add_column(name)
+    for name in numbers:
+        shown.add_column(name, justify="right")
+    return shown
+
+
+def _key(row: dict[str, object]) -> frozenset[tuple[str, object]]:
+    return frozenset((name, row[name]) for name in ("run", "rater", "layer", "slice", "metric"))
+
+
+def _sizes(row: dict[str, int]) -> tuple[str, str]:
+    return f"{row['n']:,}", f"{row['clusters']:,}"
+
+
+def _name(run: str, rater: str, layer: int | None) -> str:
+    name = rater if run in ("", rater) else f"{run}/{rater}"
+    return name if layer is None else f"{name} (layer {layer})"
+
+
+def _interval(row: dict[str, Any], form: str = "{:.3f}") -> str:
+    estimate, low, high = (_number(row[name], form) for name in ("estimate", "low", "high"))
+    return estimate if low == high == "-" else f"{estimate} [{low}, {high}]"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or value != value else form.format(value)

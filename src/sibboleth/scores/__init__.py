@@ -1,0 +1,11 @@
+"""Scores: every metric of every rater with its uncertainty, paired comparisons, and what is most often wrong.
+
+Nothing here asks who answered: models, listeners and other people's systems are scored by the same code.
+"""
+
+from sibboleth.scores.comparison import COMPARISON, Pair, compare
+from sibboleth.scores.mistakes import worst
+from sibboleth.scores.scoring import SCHEMA, score
+from sibboleth.scores.slices import Clusters
+
+__all__ = ["COMPARISON", "SCHEMA", "Clusters", "Pair", "compare", "score", "worst"]

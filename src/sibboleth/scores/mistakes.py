@@ -1,0 +1,100 @@
+"""The utterances most often wrong."""
+
+import numpy as np
+import polars as pl
+
+from sibboleth import metrics
+from sibboleth.metrics import classification, regression, transcription
+from sibboleth.metrics.metric import Array
+from sibboleth.targets import Target
+
+SCHEMA: dict[str, type[pl.DataType]] = {
+    "utterance": pl.String,
+    "reference": pl.String,
+    "error": pl.Float64,
+    "answers": pl.Int64,
+    "wrong": pl.Int64,
+    "answer": pl.String,
+}
+
+
+def worst(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target, count: int | None = None) -> pl.DataFrame:
+    """Return the utterances with the largest error over all given raters and trials, worst first.
+
+    Columns: `utterance`; its `reference` (the heaviest label, the number, or the text); `error` (share of answers
+    that are wrong, with a soft reference by its weights; mean absolute error; or errors per reference word);
+    `answers`; how many of them are `wrong`; and the commonest wrong `answer` (null for numbers). Ties are ordered by
+    how little weight the truth was given, then by name.
+    """
+    aligned = metrics.align(predictions, reference, target)
+    answers = aligned.answers
+    if isinstance(answers, classification.Answers):
+        judged = _labels(answers)
+    elif isinstance(answers, regression.Answers):
+        judged = _numbers(answers)
+    else:
+        assert isinstance(answers, transcription.Answers)
+        judged = _texts(answers)
+    frame = aligned.keys.select("utterance").hstack(judged)
+    wrong = pl.col("answer").filter(pl.col("wrong") & pl.col("answer").is_not_null())
+    ranked = (
+        frame.group_by("utterance")
+        .agg(
+            pl.col("reference").first(),
+            pl.when(pl.col("size").sum() > 0).then(pl.col("error").sum() / pl.col("size").sum()).alias("error"),
+            pl.len().cast(pl.Int64).alias("answers"),
+            pl.col("wrong").sum().cast(pl.Int64),
+            wrong.mode().sort().first().alias("answer"),
+            pl.col("doubt").mean(),
+        )
+        .sort("error", "doubt", "utterance", descending=[True, True, False], nulls_last=True)
+        .select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    )
+    return ranked if count is None else ranked.head(count)
+
+
+def _labels(answers: classification.Answers) -> pl.DataFrame:
+    names = [*answers.labels, classification.OTHER]
+    true = np.argmax(answers.reference, axis=1)
+    rows = np.arange(len(answers))
+    right = np.column_stack([answers.reference, np.zeros(len(answers))])[rows, answers.decided]
+    return _judged(
+        reference=[names[k] for k in true],
+        error=1 - right,
+        size=np.ones(len(answers)),
+        wrong=answers.decided != true,
+        doubt=1 - (answers.weights * answers.reference).sum(axis=1),
+        answer=[names[k] for k in answers.decided],
+    )
+
+
+def _numbers(answers: regression.Answers) -> pl.DataFrame:
+    error = np.abs(answers.values - answers.reference)
+    return _judged(
+        reference=[f"{value:g}" for value in answers.reference],
+        error=error,
+        size=np.ones(len(answers)),
+        wrong=error > 0,
+        doubt=np.zeros(len(answers)),
+        answer=[None] * len(answers),
+    )
+
+
+def _texts(answers: transcription.Answers) -> pl.DataFrame:
+    counts = transcription.word_counts(answers)
+    errors = counts[:, 1:].sum(axis=1)
+    return _judged(
+        reference=list(answers.reference),
+        error=errors,
+        size=counts[:, :3].sum(axis=1),
+        wrong=errors > 0,
+        doubt=errors,
+        answer=list(answers.hypothesis),
+    )
+
+
+def _judged(
+    *, reference: list[str], error: Array, size: Array, wrong: object, doubt: Array, answer: list[str] | list[None]
+) -> pl.DataFrame:
+    columns = {"reference": reference, "error": error, "size": size, "wrong": wrong, "doubt": doubt}
+    return pl.DataFrame(columns).with_columns(pl.Series("answer", answer, pl.String))

@@ -1,0 +1,87 @@
+"""What is known about the utterance of each answer: its cluster (speaker) and its slices, as codes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from sibboleth.stats import sum_by
+
+Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+Clusters = Mapping[str, str | None]
+"""Utterance to speaker; an utterance without one is a cluster of its own."""
+
+
+@dataclass(frozen=True)
+class Items:
+    """Clusters and slices of answers."""
+
+    clusters: Codes
+    """`[answer]`."""
+    columns: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    """Values of each column, sorted."""
+    codes: Codes
+    """`[answer, column]`: index of the value, -1 where unknown."""
+
+    @classmethod
+    def of(
+        cls, utterances: pl.Series, clusters: Clusters, slices: pl.DataFrame | None, columns: Sequence[str]
+    ) -> "Items":
+        """Look up each answer's utterance; columns that `slices` lacks are passed over."""
+        values: dict[str, list[str]] = {}
+        codes = [np.zeros((len(utterances), 0), np.int64)]
+        if slices is not None:
+            used = [c for c in dict.fromkeys(columns) if c in slices.columns]
+            known = slices.select("utterance", *(pl.col(c).cast(pl.String).alias(f"={c}") for c in used))
+            placed = (
+                utterances.alias("utterance")
+                .to_frame()
+                .join(
+                    known.unique("utterance", keep="first", maintain_order=True),
+                    on="utterance",
+                    how="left",
+                    maintain_order="left",
+                )
+            )
+            for column in used:
+                values[column] = placed[f"={column}"].drop_nulls().unique().sort().to_list()
+                codes.append(code(placed[f"={column}"], values[column])[:, None])
+        named = tuple(tuple(names) for names in values.values())
+        return cls(_cluster_codes(utterances, clusters), tuple(values), named, np.concatenate(codes, axis=1))
+
+    def take(self, rows: Codes) -> "Items":
+        """Return some of the answers' codes."""
+        return Items(self.clusters[rows], self.columns, self.values, self.codes[rows])
+
+    def groups(self) -> Iterator[tuple[str, list[tuple[str, Codes]]]]:
+        """Yield each column that is not constant, with each of its values and the rows that have it."""
+        for column, values, codes in zip(self.columns, self.values, self.codes.T, strict=True):
+            present = np.unique(codes)
+            if len(present) > 1:
+                yield column, [(values[k], np.flatnonzero(codes == k)) for k in present if k >= 0]
+
+    def sums(self, parts: Array, rows: Codes | None = None) -> Array:
+        """Sum parts `[answer, part]` (of some rows) by cluster: `[cluster, part]`."""
+        clusters = self.clusters if rows is None else self.clusters[rows]
+        present, codes = np.unique(clusters, return_inverse=True)
+        return sum_by(parts if rows is None else parts[rows], codes, len(present))
+
+
+def code(values: pl.Series, names: Sequence[str]) -> Codes:
+    """Return the index of each value in `names`, -1 where it is none of them."""
+    coded = values.replace_strict(list(names), list(range(len(names))), default=-1, return_dtype=pl.Int64)
+    return np.asarray(coded.fill_null(-1).to_numpy(), dtype=np.int64)
+
+
+def _cluster_codes(utterances: pl.Series, clusters: Clusters) -> Codes:
+    names = utterances.unique().sort().to_list()
+    speakers = [clusters.get(name) for name in names]
+    units = [
+        (name, None) if speaker is None else (None, speaker) for name, speaker in zip(names, speakers, strict=True)
+    ]
+    index = {unit: k for k, unit in enumerate(dict.fromkeys(units))}
+    return np.array([index[unit] for unit in units], dtype=np.int64)[code(utterances, names)]

@@ -1,0 +1,332 @@
+import csv
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import polars as pl
+import pytest
+import sklearn.metrics as oracle
+from rich.console import Console
+
+from sibboleth import predictions
+from sibboleth.errors import InvalidInput, SibbolethError
+from sibboleth.recipes.score import Scored, score
+
+TRANSCRIPTS = """\
+utterance,speaker,accent,reference,hypothesis
+u1,s1,US,"Hello, world! How are you?",hello world how are you
+u2,s1,US,the cat sat,the cat sat
+u3,s2,US,a dog ran away,a dog run away
+u4,s2,US,the quick brown fox,the quick brown fox
+u5,s3,Scottish,the quick brown fox,the quick crown socks
+u6,s3,Scottish,a dog ran away,dog ran a way
+u7,s4,Scottish,the cat sat,
+u8,s4,Scottish,hello world,hello whirled
+"""
+LABELS = ["angry", "happy", "sad"]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def number(result: Scored, metric: str, part: str = "all", rater: str | None = None) -> dict[str, float]:
+    wanted = (pl.col("metric") == metric) & (pl.col("slice") == part)
+    rows = result.scores.filter(wanted if rater is None else wanted & (pl.col("rater") == rater)).to_dicts()
+    assert len(rows) == 1, rows
+    return rows[0]
+
+
+def page(result: Scored, width: int = 140) -> str:
+    console = Console(width=width)
+    with console.capture() as capture:
+        console.print(result)
+    return capture.get()
+
+
+def warnings_of(result: Scored) -> str:
+    return "\n".join(note for note in result.notes if note.startswith("WARNING"))
+
+
+@pytest.fixture
+def emotions(tmp_path: Path) -> Path:
+    """Two systems' answers as a European spreadsheet saves them, all in one file."""
+    rng = np.random.default_rng(0)
+    lines = ["file;model;prediction;emotion;speaker;sex"]
+    for k in range(60):
+        true = rng.integers(3)
+        for system, skill in (("hubert", 0.7), ("wavlm", 0.5)):
+            said = true if rng.random() < skill else rng.integers(3)
+            lines.append(f"a/{k}.wav;{system};{LABELS[said]};{LABELS[true]};s{k % 10};{'fm'[k % 2]}")
+    return write(tmp_path / "emotions.csv", "\n".join(lines) + "\n")
+
+
+def test_word_error_rate_by_accent(tmp_path: Path) -> None:
+    result = score((write(tmp_path / "asr.csv", TRANSCRIPTS),), by=("accent",), resamples=200)
+    rows = list(csv.DictReader(TRANSCRIPTS.splitlines()))
+    plain = [(r["reference"].lower().replace(",", "").replace("!", "").replace("?", ""), r["hypothesis"]) for r in rows]
+    assert number(result, "wer")["estimate"] == pytest.approx(jiwer.wer(*map(list, zip(*plain, strict=True))))
+    scottish = number(result, "wer", "accent=Scottish")
+    assert scottish["estimate"] == pytest.approx(jiwer.wer(*map(list, zip(*plain[4:], strict=True))))
+    assert scottish["n"] == 4 and scottish["clusters"] == 2
+    assert scottish["low"] < scottish["estimate"] < scottish["high"]
+    us = number(result, "wer", "accent=US")["estimate"]
+    assert number(result, "wer_gap", "accent=Scottish,accent=US")["estimate"] == pytest.approx(
+        scottish["estimate"] - us
+    )
+    shown = page(result)
+    assert "accent: Scottish behind US" in shown
+    assert "accent: mean of groups" in shown
+    assert "WER" in shown and "CER" in shown
+    assert "only 4 speakers" in warnings_of(result) and "0.125" in warnings_of(result)
+    assert "1 empty transcript answered" in warnings_of(result)
+    assert any("'basic'" in note for note in result.notes)
+
+
+def test_normalisation_is_applied_alike_and_can_be_left_out(tmp_path: Path) -> None:
+    file = write(tmp_path / "asr.csv", TRANSCRIPTS)
+    assert number(score((file,), normalise="none"), "wer")["estimate"] > number(score((file,)), "wer")["estimate"]
+    with pytest.raises(SibbolethError, match="unknown text normalisation 'whisper'"):
+        score((file,), normalise="whisper")
+
+
+def test_labels_of_two_systems(emotions: Path) -> None:
+    result = score((emotions,), target="emotion", by=("sex",), resamples=200)
+    table = pl.read_csv(emotions, separator=";").filter(pl.col("model") == "wavlm")
+    expected = oracle.balanced_accuracy_score(table["emotion"], table["prediction"])
+    assert number(result, "uar", rater="wavlm")["estimate"] == pytest.approx(expected)
+    assert number(result, "uar", rater="wavlm")["clusters"] == 10
+    pair = result.comparisons.filter(pl.col("slice") == "all").to_dicts()[0]
+    uar = [number(result, "uar", rater=rater)["estimate"] for rater in ("hubert", "wavlm")]
+    assert pair["difference"] == pytest.approx(uar[0] - uar[1])
+    assert pair["p"] <= pair["p_holm"] <= 1
+    shown = page(result)
+    assert "A minus B" in shown and "hubert" in shown and "sex: " in shown
+    assert "by label" in shown and "angry" in shown
+    assert not warnings_of(result)
+
+
+def test_two_files_are_two_systems(tmp_path: Path) -> None:
+    truth = "utterance,label,speaker\nu1,a,s1\nu2,b,s1\nu3,a,s2\n"
+    one = write(tmp_path / "one.csv", "utterance,prediction\nu1,a\nu2,b\nu3,b\n")
+    two = write(tmp_path / "two.csv", "utterance,prediction\nu1,a\nu2,a\nu3,a\n")
+    result = score((one, two), reference=write(tmp_path / "truth.csv", truth), resamples=100)
+    assert set(result.scores["rater"]) == {"one", "two"}
+    assert number(result, "accuracy", rater="one")["estimate"] == pytest.approx(2 / 3)
+    assert len(result.comparisons) == 1
+
+
+@pytest.mark.parametrize("prefix", ["p_", "prob_", ""])
+def test_posteriors(tmp_path: Path, prefix: str) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet([1] * 3, 50)
+    true = rng.integers(0, 3, 50)
+    named = {f"{prefix}{label}": weights[:, k] for k, label in enumerate(LABELS)}
+    frame = pl.DataFrame({"utt_id": [f"u{k}" for k in range(50)], **named, "label": [LABELS[k] for k in true]})
+    frame = frame.with_columns(spk=pl.Series([f"s{k % 12}" for k in range(50)]))
+    frame.write_csv(tmp_path / "p.tsv", separator="\t")
+    frame.write_parquet(tmp_path / "p.parquet")
+    frame.write_ndjson(tmp_path / "p.jsonl")
+    found = [score((tmp_path / f"p.{suffix}",), resamples=100) for suffix in ("tsv", "parquet", "jsonl")]
+    for result in found:
+        assert number(result, "cross_entropy")["estimate"] == pytest.approx(oracle.log_loss(true, weights))
+        assert number(result, "uar")["clusters"] == 12
+        assert result.scores.drop("run", "rater").equals(found[0].scores.drop("run", "rater"))
+
+
+def test_numbers_are_a_scale(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=40)
+    y = x + rng.normal(size=40)
+    lines = [f"u{k},{a},{b},s{k % 11}" for k, (a, b) in enumerate(zip(x, y, strict=True))]
+    file = write(tmp_path / "v.csv", "\n".join(["id,valence,prediction,speaker", *lines]))
+    result = score((file,), target="valence", resamples=100)
+    assert number(result, "pearson")["estimate"] == pytest.approx(np.corrcoef(x, y)[0, 1])
+    whole = write(
+        tmp_path / "w.csv", "id,reference,prediction\n" + "".join(f"u{k},{k % 5},{k % 4}\n" for k in range(20))
+    )
+    classes = score((whole,), resamples=100)
+    assert classes.target.kind == "classification"
+    assert any("--kind regression" in note for note in classes.notes)
+    assert score((whole,), kind="regression", resamples=100).target.kind == "regression"
+
+
+def test_our_own_table_with_its_reference_rows(tmp_path: Path) -> None:
+    common = {"run": "r", "utterance": ["u1", "u2", "u3"], "target": "emotion", "value": 1.0}
+    table = pl.concat([
+        predictions.table(common | {"source": "reference", "rater": "corpus", "label": ["a", "b", "b"]}),
+        predictions.table(common | {"source": "model", "rater": "layer-03", "layer": 3, "label": ["a", "b", "a"]}),
+    ])  # fmt: skip
+    table.write_parquet(tmp_path / "predictions.parquet")
+    table.write_csv(tmp_path / "predictions.csv")
+    for name in ("predictions.parquet", "predictions.csv"):
+        result = score((tmp_path / name,), resamples=100)
+        assert result.target.name == "emotion"
+        assert number(result, "uar")["estimate"] == 0.75
+        assert number(result, "uar")["layer"] == 3
+    manifest = write(tmp_path / "manifest.csv", "utterance,emotion,speaker\nu1,a,s1\nu2,a,s1\nu3,a,s2\n")
+    result = score((tmp_path / "predictions.csv",), reference=manifest, resamples=100)
+    assert number(result, "accuracy")["estimate"] == pytest.approx(2 / 3)
+
+
+def test_listeners_as_a_soft_reference(tmp_path: Path) -> None:
+    rows = [
+        (r, u, label)
+        for r, said in (("ann", "aab"), ("ben", "abb"), ("cem", "abb"))
+        for u, label in zip(("u1", "u2", "u3"), said, strict=True)
+    ]
+    listeners = predictions.table({
+        "run": "test", "source": "listener", "target": "emotion", "value": 1.0,
+        "rater": [r for r, _, _ in rows], "utterance": [u for _, u, _ in rows], "label": [x for _, _, x in rows],
+    })  # fmt: skip
+    listeners.write_csv(tmp_path / "listeners.csv")
+    answers = write(tmp_path / "model.csv", "utterance,prediction\nu1,a\nu2,a\nu3,b\n")
+    result = score((answers,), reference=tmp_path / "listeners.csv", resamples=100)
+    assert number(result, "accuracy")["estimate"] == pytest.approx((1 + 1 / 3 + 1) / 3)
+    assert any("soft" in note for note in result.notes)
+    soft = write(tmp_path / "soft.csv", "utterance,p_a,p_b\nu1,3,0\nu2,1,2\nu3,0,3\n")
+    same = score((answers,), reference=soft, resamples=100)
+    assert number(same, "accuracy")["estimate"] == pytest.approx(number(result, "accuracy")["estimate"])
+
+
+def test_unmatched_utterances_are_counted_never_dropped_silently(tmp_path: Path) -> None:
+    truth = write(tmp_path / "truth.csv", "utterance,label\n" + "".join(f"u{k},{'ab'[k % 2]}\n" for k in range(20)))
+    answers = write(
+        tmp_path / "a.csv", "utterance,prediction\n" + "".join(f"u{k},{'ab'[k % 2]}\n" for k in range(15, 30))
+    )
+    result = score((answers,), reference=truth, resamples=100)
+    assert number(result, "uar")["n"] == 5
+    assert "10 answered utterances without a reference left out: u20, u21" in warnings_of(result)
+    assert "a answers 5, not u0, u1, u10" in warnings_of(result).replace("a of a", "a")
+    apart = write(tmp_path / "b.csv", "utterance,prediction\nu0.wav,a\n")
+    with pytest.raises(InvalidInput, match="ids do not meet.*u0.wav.*u0, u1"):
+        score((apart,), reference=truth)
+
+
+def test_without_speakers_it_says_so_loudly(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "a.csv", "id,pred,truth\n" + "".join(f"{k},{'ab'[k % 2]},{'ab'[k % 3 % 2]}\n" for k in range(30))
+    )
+    result = score((file,), resamples=100)
+    assert "no speakers are known" in warnings_of(result)
+    assert number(result, "uar")["clusters"] == 30
+    assert "no speakers are known" in page(result)
+
+
+def test_labels_that_the_reference_never_has(tmp_path: Path) -> None:
+    text = "id,pred,truth,speaker\n1,a,a,s\n2,disgust,b,s\n3,b,b,t\n"
+    result = score((write(tmp_path / "a.csv", text),), resamples=100)
+    assert "never has count as wrong: disgust" in warnings_of(result)
+    assert number(result, "uar")["estimate"] == 0.75
+    with pytest.raises(InvalidInput, match="share no label: answers have A, B, the reference has a, b"):
+        score((write(tmp_path / "b.csv", "id,pred,truth\n1,A,a\n2,B,b\n"),))
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("utterance,prediction,label\nu1,a,a\nu1,b,a\n", {}, r"a\.csv:3: \[utterance\] .* answered twice"),
+        ("utterance,prediction,label\nu1,a,a\nu2,,a\n", {}, r"a\.csv:3: \[prediction\] no label \(it is empty\)"),
+        ("utterance,prediction,label\nu1,a,a\n,b,a\n", {}, r"a\.csv:3: \[utterance\] the utterance id is missing"),
+        ("utterance,model,prediction,label\nu1,x,a,a\nu1,y,a,b\n", {}, r"a\.csv:3: .*two different references"),
+        ("utterance,p_a,p_b,label\nu1,1,0,a\nu2,x,0,b\n", {}, r"a\.csv:3: \[p_a\] not a finite number \(given: 'x'\)"),
+        ("utterance,p_a,p_b,label\nu1,-2.5,1,a\nu2,1,0,b\n", {}, r"a\.csv:2: \[p_a\] .*negative.*\(given: '-2.5'\)"),
+        ("utterance,p_a,p_b,label\nu1,0,0,a\nu2,1,0,b\n", {}, r"a\.csv:2: .*all weights are zero"),
+        ("utterance,label\nu1,a\n", {}, r"no column of reference answers; name it with --target.*utterance, label"),
+        ("utterance,emotion,said\nu1,a,a\n", {}, r"no column of answers; name it with --answer"),
+        ("who,prediction,label\nu1,a,a\n", {}, r"no column of utterance ids; name it with --utterance"),
+        ("utterance,prediction,label\nu1,a,a\n", {"answer": "said"}, r"no column 'said' for the answer"),
+        ("utterance,prediction,label\nu1,a,a\n", {"target": "mood"}, r"no column 'mood' for the reference"),
+        ("utterance,prediction,label\nu1,a,a\n", {"by": ("accent",)}, r"--by accent: no file has this column"),
+        ("utterance,prediction,label\nu1,a,a\n", {"speaker": "spk"}, r"--speaker spk: no file has this column"),
+        ("utterance,prediction,label\nu1,a,a\n", {"rater": "x"}, r"no column 'x' for the rater"),
+        ("utterance,prediction,label\nu1,a,a\nu2,a\n", {}, r"a\.csv:3:.*2 values where the header has 3"),
+        ("utterance,prediction,label\n", {}, r"a\.csv: has no rows"),
+        ("utterance,prediction,label\nu1,a,a\n", {"output": Path("s.xlsx")}, r"s\.xlsx: the output ends in"),
+        ("utterance,model,prediction,label,sex\nu1,x,a,a,f\nu1,y,a,a,m\n", {"by": ("sex",)}, r"3: \[sex\] 'm', but"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_an_error_with_file_row_and_field(
+    tmp_path: Path, text: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        score((write(tmp_path / "a.csv", text),), **options)  # type: ignore[arg-type]
+
+
+def test_absent_and_unknown_files(tmp_path: Path) -> None:
+    for name in ("absent.csv", "a.xlsx"):
+        with pytest.raises(InvalidInput, match=name):
+            score((tmp_path / name,))
+    with pytest.raises(InvalidInput, match="no file"):
+        score(())
+
+
+def test_latin_1_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes("utterance,prediction,label\nu1,wütend,wütend\n".encode("latin-1"))
+    with pytest.raises(InvalidInput, match=r"a\.csv:2: not UTF-8"):
+        score((file,))
+
+
+def test_scores_and_comparisons_are_written_whole(emotions: Path, tmp_path: Path) -> None:
+    for name in ("out/scores.csv", "out/scores.parquet"):
+        result = score((emotions,), target="emotion", resamples=100, output=tmp_path / name)
+        assert [path.name for path in result.written] == [
+            Path(name).name,
+            Path(name).stem + "-comparisons" + Path(name).suffix,
+        ]
+        read = pl.read_csv if name.endswith("csv") else pl.read_parquet
+        assert read(result.written[0])["metric"].to_list() == result.scores["metric"].to_list()
+        assert read(result.written[1]).columns == result.comparisons.columns
+    assert sorted(p.suffix for p in (tmp_path / "out").iterdir()) == [".csv", ".csv", ".parquet", ".parquet"]
+
+
+def test_order_of_rows_changes_nothing_and_a_single_path_will_do(emotions: Path, tmp_path: Path) -> None:
+    header, *rows = emotions.read_text().splitlines()
+    np.random.default_rng(0).shuffle(rows)
+    (tmp_path / "other").mkdir()
+    shuffled = write(tmp_path / "other" / "emotions.csv", "\n".join([header, *rows]))
+    first = score(emotions, target="emotion", by=("sex",), resamples=100)  # type: ignore[arg-type]
+    second = score((shuffled,), target="emotion", by=("sex",), resamples=100)
+    assert first.scores.equals(second.scores)
+    assert first.comparisons.equals(second.comparisons)
+
+
+def test_many_raters_are_scored_but_not_paired(tmp_path: Path) -> None:
+    lines = [f"u{u},r{r},{'ab'[(u + r) % 2]},{'ab'[u % 2]}" for u in range(6) for r in range(9)]
+    result = score((write(tmp_path / "a.csv", "\n".join(["utterance,listener,answer,truth", *lines])),), resamples=100)
+    assert result.scores["rater"].n_unique() == 9
+    assert result.comparisons.is_empty()
+    assert any("too many to compare" in note for note in result.notes)
+
+
+def test_seeds_are_trials(tmp_path: Path) -> None:
+    lines = [f"u{u},{seed},{'ab'[(u + seed) % 2]},{'ab'[u % 2]},s{u}" for u in range(12) for seed in (0, 1)]
+    result = score(
+        (write(tmp_path / "a.csv", "\n".join(["utterance,seed,answer,truth,speaker", *lines])),), resamples=100
+    )
+    assert number(result, "accuracy")["estimate"] == 0.5
+    assert number(result, "accuracy")["n"] == 24
+
+
+def test_the_page_fits_a_narrow_terminal(emotions: Path) -> None:
+    shown = page(score((emotions,), target="emotion", by=("sex",), resamples=100), width=80)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_real_manifest_as_reference(real_speech: Path, tmp_path: Path) -> None:
+    manifest = real_speech / "nl_rhasspy" / "manifest.tsv"
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
+    heard = [" ".join(r["text"].split()[:-1]) if r["language"] == "nl-BE" else r["text"] for r in rows]
+    lines = [f'{r["path"]},"{text.replace(chr(34), chr(34) * 2)}"' for r, text in zip(rows, heard, strict=True)]
+    answers = write(tmp_path / "whisper.csv", "\n".join(["path,hypothesis", *lines]))
+    result = score((answers,), reference=manifest, by=("language",), resamples=100)
+    assert number(result, "wer", "language=nl")["estimate"] == 0
+    assert (
+        number(result, "deletions", "language=nl-BE")["estimate"] == number(result, "wer", "language=nl-BE")["estimate"]
+    )
+    assert number(result, "wer", "language=nl-BE")["estimate"] > 0.05
+    assert "only 2 speakers" in warnings_of(result)
+    assert np.isnan(number(result, "wer", "language=nl-BE")["low"])  # one speaker each
