@@ -25,10 +25,9 @@ class Record:
     """What `run.json` says, written at every change."""
 
     def __init__(self, directory: RunDirectory, facts: dict[str, Any]) -> None:
-        """Write the first state."""
+        """Take the first state; `until_done` writes it."""
         self.directory = directory
         self.facts = facts
-        directory.write(facts)
 
     @classmethod
     def begin(
@@ -75,8 +74,9 @@ class Record:
 
     @contextlib.contextmanager
     def until_done(self) -> Iterator[None]:
-        """Set the status by how the work inside ends."""
+        """Write the record, and set its status by how the work inside ends."""
         try:
+            self.directory.write(self.facts)
             yield
         except BaseException as error:
             self.facts["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
