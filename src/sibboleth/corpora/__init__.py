@@ -18,7 +18,7 @@ MODULES = {
     "emodb": "sibboleth.corpora.emodb",
     "nemo": "sibboleth.corpora.nemo",
     "ravdess": "sibboleth.corpora.ravdess",
-    "synthetic": "sibboleth.corpora.synthetic",
+    "synthetic": "sibboleth.corpora.synthetic.corpus",
 }
 """Name of a corpus to its module, imported when asked for."""
 

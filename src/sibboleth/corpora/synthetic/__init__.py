@@ -1,0 +1,1 @@
+"""The controlled corpus: speech that sibboleth speaks itself, of which everything is known."""
