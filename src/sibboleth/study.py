@@ -75,7 +75,7 @@ class LinearProbe(Settings):
     """Multinomial logistic (or ridge) regression, its L2 strength chosen on dev."""
 
     kind: Literal["linear"] = "linear"
-    l2: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
+    l2: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
     """Candidates for the penalty on the mean loss; standardised features."""
 
     @field_validator("l2")

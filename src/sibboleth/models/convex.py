@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sibboleth.models import threads
+
 Loss = Literal["cross-entropy", "squared"]
 
 MEMORY = 10
@@ -54,7 +56,8 @@ def solve(features: Tensor, truth: Tensor, rows: Tensor, penalty: Tensor, loss: 
     scale = torch.where(variance > floor, variance.clamp(min=1e-300).rsqrt(), torch.zeros(()).double())
     objective = _objective(x, truth.double(), share, mean, scale, penalty.double(), loss)
     start = torch.zeros(len(rows), (features.shape[1] + 1) * truth.shape[1], dtype=torch.float64)
-    solution, converged = _minimise(objective, start)
+    with threads.worth(4.0 * features.numel() * start.shape[0] * truth.shape[1]):
+        solution, converged = _minimise(objective, start)
     weight, bias = _unpack(solution, features.shape[1])
     weight = weight * scale[:, :, None]
     return LinearProbes(weight, bias - ((mean + center)[:, None] @ weight)[:, 0], converged)
