@@ -11,7 +11,7 @@ import pytest
 from sibboleth import splits
 from sibboleth.audit import NAMES, Finding, audit, refuse
 from sibboleth.audit.leaks import normalised
-from sibboleth.audit.material import trained_with_labels
+from sibboleth.audit.pretraining import trained_with_labels
 from sibboleth.errors import InvalidInput, RefusedByAudit
 from sibboleth.splits import REGIMES, Fit, SplitSettings, fits, folds
 from sibboleth.targets import Target
@@ -136,7 +136,35 @@ def test_domains_of_one_class_of_one_speaker_of_few_and_of_other_labels() -> Non
     assert findings["one-speaker-domain"].message == "1 domain spoken by one speaker: C."
     assert findings["few-clusters"].message == "1 domain tested by fewer than 10 speakers: B (4)."
     assert findings["different-labels"].message == "The label sets of the domains differ: B has no angry."
-    assert "label-domain-confound" in findings
+    angry = table.filter(pl.col("emotion") == "angry")["utterance"].to_list()
+    assert sorted(findings["different-labels"].utterances) == sorted(angry)  # the label that B does not have
+    assert "no single chance level exists" in findings["different-labels"].effect
+    assert "leave out the domains without them" in findings["different-labels"].effect
+    favoured = table.filter((pl.col("emotion") == "sad") == (pl.col("corpus") == "B"))["utterance"].to_list()
+    assert sorted(findings["label-domain-confound"].utterances) == sorted(favoured)
+
+
+def test_different_labels_name_those_that_all_have() -> None:
+    table = pl.concat(
+        [material(), material(domains="A").with_columns(emotion=pl.lit('b"d'), utterance="x" + pl.col("utterance"))]
+    )
+    finding = found(table)["different-labels"]
+    assert 'target.labels = ["angry", "sad"].' in finding.effect
+    assert finding.count == 48 and all(name.startswith("x") for name in finding.utterances)
+
+
+def test_an_impossible_pair_is_a_warning_with_the_rows_that_are_taken_out() -> None:
+    table = material(domains="ABC").with_columns(pl.col("speaker", "session").str.replace("^B", "A"))
+    divided = folds(table, "corpus", "emotion", SplitSettings(test_only=("B",)), 0)
+    made = fits(divided, REGIMES[:2], table)
+    finding = found(table, made, impossible=made.impossible)["impossible-pair"]
+    assert (
+        finding.grade == "warning"
+        and "1 pair of source and target not tried: A to B under zero-shot." in finding.message
+    )
+    assert "hole" in finding.effect
+    used = np.concatenate([divided["A"][0].train, divided["A"][0].dev])
+    assert set(finding.utterances) == set(table["utterance"].gather(used.tolist()))
 
 
 def test_sentences_are_compared_by_their_words() -> None:
@@ -162,7 +190,10 @@ def test_imbalance_missing_classes_unknown_speakers_and_unused_rows() -> None:
     rare = table.filter((pl.col("emotion") == "sad") | ((pl.col("n") % 6 == 0) & (pl.col("n") < 36))).drop("n")
     findings = found(rare)
     assert "A (72 to 3)" in findings["class-imbalance"].message
+    angry = tuple(rare.filter(pl.col("emotion") == "angry")["utterance"])
+    assert findings["class-imbalance"].utterances == angry
     assert findings["missing-class"].message.startswith("A label of the domain is missing from")
+    assert findings["missing-class"].utterances == angry
     plain = material(domains="A")
     unknown = plain.with_columns(speaker=pl.when(pl.col("utterance") < "A/002").then(None).otherwise("speaker"))
     findings = found(unknown, one_fold(plain, [4, 6], [8, 10], [0, 2]))
@@ -175,6 +206,7 @@ def test_lists_without_dev_and_with_overlapping_tests() -> None:
     one, two = one_fold(table, [4, 6], [], [0, 2])[0], one_fold(table, [8, 10], [12, 14], [0, 16])[0]
     findings = found(table, (one, dataclasses.replace(two, fold="fold-2")))
     assert findings["no-dev"].message == "1 of 2 folds have no dev part."
+    assert findings["no-dev"].utterances == ("A/004", "A/006")
     assert findings["repeated-test"].utterances == ("A/000",)
 
 

@@ -325,6 +325,16 @@ def test_holm_is_taken_over_the_rows_of_a_family() -> None:
     assert two["metric"].to_list() == ["uar", "accuracy"] * 2
 
 
+def test_a_clear_effect_survives_the_correction_of_a_large_family() -> None:
+    frames = [choices(0, rater="best", label=[LABELS[k] for k in TRUE])]
+    frames += [choices(k, rater=f"m{k:02d}", label=[LABELS[k] for k in (TRUE + 1) % 3]) for k in range(30)]
+    own = {u: f"s{k // 3}" for k, u in enumerate(UTTERANCES)}
+    table = compared(*frames, clusters=own)
+    assert len(table) == 30
+    assert table["p_holm"].max() <= 0.05  # type: ignore[operator]
+    assert compared(*frames[:2], clusters=own)["p"].item() == pytest.approx(1 / 201, rel=0.01)
+
+
 def test_no_pairs_and_unknown_names() -> None:
     assert compared(choices()).schema == scores.COMPARISON
     assert compared(choices()).is_empty()
@@ -352,6 +362,15 @@ def test_worst_utterances() -> None:
     assert scores.worst(answers.reverse(), truth, EMOTION).equals(table)
 
 
+def test_judged_answers_are_those_that_worst_counts() -> None:
+    answers = pl.concat([choices(1), choices(2, rater="n")])
+    judged = scores.judge(answers, reference(), EMOTION)
+    counted = judged.group_by("utterance").agg(pl.len().cast(pl.Int64).alias("answers"), pl.col("wrong").sum())
+    table = scores.worst(answers, reference(), EMOTION).select("utterance", "answers", "wrong")
+    assert counted.cast({"wrong": pl.Int64}).sort("utterance").equals(table.sort("utterance"))
+    assert (judged["wrong"] == (judged["answer"] != judged["reference"])).all()
+
+
 def test_worst_numbers_and_texts() -> None:
     common = {"run": "r", "utterance": ["a", "b"], "target": "x"}
     numbers = scores.worst(
@@ -360,6 +379,7 @@ def test_worst_numbers_and_texts() -> None:
         Target(name="x", kind="regression"),
     )
     assert numbers.select("utterance", "reference", "error", "wrong").rows() == [("b", "2", 3, 1), ("a", "1", 0, 0)]
+    assert numbers["answer"].to_list() == [None, None]
     texts = scores.worst(
         predictions.table(common | {"source": "model", "rater": "m", "label": ["ja", "nee nee"], "value": 1.0}),
         predictions.table(common | {"source": "reference", "rater": "c", "label": ["ja goed", ""], "value": 1.0}),

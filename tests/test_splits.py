@@ -205,6 +205,38 @@ def test_leave_one_domain_out_trains_on_the_others() -> None:
         assert len(fit.dev) / (len(fit.dev) + len(fit.train)) == pytest.approx(0.2, abs=0.1)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    speakers_of=st.lists(
+        st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4).filter(any), min_size=1, max_size=3),
+        min_size=2,
+        max_size=4,
+    ),
+    dev=st.sampled_from([0.05, 0.2, 0.7]),
+    seed=st.integers(0, 3),
+)
+def test_leave_one_domain_out_has_dev_and_train_with_the_fewest_speakers(
+    speakers_of: list[list[list[int]]], dev: float, seed: int
+) -> None:
+    table = corpus_table(
+        [
+            (domain, f"{domain}{number}", label)
+            for domain, several in zip("ABCD", speakers_of, strict=False)
+            for number, counts in enumerate(several)
+            for label, count in zip(LABELS, counts, strict=True)
+            for _ in range(count)
+        ]
+    )
+    total = sum(map(len, speakers_of))
+    split = SplitSettings(scheme="leave-one-domain-out", dev=dev)
+    if any(total - len(several) < 2 for several in speakers_of):
+        with pytest.raises(InvalidInput, match="fewer than 2 speakers.*Add speakers or domains"):
+            folds(table, "corpus", "emotion", split, seed)
+        return
+    divided = folds(table, "corpus", "emotion", split, seed)
+    assert_sound(table, fits(divided, ("zero-shot",), table), divided)
+
+
 def test_within_and_zero_shot_share_a_fit_and_are_tested_on_the_same_rows() -> None:
     table = plain({"A": 10, "B": 9, "C": 8})
     divided = folds(table, "corpus", "emotion", SplitSettings(folds=3), 0)
@@ -234,13 +266,48 @@ def test_tested_speakers_are_taken_out_of_another_domains_training() -> None:
     assert made["zero-shot"].dev.tolist() == [3]
     assert made["target-selected"].train.tolist() == [2]
     assert made["target-selected"].dev.tolist() == [7]
-    with pytest.raises(InvalidInput, match="zero-shot from B to A: nothing is left"):
-        same = table.with_columns(speaker=pl.lit("p"))
-        fits({"A": [replace_test(one)], "B": [two]}, ("zero-shot",), same.with_columns(speaker=pl.lit("p")))
 
 
-def replace_test(fold: Fold) -> Fold:
-    return Fold(fold.name, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), fold.test)
+def shared_domain() -> pl.DataFrame:
+    """A and B have the same speakers, C has others."""
+    table = plain({"A": 6, "B": 6, "C": 6})
+    return table.with_columns(speaker=pl.col("speaker").str.replace("^B", "A"))
+
+
+def test_an_impossible_pair_is_left_out_and_told_and_the_others_go_on() -> None:
+    table = shared_domain()
+    divided = folds(table, "corpus", "emotion", SplitSettings(folds=3, test_only=("B",)), 0)
+    made = fits(divided, REGIMES[:2], table)
+    pairs = {(fit.source, test.regime, test.domain) for fit in made for test in fit.tests}
+    across = {("C", "A"), ("A", "C"), ("C", "B")}
+    assert pairs == {(d, "within", d) for d in "AC"} | {(s, "zero-shot", t) for s, t in across}
+    (lost,) = made.impossible
+    assert (lost.source, lost.target, lost.regime, lost.folds) == ("A", "B", "zero-shot", ("all",))
+    assert {row[:1] for row in ids(table, lost.rows)} == {"A"}
+    assert_sound(table, made, divided)
+    together = folds(table, "corpus", "emotion", SplitSettings(folds=3), 0)
+    assert fits(together, REGIMES, table).impossible == ()
+
+
+def test_one_impossible_fold_takes_the_whole_pair_out_of_the_regime() -> None:
+    def fold(name: str, *rows: int) -> Fold:
+        return Fold(name, *(np.array([row]) for row in rows))
+
+    table = pl.DataFrame({"speaker": ["p", "q", "r", "s", "t", "u", "p"]})
+    divided = {"A": [fold("x", 0, 1, 2), fold("y", 2, 1, 3)], "B": [fold("x", 4, 5, 6), fold("y", 6, 5, 4)]}
+    made = fits(divided, ("zero-shot",), table)
+    assert {(fit.source, fit.fold) for fit in made} == {("B", "x"), ("B", "y")}
+    (lost,) = made.impossible
+    assert (lost.source, lost.target, lost.folds, lost.rows.tolist()) == ("A", "B", ("x",), [0])
+
+
+def test_a_regime_of_which_nothing_is_left_is_refused_with_what_to_do() -> None:
+    table = shared_domain().filter(pl.col("corpus") != "C")
+    divided = folds(table, "corpus", "emotion", SplitSettings(folds=3, test_only=("B",)), 0)
+    with pytest.raises(InvalidInput, match=r"nothing is left of the regime zero-shot.*speaker-folds") as caught:
+        fits(divided, REGIMES[:2], table)
+    assert [problem.file for problem in caught.value.problems] == ["A to B"]
+    assert not fits(divided, ("within",), table).impossible
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,31 @@ def test_random_swaps_come_close_to_all_swaps() -> None:
     assert drawn.p != exact.p
 
 
+def test_more_flips_find_smaller_p_and_those_of_no_use_are_spared(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(9)
+    a, b = rng.random((30, 2)) + [4, 9], rng.random((30, 2)) + [1, 9]
+    few, many = stats.Resampler(99), stats.Resampler(99)
+    assert few.difference(a, b, ratio)[3] == 1 / 100
+    seen = []
+
+    def counted(sums: np.ndarray) -> np.ndarray:
+        seen.append(len(np.atleast_2d(sums)))
+        return ratio(sums)
+
+    assert many.difference(a, b, counted, flips=20_000)[3] == 1 / 20_001
+    assert max(seen) * 30 <= stats._FLIPPED  # bounded memory
+    alike = a[::-1]
+    seen.clear()
+    assert many.difference(a, alike, counted, flips=20_000)[3] == few.difference(a, alike, ratio)[3] > 0.1
+    assert sum(seen) < 1000
+    # Exact as soon as all swaps are no more than the flips, in blocks or not.
+    exact = many.difference(a[:10], b[:10], ratio, flips=1024)[3]
+    assert exact == 2 / 1024
+    assert many.difference(a[:10], b[:10], ratio, flips=1000)[3] != exact
+    monkeypatch.setattr(stats, "_FLIPPED", 70)
+    assert many.difference(a[:10], b[:10], ratio, flips=1024)[3] == exact
+
+
 def test_b_minus_a_mirrors_a_minus_b() -> None:
     rng = np.random.default_rng(6)
     a, speaker = counts(rng, 100, 14)

@@ -13,8 +13,13 @@ console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
 
 def track(items: Iterable[Item], title: str, total: int, unit: str = "") -> Iterator[Item]:
-    """Yield the items while a bar on standard error counts them; nothing is shown for no items."""
-    if total == 0:
+    """Yield the items while a bar on standard error counts them; where that is no terminal, a line says what begins.
+
+    Nothing is shown for no items.
+    """
+    if total == 0 or not console.is_terminal:
+        if total:
+            console.print(f"{title}: {total} {unit}".rstrip())
         yield from items
         return
     columns = (
@@ -26,5 +31,5 @@ def track(items: Iterable[Item], title: str, total: int, unit: str = "") -> Iter
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+    with Progress(*columns, console=console) as progress:
         yield from progress.track(items, total=total, description=title)

@@ -3,14 +3,15 @@
 import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from sibboleth import storage
 from sibboleth.errors import SibbolethError
 
 FORMAT = 1
@@ -18,17 +19,13 @@ FORMAT = 1
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it replaces `path` if the block ends well and vanishes otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """Write a whole file or nothing, as `storage.atomic`; raises `SibbolethError` where the disk does not let us."""
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with storage.atomic(path) as temporary:
+            yield temporary
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SibbolethError(f"{path}: cannot be written ({why}); make room there or choose another folder") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -78,3 +75,23 @@ class RunDirectory:
         if not file.exists():
             raise SibbolethError(f"{file}: missing; the run is not complete, run the same command again")
         return pl.read_parquet(file)
+
+    def clear(self, names: Sequence[str]) -> None:
+        """Remove tables, the page, its figures and its tables, as far as they are there."""
+        for name in names:
+            (self.path / f"{name}.parquet").unlink(missing_ok=True)
+        (self.path / "report.html").unlink(missing_ok=True)
+        for folder in ("figures", "tables"):
+            shutil.rmtree(self.path / folder, ignore_errors=True)
+
+    def require_writable(self) -> None:
+        """Raise `SibbolethError` where no run can be written: at a file, or in a folder that is not ours to change."""
+        there = self.path
+        while not there.exists():
+            there = there.parent
+        if not there.is_dir():
+            raise SibbolethError(f"{there}: is a file, not a folder; choose another place with --output")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise SibbolethError(f"{there}: may not be written to; choose another place with --output")
+        if there == self.path and not (there / "run.json").exists() and any(there.iterdir()):
+            raise SibbolethError(f"{there}: holds other files and no run; choose a new folder with --output")

@@ -109,7 +109,10 @@ def without_each(rows: pl.DataFrame, trained: pl.DataFrame, dev: float, seed: in
         )
         groups = codes(others["speaker"])
         if len(np.unique(groups)) < 2:
-            message = "the other domains have fewer than 2 speakers besides those who are tested"
+            message = (
+                "the other domains have fewer than 2 speakers besides those who are tested: one must train and another "
+                'select. Add speakers or domains, or use splits.scheme = "speaker-folds"'
+            )
             raise InvalidInput("splits: leave-one-domain-out is impossible", [Problem(f"domain {domain!r}", message)])
         amounts = _Amounts.count(others, groups)
         choosing = amounts.dev(np.zeros(len(amounts.label), dtype=bool), dev, (seed, number + 1))[groups]
@@ -242,14 +245,18 @@ class _Amounts:
         return fold_of
 
     def dev(self, testing: Mask, share: float, seed: tuple[int, ...]) -> Mask:
-        """Choose the groups that select among those that do not test."""
+        """Choose the groups that select among those that do not test: of two or more at least one, and not all."""
         rest = np.flatnonzero(~testing)
         number = (self.domain > 0).astype(np.float64)
         counts = np.concatenate([self.label, self.domain, number], axis=1)[rest]
         domains = np.concatenate([np.full(self.domain.shape[1], MUST), np.zeros(number.shape[1])])
         needed = np.stack([np.concatenate([np.full(self.label.shape[1], price), domains]) for price in (10.0, 1.0)])
+        chosen = deal(counts, [1 - share, share], needed, seed) == 1
+        if len(rest) > 1 and (chosen.all() or not chosen.any()):  # few groups, each the only one of its domain
+            size = self.label[rest].sum(axis=1)
+            chosen = np.arange(len(rest)) == np.argmin(np.abs(size / size.sum() - share))
         choosing = np.zeros(len(testing), dtype=bool)
-        choosing[rest[deal(counts, [1 - share, share], needed, seed) == 1]] = True
+        choosing[rest[chosen]] = True
         return choosing
 
 

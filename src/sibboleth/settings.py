@@ -45,6 +45,15 @@ def read(path: Path, model: type[Model], context: Mapping[str, object] | None = 
         raise InvalidInput(f"{path}: the settings are not valid", _problems(path, text, error)) from None
 
 
+def checked(model: type[Model], **values: object) -> Model:
+    """Make settings from arguments; raises `InvalidInput` that names every argument that cannot be."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        told = [Problem(_dotted(item["loc"]), _message(item)) for item in error.errors(include_url=False)]
+        raise InvalidInput("an argument cannot be used", told) from None
+
+
 def _problems(path: Path, text: str, error: ValidationError) -> list[Problem]:
     lines = _lines(text)
     problems = []

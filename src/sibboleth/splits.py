@@ -1,6 +1,6 @@
 """Folds and regimes: who trains, who selects, who tests."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,7 +10,7 @@ import polars as pl
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sibboleth import lists, schemes
-from sibboleth.errors import InvalidInput
+from sibboleth.errors import InvalidInput, Problem
 from sibboleth.schemes import NONE, OTHERS, Fold, Rows
 from sibboleth.settings import Settings
 
@@ -18,7 +18,9 @@ __all__ = [
     "OTHERS",
     "REGIMES",
     "Fit",
+    "Fits",
     "Fold",
+    "ImpossiblePair",
     "Regime",
     "Rows",
     "Scheme",
@@ -89,6 +91,31 @@ class Fit:
     tests: tuple[Test, ...]
 
 
+@dataclass(frozen=True)
+class ImpossiblePair:
+    """A source that has no train or no dev rows without the speakers who are tested (or select) in the target."""
+
+    source: str
+    target: str
+    regime: Regime
+    folds: tuple[str, ...]
+    """Folds of the target for which nothing is left."""
+    rows: Rows
+    """Rows of the source whose speakers had to be taken out of these."""
+
+
+class Fits(tuple[Fit, ...]):
+    """Training problems, and the pairs of domains that have none."""
+
+    impossible: tuple[ImpossiblePair, ...]
+
+    def __new__(cls, fits: Iterable[Fit], impossible: Iterable[ImpossiblePair] = ()) -> "Fits":
+        """Keep both."""
+        made = super().__new__(cls, fits)
+        made.impossible = tuple(impossible)
+        return made
+
+
 def folds(
     table: pl.DataFrame,
     domain: str,
@@ -149,27 +176,33 @@ def balanced(table: pl.DataFrame, target: str, columns: Sequence[str], seed: int
     return table.filter(pl.col("utterance").is_in(drawn["utterance"].implode()))
 
 
-def fits(folds: Mapping[str, Sequence[Fold]], regimes: Sequence[Regime], table: pl.DataFrame) -> tuple[Fit, ...]:
+def fits(folds: Mapping[str, Sequence[Fold]], regimes: Sequence[Regime], table: pl.DataFrame) -> Fits:
     """List the training problems that the regimes need over every ordered pair of domains.
 
     Every utterance of a domain is tested once per source and regime, by a model that has neither trained nor been
     selected on its speaker: fold j of the target is tested by the source's fold of the same name, else by its fold
     j modulo their number, from which the target's test speakers (and dev speakers, where they select) are removed.
-    Equal training problems are one fit.
+    Equal training problems are one fit. A pair for which such a removal leaves nothing, in any fold, is left out
+    under that regime.
 
-    Raises `InvalidInput` when such a removal leaves nothing, or the folds serve none of the regimes.
+    Raises `InvalidInput` when this leaves nothing of a regime, or the folds serve none of the regimes.
     """
     speakers = table["speaker"].rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
     made: dict[tuple[str, bytes, bytes], Fit] = {}
-    for fit in _problems(folds, regimes, speakers):
+    problems = list(_problems(folds, regimes, speakers))
+    impossible = [one for one in problems if isinstance(one, ImpossiblePair)]
+    for fit in problems:
+        if isinstance(fit, ImpossiblePair):
+            continue
         same = made.setdefault((fit.source, fit.train.tobytes(), fit.dev.tobytes()), replace(fit, tests=()))
         made[fit.source, fit.train.tobytes(), fit.dev.tobytes()] = replace(same, tests=_joined(same.tests + fit.tests))
+    _require_something(impossible, {test.regime for fit in made.values() for test in fit.tests})
     if not made:
         raise InvalidInput(
             f"the folds serve none of the regimes {', '.join(regimes)}: leave-one-domain-out and domains that are only "
             "tested need zero-shot, and some domain must train"
         )
-    return tuple(sorted(made.values(), key=lambda fit: fit.source))
+    return Fits(sorted(made.values(), key=lambda fit: fit.source), impossible)
 
 
 def _ordered(table: pl.DataFrame, domain: str, target: str) -> pl.DataFrame:
@@ -194,8 +227,10 @@ def _ordered(table: pl.DataFrame, domain: str, target: str) -> pl.DataFrame:
     )
 
 
-def _problems(folds: Mapping[str, Sequence[Fold]], regimes: Sequence[Regime], speakers: Rows) -> Iterator[Fit]:
-    """Yield one training problem for every test of one fold."""
+def _problems(
+    folds: Mapping[str, Sequence[Fold]], regimes: Sequence[Regime], speakers: Rows
+) -> Iterator[Fit | ImpossiblePair]:
+    """Yield one training problem for every test of one fold, or that a pair has none."""
     for source in sorted(folds):
         own = [fold for fold in folds[source] if len(fold.train)]
         for fold in own:
@@ -205,12 +240,32 @@ def _problems(folds: Mapping[str, Sequence[Fold]], regimes: Sequence[Regime], sp
         if not own or own[0].source:
             continue
         for target in sorted(set(folds) - {source}):
-            for number, tested in enumerate(folds[target]):
-                trained = next((fold for fold in own if fold.name == tested.name), own[number % len(own)])
-                if len(tested.test) and "zero-shot" in regimes:
-                    yield _across(source, trained, target, tested, "zero-shot", speakers)
-                if len(tested.test) and len(tested.dev) and "target-selected" in regimes:
-                    yield _across(source, trained, target, tested, "target-selected", speakers)
+            tests = [
+                (next((fold for fold in own if fold.name == tested.name), own[number % len(own)]), tested)
+                for number, tested in enumerate(folds[target])
+                if len(tested.test)
+            ]
+            if "zero-shot" in regimes:
+                yield from _pair(source, target, "zero-shot", tests, speakers)
+            if "target-selected" in regimes:
+                selecting = [(trained, tested) for trained, tested in tests if len(tested.dev)]
+                yield from _pair(source, target, "target-selected", selecting, speakers)
+
+
+def _pair(
+    source: str, target: str, regime: Regime, tests: Sequence[tuple[Fold, Fold]], speakers: Rows
+) -> Iterable[Fit | ImpossiblePair]:
+    """Make the fits of all folds of a pair, or say that one of them cannot be made."""
+    made = [_across(source, trained, target, tested, regime, speakers) for trained, tested in tests]
+    empty = [
+        (tested, np.setdiff1d(np.concatenate([trained.train, trained.dev]), np.concatenate([fit.train, fit.dev])))
+        for (trained, tested), fit in zip(tests, made, strict=True)
+        if not (len(fit.train) and len(fit.dev))
+    ]
+    if not empty:
+        return made
+    rows = np.unique(np.concatenate([taken for _, taken in empty]))
+    return [ImpossiblePair(source, target, regime, tuple(tested.name for tested, _ in empty), rows)]
 
 
 def _across(source: str, trained: Fold, target: str, tested: Fold, regime: Regime, speakers: Rows) -> Fit:
@@ -224,12 +279,26 @@ def _across(source: str, trained: Fold, target: str, tested: Fold, regime: Regim
         name, dev = f"{trained.name} selected by {target} {tested.name}", tested.dev
     elif len(train) + len(dev) < len(trained.train) + len(trained.dev):
         name = f"{trained.name} without the speakers of {target} {tested.name}"
-    if not (len(train) and len(dev)):
-        raise InvalidInput(
-            f"{regime} from {source} to {target}: nothing is left to train or select on, because the speakers of "
-            f"{target} {tested.name} are those of {source}. Leave the pair out, or compare domains with other speakers"
-        )
     return Fit(source, name, train, dev, (Test(regime, target, tested.test),))
+
+
+def _require_something(impossible: Sequence[ImpossiblePair], served: Collection[Regime]) -> None:
+    lost = [pair for pair in impossible if pair.regime not in served]
+    if lost:
+        regimes = " and ".join(dict.fromkeys(pair.regime for pair in lost))
+        raise InvalidInput(
+            f"splits: nothing is left of the regime {regimes}, because the domains have the same speakers. What to "
+            'do: splits.scheme = "speaker-folds" and no splits.test_only, so that domains are divided together; or '
+            "regimes without it; or other speakers for one of the domains",
+            [
+                Problem(
+                    f"{pair.source} to {pair.target}",
+                    f"without the speakers of {pair.target} {', '.join(pair.folds[:3])} {pair.source} has no train or "
+                    "no dev rows",
+                )
+                for pair in lost
+            ],
+        )
 
 
 def _joined(tests: Sequence[Test]) -> tuple[Test, ...]:

@@ -17,7 +17,13 @@ Rate = Callable[[Array], Array]
 
 UNDEFINED = 0.1
 """An interval is NaN when more than this share of its resamples is undefined."""
+FEW_CLUSTERS = 10
+"""Clusters (speakers) below which a percentile interval over them is itself unsure, and mostly too narrow."""
+UNLIKELY = 0.1
+"""A permutation test whose p is above this after the first flips is not refined with more of them."""
 _BLOCK = 4_000_000
+_FLIPPED = 100_000
+"""Numbers of a block of flips: few enough to stay in the processor's cache."""
 _CACHE = 16_000_000
 
 
@@ -88,15 +94,16 @@ class Resampler:
         tail = (1 - self.confidence) / 2
         return tuple(np.where(usable, _quantile(ordered, valid, q), np.nan) for q in (tail, 1 - tail))  # type: ignore[return-value]
 
-    def difference(self, a: Array, b: Array, rate: Rate) -> tuple[float, float, float, float]:
+    def difference(self, a: Array, b: Array, rate: Rate, flips: int | None = None) -> tuple[float, float, float, float]:
         """Difference A minus B of two systems' sums `[cluster, part]`, its limits and p.
 
         The limits come from the same resamples of both. p is a sign-flip permutation test: under the null hypothesis
-        the two systems' parts may be swapped within any cluster; all swaps are tried when there are no more of them
-        than resamples (exact test), else that many random ones are.
+        the two systems' parts may be swapped within any cluster. All swaps are tried when there are no more of them
+        than `flips` (exact test; as many as resamples where not given), else random ones: as many as resamples, and
+        `flips` where p is at most `UNLIKELY` then. A smaller p than 1 / (flips + 1) cannot be found by those.
         """
         if tuple(b.sum(axis=0)) < tuple(a.sum(axis=0)):  # one orientation, so that B minus A mirrors A minus B
-            swapped, low, high, p = self.difference(b, a, rate)
+            swapped, low, high, p = self.difference(b, a, rate, flips)
             return -swapped, -high, -low, p
         both = np.concatenate([a, b], axis=1)
         both = both[_order(both)]
@@ -109,33 +116,36 @@ class Resampler:
         if len(both) < 2 or np.isnan(observed[0]):
             return float(observed[0]), np.nan, np.nan, np.nan
         low_limit, high_limit = self.limits(self._rates(both, subtract), observed)
-        p = self._sign_flip(both, subtract, abs(float(observed[0])))
+        p = self._sign_flip(both, rate, abs(float(observed[0])), max(flips or 0, self.resamples))
         return float(observed[0]), float(low_limit[0]), float(high_limit[0]), p
 
     def _rates(self, ordered: Array, rate: Callable[[Array], Array], stream: int = 0) -> Array:
         return np.concatenate([rate(part) for part in self._resampled(ordered, stream)])
 
-    def _sign_flip(self, both: Array, subtract: Rate, observed: float) -> float:
+    def _sign_flip(self, both: Array, rate: Rate, observed: float, flips: int) -> float:
         width = both.shape[1] // 2
-        total = both.sum(axis=0)
+        a, b = both[:, :width].sum(axis=0), both[:, width:].sum(axis=0)
         change = both[:, width:] - both[:, :width]
         threshold = observed - 1e-12 * max(1.0, observed)
-        extreme = tried = 0
-        exact = len(both) <= int(np.log2(self.resamples))
-        for flips in _all_flips(len(both)) if exact else self._random_flips(len(both), both.shape[1]):
-            moved = flips @ change
-            differences = subtract(total + np.concatenate([moved, -moved], axis=1))
-            # An undefined difference counts as extreme, which can only make p larger.
-            extreme += int(np.count_nonzero(~(np.abs(differences) < threshold)))
-            tried += len(flips)
-        return extreme / tried if exact else (extreme + 1) / (tried + 1)
+        rows = max(1, _FLIPPED // max(both.shape))
 
-    def _random_flips(self, clusters: int, parts: int) -> Iterator[Array]:
-        random = np.random.default_rng([self.seed, clusters, 1])
-        rows = max(1, _BLOCK // max(clusters, parts))
-        for start in range(0, self.resamples, rows):
-            size = (min(rows, self.resamples - start), clusters)
-            yield random.integers(0, 2, size, dtype=np.int8).astype(np.float64)
+        def extreme(patterns: Iterator[Array]) -> int:
+            count = 0
+            for pattern in patterns:
+                moved = pattern @ change
+                differences = rate(a + moved) - rate(b - moved)
+                # An undefined difference counts as extreme, which can only make p larger.
+                count += int(np.count_nonzero(~(np.abs(differences) < threshold)))
+            return count
+
+        if len(both) < flips.bit_length():
+            return extreme(_all_flips(len(both), rows)) / int(2 ** (len(both) - 1))
+        random = np.random.default_rng([self.seed, len(both), 1])
+        found, tried = extreme(_random_flips(random, len(both), self.resamples, rows)), self.resamples
+        # One look only: below UNLIKELY the p of all flips counts, above it the p of the first; each alone is valid.
+        if flips > tried and found + 1 <= UNLIKELY * (tried + 1):
+            found, tried = found + extreme(_random_flips(random, len(both), flips - tried, rows)), flips
+        return (found + 1) / (tried + 1)
 
     def _resampled(self, sums: Array, stream: int) -> Iterator[Array]:
         """Yield `[resample, part]` in pieces of bounded size."""
@@ -244,6 +254,16 @@ def _quantile(ordered: Array, valid: npt.NDArray[np.int64], q: float) -> Array:
     return np.asarray(first + (place - below) * (second - first), dtype=np.float64)
 
 
-def _all_flips(clusters: int) -> Iterator[Array]:
-    patterns = np.arange(2**clusters)[:, None]
-    yield ((patterns >> np.arange(clusters)) & 1).astype(np.float64)
+def _all_flips(clusters: int, rows: int) -> Iterator[Array]:
+    """Yield half of all flips, `[flip, cluster]`: each of the others undoes one, and has its difference negated."""
+    count = 2 ** (clusters - 1)
+    for start in range(0, count, rows):
+        patterns = np.arange(start, min(start + rows, count))[:, None]
+        yield ((patterns >> np.arange(clusters)) & 1).astype(np.float64)
+
+
+def _random_flips(random: np.random.Generator, clusters: int, count: int, rows: int) -> Iterator[Array]:
+    for start in range(0, count, rows):
+        shape = (min(rows, count - start), clusters)
+        bits = np.frombuffer(random.bytes(-(-shape[0] * clusters // 8)), dtype=np.uint8)
+        yield np.unpackbits(bits, count=shape[0] * clusters).reshape(shape).astype(np.float64)

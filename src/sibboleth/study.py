@@ -56,7 +56,7 @@ class EncoderSettings(Settings):
     """Language it was pre-trained on: an axis of its own, `multi` for several."""
     pooling: Literal["mean", "mean+std"] | None = None
     """Statistics over time given to the probe; `mean`, and `mean+std` for `logmel`."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     """Seed of the random weights of an untrained encoder."""
 
     @field_validator("name")
@@ -143,7 +143,7 @@ class Study(Settings):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     question: str = ""
     """What is asked, in a sentence for the report."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     domain: str = "corpus"
     """Column whose values are compared: `corpus`, `language`, `dialect`, `accent`, any other."""
     regimes: tuple[Regime, ...] = REGIMES

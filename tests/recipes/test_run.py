@@ -270,7 +270,7 @@ def test_soft_labels_from_columns_are_learnt_and_scored(tmp_path: Path) -> None:
         ('domain = "language"', 'domain = "region"', "no column 'region'"),
         ('column = "pitch"', 'column = "pitch"\nlabels = ["high", "middle"]', "middle"),
         ('column = "pitch"', 'column = "pitch"\nkind = "regression"', "not a number"),
-        ('manifest = "manifest.csv"', 'manifest = "manifest.csv"\nlabels = { loud = "high" }', "never has"),
+        ('manifest = "manifest.csv"', 'manifest = "manifest.csv"\nlabels = { loud = "high" }', "never is"),
         ('manifest = "manifest.csv"', 'manifest = "manifest.csv"\nkeep = { language = ["cc"] }', "keep leaves no row"),
         ('manifest = "manifest.csv"', 'manifest = "none.csv"', "none.csv"),
         ("logmel", "untrained:nonsense", "nonsense"),
@@ -283,3 +283,120 @@ def test_a_study_that_does_not_fit_its_corpora_is_told_why(tmp_path: Path, old: 
     with pytest.raises((InvalidInput, SibbolethError), match=said):
         run(path, output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def logmel_only(folder: Path, **changes: str) -> Path:
+    """Write the study with one quick encoder; each change replaces a piece of text."""
+    path = study(folder)
+    text = path.read_text().replace('[[encoders]]\nname = "untrained:tiny-wav2vec2"\n', "")
+    for change in changes.values():
+        old, new = change.split(" => ")
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return path
+
+
+def test_an_encoder_that_fails_on_some_loses_only_those_and_tries_again(tmp_path: Path) -> None:
+    """A transient failure is told, and is made good by the same command once its cause is gone."""
+    tones(tmp_path)
+    (tmp_path / "own.py").write_text(
+        "import pathlib, numpy as np\n"
+        f"broken = pathlib.Path({str(tmp_path / 'broken')!r})\n"
+        "def encode(audio, rate):\n"
+        "    if broken.exists() and abs(len(audio) - 8000) < 300: raise RuntimeError('out of memory')\n"
+        "    frames = audio[: len(audio) // 160 * 160].reshape(-1, 160)\n"
+        "    return np.abs(np.fft.rfft(frames, 512))[None, :, :24].astype(np.float32)\n"
+    )
+    path = logmel_only(tmp_path, encoder='name = "logmel" => name = "python:own.py:encode"')
+    (tmp_path / "broken").touch()
+    run(path, output=tmp_path / "run")
+    record = RunDirectory(tmp_path / "run").read()
+    lost = {row["utterance"] for row in record["excluded"]}
+    assert lost and all("out of memory" in row["reason"] for row in record["excluded"])
+    run(path, output=tmp_path / "run")
+    assert {row["utterance"] for row in RunDirectory(tmp_path / "run").read()["excluded"]} == lost
+    (tmp_path / "broken").unlink()
+    run(path, output=tmp_path / "run")
+    assert RunDirectory(tmp_path / "run").read()["excluded"] == []
+    assert set(main_scores(RunDirectory(tmp_path / "run"))["n"]) == {48}
+
+
+def test_results_of_another_study_do_not_outlive_its_record(tmp_path: Path) -> None:
+    tones(tmp_path)
+    run(logmel_only(tmp_path), output=tmp_path / "run")
+    (tmp_path / "own.py").write_text("def encode(audio, rate):\n    raise RuntimeError('never')\n")
+    with pytest.raises(SibbolethError):
+        run(logmel_only(tmp_path, encoder='"logmel" => "python:own.py:encode"'), output=tmp_path / "run")
+    left = {file.name for file in (tmp_path / "run").iterdir()}
+    record = RunDirectory(tmp_path / "run").read()
+    told = [encoder["name"] for encoder in record["encoders"]]
+    assert ("scores.parquet" in left) == (told == ["logmel"]), (left, told)
+
+
+def test_a_damaged_cell_is_made_again(tmp_path: Path) -> None:
+    tones(tmp_path)
+    run(logmel_only(tmp_path), output=tmp_path / "run")
+    before = RunDirectory(tmp_path / "run").table("scores")
+    for file in (tmp_path / "run" / "cells").iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    run(logmel_only(tmp_path), output=tmp_path / "run")
+    assert RunDirectory(tmp_path / "run").table("scores").equals(before)
+
+
+def test_soft_and_hard_labelled_corpora_go_together_under_one_label_map(tmp_path: Path) -> None:
+    for name in ("hard", "soft"):
+        (tmp_path / name).mkdir()
+        tones(tmp_path / name)
+    table = pl.read_csv(tmp_path / "soft" / "manifest.csv")
+    high = pl.col("pitch") == "high"
+    table.select(
+        pl.exclude("pitch"),
+        pl.when(high).then(0.5).otherwise(0.1).alias("pitch.hoch"),
+        pl.when(high).then(0.4).otherwise(0.1).alias("pitch.high"),
+        pl.when(high).then(0.1).otherwise(0.8).alias("pitch.low"),
+    ).write_csv(tmp_path / "soft" / "manifest.csv")
+    path = logmel_only(tmp_path, manifest='"manifest.csv" => "hard/manifest.csv"', domain='"language" => "corpus"')
+    path.write_text(
+        path.read_text() + '[[corpora]]\nname = "soft"\nmanifest = "soft/manifest.csv"\nlabels = { hoch = "high" }\n'
+    )
+    run(path, output=tmp_path / "run")
+    directory = RunDirectory(tmp_path / "run")
+    assert directory.read()["excluded"] == []
+    assert set(main_scores(directory)["n"]) == {96}
+    reference = directory.table("predictions").filter((pl.col("source") == "reference") & (pl.col("label") == "high"))
+    assert {round(value, 6) for value in reference["value"]} == {1.0, 0.9, 0.2}
+
+
+@pytest.mark.parametrize("kind", ["a file", "other files", "a file above"])
+def test_a_place_where_no_run_can_be_is_refused_before_any_work(tmp_path: Path, kind: str) -> None:
+    tones(tmp_path, speakers=3, each=1)
+    output = tmp_path / "run"
+    if kind == "other files":
+        output.mkdir()
+        (output / "thesis.tex").write_text("mine")
+    else:
+        output.write_text("mine")
+    with pytest.raises(SibbolethError, match="--output"):
+        run(logmel_only(tmp_path), output=output / "below" if kind == "a file above" else output)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_no_chance_level_is_claimed_where_domains_have_different_labels(tmp_path: Path) -> None:
+    manifest = tones(tmp_path)
+    third = (pl.col("language") == "bb") & (pl.int_range(pl.len()) % 3 == 0)
+    table = pl.read_csv(manifest).with_columns(pl.when(third).then(pl.lit("odd")).otherwise("pitch").alias("pitch"))
+    table.write_csv(manifest)
+    run(logmel_only(tmp_path), output=tmp_path / "run")
+    assert RunDirectory(tmp_path / "run").read()["chance"] is None
+    assert "chance is" not in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_rows_that_keep_drops_are_counted(tmp_path: Path) -> None:
+    tones(tmp_path)
+    kept = 'manifest = "manifest.csv" => manifest = "manifest.csv"\nkeep = { language = ["aa"] }'
+    path = logmel_only(tmp_path, manifest=kept)
+    run(path, output=tmp_path / "run")
+    excluded = RunDirectory(tmp_path / "run").read()["excluded"]
+    assert len(excluded) == 48
+    assert {row["reason"] for row in excluded} == {"keep asks for other values of 'language'"}

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import polars as pl
 
-from sibboleth.audit import confounds, leaks, material
+from sibboleth.audit import confounds, coverage, leaks, pretraining
 from sibboleth.audit.finding import GRADES, SHOWN, Evidence, Finding, Grade, some
 from sibboleth.errors import InvalidInput, RefusedByAudit
-from sibboleth.splits import Fit
+from sibboleth.splits import Fit, ImpossiblePair
 from sibboleth.targets import Target
 
 __all__ = ["CHECKS", "GRADES", "NAMES", "SHOWN", "Evidence", "Finding", "Grade", "audit", "refuse"]
@@ -35,13 +35,14 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     confounds.different_labels,
     confounds.label_domain_confound,
     confounds.class_imbalance,
-    material.missing_class,
-    material.duplicate_audio,
-    material.contradicting_labels,
-    material.excluded_audio,
-    material.labelled_encoder,
-    material.unasked_utterances,
-    material.unused_utterances,
+    coverage.impossible_pair,
+    coverage.missing_class,
+    coverage.duplicate_audio,
+    coverage.contradicting_labels,
+    coverage.excluded_audio,
+    pretraining.labelled_encoder,
+    coverage.unasked_utterances,
+    coverage.unused_utterances,
 )
 NAMES = tuple(check.__name__.replace("_", "-") for check in CHECKS)
 """Names of all findings there can be."""
@@ -57,6 +58,7 @@ def audit(
     encoders: Sequence[str] = (),
     fine_tuned: Sequence[str] = (),
     excluded: pl.DataFrame | None = None,
+    impossible: Sequence[ImpossiblePair] = (),
     allow: Sequence[str] = (),
 ) -> list[Finding]:
     """Look for leaks and confounds; errors come first.
@@ -70,6 +72,7 @@ def audit(
         encoders: Names of the encoders.
         fine_tuned: Those of them that are known to be trained with labels; of the others the name may tell.
         excluded: Rows left out before, with columns utterance and reason.
+        impossible: Pairs of domains that have no fits.
         allow: Errors accepted by name; they are marked as allowed.
 
     Raises:
@@ -77,7 +80,9 @@ def audit(
     """
     if unknown := [name for name in allow if name not in NAMES]:
         raise InvalidInput(f"allow: no finding is called {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    evidence = Evidence(table, tuple(fits), target, domain, scan, tuple(encoders), tuple(fine_tuned), excluded)
+    evidence = Evidence(
+        table, tuple(fits), target, domain, scan, tuple(encoders), tuple(fine_tuned), excluded, impossible
+    )
     found = [finding for check in CHECKS if (finding := check(evidence)) is not None]
     marked = [replace(f, allowed=f.grade == "error" and f.name in allow) for f in found]
     return sorted(marked, key=lambda finding: GRADES.index(finding.grade))

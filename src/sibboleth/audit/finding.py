@@ -1,6 +1,6 @@
 """Finding: one thing that the audit saw, and the evidence it looks at."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -8,13 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sibboleth.splits import Fit, Rows, Test
+from sibboleth.splits import Fit, ImpossiblePair, Rows, Test
 from sibboleth.targets import Target
 
 Grade = Literal["error", "warning", "note"]
 GRADES: tuple[Grade, ...] = ("error", "warning", "note")
 SHOWN = 50
 """Utterances of a finding that a record keeps."""
+
+
+Cause = tuple[str, Sequence[str]]
+"""One place where something was found, for a sentence, and its utterances."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,26 @@ class Finding:
         """Count the utterances."""
         object.__setattr__(self, "count", len(self.utterances))
 
+    @classmethod
+    def of(
+        cls, causes: Iterable[Cause], name: str, grade: Grade, message: str, effect: str, noun: str = "domain"
+    ) -> "Finding | None":
+        """Make a finding of its causes; None where there are none.
+
+        In `message` stand `{count}` for the number of causes with its noun, `{told}` for the first of them, and
+        `{utterances}` for the number of utterances.
+        """
+        found = list(causes)
+        if not found:
+            return None
+        utterances = tuple(dict.fromkeys(utterance for _, several in found for utterance in several))
+        written = message.format(
+            count=plural(len(found), noun),
+            told=some([told for told, _ in found]),
+            utterances=plural(len(utterances), "utterance"),
+        )
+        return cls(name, grade, written, effect, utterances)
+
     def record(self) -> dict[str, object]:
         """Return what `audit.json` keeps: everything, but only the first `SHOWN` utterances."""
         return asdict(self) | {"utterances": list(self.utterances[:SHOWN])}
@@ -59,6 +83,8 @@ class Evidence:
     """Encoders that are known to be trained with labels, whatever their names say."""
     excluded: pl.DataFrame | None = None
     """Rows left out before: utterance, reason."""
+    impossible: Sequence[ImpossiblePair] = ()
+    """Pairs of domains that have no fits."""
     _codes: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
 
     def column(self, name: str) -> pl.Series:

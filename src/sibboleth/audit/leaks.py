@@ -167,6 +167,7 @@ def no_dev(evidence: Evidence) -> Finding | None:
         "warning",
         f"{len(fits)} of {plural(len(evidence.fits), 'fold')} have no dev part.",
         "Nothing but the test is left to choose epoch or layer, and what is chosen on the test is too high.",
+        evidence.utterances(np.concatenate([fit.train for fit in fits])),
     )
 
 

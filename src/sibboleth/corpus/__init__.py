@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shlex
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import polars as pl
 from sibboleth.corpus import places, sheets
 from sibboleth.corpus.sheets import Sheet
 from sibboleth.errors import InvalidInput, Problem
+from sibboleth.storage import atomic
 
 COLUMNS: dict[str, type[pl.DataType]] = {
     "utterance": pl.String,
@@ -115,18 +115,10 @@ def write(corpus: Corpus, path: Path) -> Path:
     table = pl.DataFrame(known).with_columns(relative.alias("audio"))
     _refuse_unwritable(path, table)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, temporary_name = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}-", suffix=suffix)
+        with atomic(path) as temporary:
+            _SAVE[suffix](table, temporary)
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
-    os.close(handle)
-    temporary = Path(temporary_name)
-    try:
-        _SAVE[suffix](table, temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from sibboleth import metrics, predictions
+from sibboleth.errors import SibbolethError
 from sibboleth.experiment.material import Material
 from sibboleth.metrics import classification, regression
 from sibboleth.runs import RunDirectory, write_table
@@ -48,6 +49,8 @@ class Cell:
     fits: tuple[Fit, ...]
     """Rows index the material's table."""
     probing: "Probing"
+    missing: tuple[int, ...] = ()
+    """Rows that the encoder could not encode."""
 
     def file(self, material: Material) -> str:
         """Name its file; the name changes with everything that changes a number in it."""
@@ -57,6 +60,7 @@ class Cell:
         digest.update("\n".join(material.table["utterance"]).encode())
         digest.update("\n".join(material.scan["digest"]).encode())
         digest.update(np.ascontiguousarray(material.truth()).tobytes())
+        digest.update(repr(self.missing).encode() if self.missing else b"")
         for fit in self.fits:
             digest.update(repr((fit.source, fit.fold, [(t.regime, t.domain) for t in fit.tests])).encode())
             for rows in (fit.train, fit.dev, *(test.rows for test in fit.tests)):
@@ -66,17 +70,32 @@ class Cell:
 
 
 def finished(cell: Cell, material: Material, directory: RunDirectory) -> bool:
-    """Say whether the cell's file is there; it is written whole, after all its work."""
-    return (directory / cell.file(material)).exists()
+    """Say whether the cell's files are there and can be read; they are written whole, after all its work."""
+    path = directory / cell.file(material)
+    try:
+        pl.read_parquet_schema(path.with_suffix(".selection.parquet"))
+        pl.read_parquet_schema(path)
+    except (OSError, pl.exceptions.PolarsError):
+        return False
+    return True
 
 
-def solve(cell: Cell, features: "Encoded", material: Material, directory: RunDirectory) -> None:
-    """Train every probe of the cell and write what they answered, and what dev chose."""
+def steps(cell: Cell, layers: int) -> int:
+    """Count the answers that `solve` waits for: one per fit, layer and trial."""
+    trials = 1 if cell.probing.probe.kind == "linear" else cell.probing.trials
+    mixes = cell.probing.trials if cell.probing.layer_mix and layers > 1 else 0
+    return len(cell.fits) * (layers * trials + mixes)
+
+
+def solve(cell: Cell, aligned: "Aligned", material: Material, directory: RunDirectory) -> Iterator[None]:
+    """Train every probe of the cell and write what they answered, and what dev chose; yields at each answer."""
     path = directory / cell.file(material)
     truth = material.truth()
-    aligned = Aligned(features, material.table["utterance"].to_list())
-    cell = replace(cell, fits=aligned.without_missing(cell.fits))
-    answers = list(cell.probing.answers(aligned, truth, cell.fits))
+    cell = replace(cell, fits=without(cell.fits, cell.missing, cell.encoder))
+    answers = []
+    for answer in cell.probing.answers(aligned, truth, cell.fits):
+        answers.append(answer)
+        yield
     chosen = [_choose(index, fit, answers, truth, material) for index, fit in enumerate(cell.fits)]
     written = _Rows(cell, material)
     selection = []
@@ -198,21 +217,27 @@ class Aligned:
         matrix[self.rows < 0] = 0
         return matrix
 
-    def without_missing(self, fits: Sequence[Fit]) -> tuple[Fit, ...]:
-        """Take the rows that could not be encoded out of all fits."""
-        missing = np.flatnonzero(self.rows < 0)
-        if not len(missing):
-            return tuple(fits)
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Rows that could not be encoded."""
+        return tuple(np.flatnonzero(self.rows < 0).tolist())
 
-        def left(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-            return rows[~np.isin(rows, missing)]
 
-        return tuple(
-            replace(
-                fit,
-                train=left(fit.train),
-                dev=left(fit.dev),
-                tests=tuple(replace(test, rows=left(test.rows)) for test in fit.tests),
+def without(fits: Sequence[Fit], missing: Sequence[int], encoder: str) -> tuple[Fit, ...]:
+    """Take rows that could not be encoded out of all fits; raises `SibbolethError` where that leaves nothing."""
+    if not missing:
+        return tuple(fits)
+
+    def left(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return rows[~np.isin(rows, missing)]
+
+    kept = []
+    for fit in fits:
+        tests = tuple(replace(test, rows=left(test.rows)) for test in fit.tests)
+        kept.append(replace(fit, train=left(fit.train), dev=left(fit.dev), tests=tests))
+        if not len(kept[-1].train) or not len(kept[-1].dev):
+            raise SibbolethError(
+                f"encoder {encoder!r} fails on so many utterances that {fit.source} {fit.fold} has nothing left to "
+                "train on or to select with; see the reasons in run.json under excluded"
             )
-            for fit in fits
-        )
+    return tuple(kept)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 TRIAL_SECONDS = 2.0
 """Audio that is encoded to see how fast an encoder is here."""
+BYTES_PER_ROW = 6
+"""Of a predictions table on disk, per utterance, label, layer and trial; it stands there twice."""
+SHARE_OF_PEAK = 0.25
+"""Of the speed of a matrix product that probes reach."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ class Line:
     forward_passes: int
     hours: float
     disk: int
-    minutes: float
+    """Bytes that the cache and the run's tables will take."""
+    minutes: float | None
+    """To encode and to probe; unknown where the encoder fails on the trial."""
 
 
 def of(
@@ -73,20 +79,42 @@ def _line(
 ) -> Line:
     from sibboleth.models import features
 
-    done = sum(cells.finished(cell, material, directory) for cell in mine)
-    if done == len(mine):
+    todo = [cell for cell in mine if not cells.finished(cell, material, directory)]
+    done = len(mine) - len(todo)
+    if not todo:
         return Line(encoder.name, len(mine), done, 0, 0.0, 0, 0.0)
-    todo = features.plan(encoder, material.table, material.scan, cache)
-    minutes = todo.seconds / _speed(encoder) / 60 if todo.seconds else 0.0
-    return Line(encoder.name, len(mine), done, todo.passes, todo.seconds / 3600, todo.bytes, minutes)
+    missing = features.plan(encoder, material.table, material.scan, cache)
+    speed = _speed(encoder) if missing.seconds else 1.0
+    out = max(1, len(material.target.labels))
+    operations = sum(cell.probing.operations(encoder.layers, encoder.dim, out, cell.fits) for cell in todo)
+    probing = operations / _operations_per_second()
+    minutes = None if speed is None else (missing.seconds / speed + probing) / 60
+    answers = sum(cells.steps(cell, encoder.layers) + len(cell.fits) for cell in todo) / len(todo)
+    rows = answers * sum(len(test.rows) for cell in todo for fit in cell.fits for test in fit.tests) / len(todo[0].fits)
+    disk = missing.bytes + int(2 * rows * out * BYTES_PER_ROW)
+    return Line(encoder.name, len(mine), done, missing.passes, missing.seconds / 3600, disk, minutes)
 
 
-def _speed(encoder: "Encoder") -> float:
-    """Measure seconds of audio encoded per second, on noise, after one pass to warm up."""
-    noise = np.random.default_rng(0).normal(0, 0.1, int(TRIAL_SECONDS * encoder.rate)).astype(np.float32)
-    encoder.hidden_states(noise)
+def _operations_per_second() -> float:
+    """Measure how fast this machine multiplies matrices as probes do."""
+    matrix = np.random.default_rng(0).normal(size=(384, 384))
+    matrix @ matrix
     begun = time.perf_counter()
-    encoder.hidden_states(noise)
+    for _ in range(4):
+        matrix @ matrix
+    return SHARE_OF_PEAK * 4 * 2 * 384**3 / (time.perf_counter() - begun)
+
+
+def _speed(encoder: "Encoder") -> float | None:
+    """Measure seconds of audio encoded per second, on noise, after one pass to warm up; None where it fails."""
+    noise = np.random.default_rng(0).normal(0, 0.1, int(TRIAL_SECONDS * encoder.rate)).astype(np.float32)
+    encoder.prepare()
+    try:
+        encoder.hidden_states(noise)
+        begun = time.perf_counter()
+        encoder.hidden_states(noise)
+    except Exception:  # a callable may fail on noise and work on speech; what it fails on is told when it is encoded
+        return None
     return TRIAL_SECONDS / (time.perf_counter() - begun)
 
 
@@ -95,7 +123,7 @@ def _caption(lines: Sequence[Line], material: Material, cache: "Cache") -> str:
     free = shutil.disk_usage(cache.folder).free
     left_out = f"; {material.excluded.height} rows left out" if material.excluded.height else ""
     warning = "; [bold red]this is more than there is[/]" if needed > free else ""
-    return f"the cache in {cache.folder} will take {_size(needed)} of {_size(free)} free{warning}{left_out}"
+    return f"cache ({cache.folder}) and tables will take {_size(needed)} of {_size(free)} free{warning}{left_out}"
 
 
 def _size(size: float) -> str:
@@ -106,7 +134,9 @@ def _size(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def _duration(minutes: float) -> str:
+def _duration(minutes: float | None) -> str:
+    if minutes is None:
+        return "unknown"
     if minutes == 0:
         return "-"
     if minutes < 1:

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 
 from sibboleth import metrics
 from sibboleth.experiment.cells import Cell, run_name
 from sibboleth.experiment.material import Material
+from sibboleth.metrics import classification
 from sibboleth.runs import RunDirectory
-from sibboleth.targets import Target
 
 if TYPE_CHECKING:
     from sibboleth.models.encoders import Encoder
@@ -54,7 +55,8 @@ class Record:
             "encoders": [_encoder(one, how) for one, how in zip(encoders, pooling, strict=True)],
             "target": {"name": target.name, "kind": target.kind, "labels": list(target.labels)},
             "main_metric": metrics.of(target)[0].name,
-            "chance": chance(target),
+            "chance": chance(material),
+            **soft(material),
             "domain": study.domain,
             "domains": material.table[study.domain].unique().sort().to_list(),
             "cells": [],
@@ -86,9 +88,27 @@ class Record:
         self.directory.write(self.facts)
 
 
-def chance(target: Target) -> float | None:
-    """Return what an answer that ignores the speech reaches in the main metric."""
-    return {"classification": 1 / max(len(target.labels), 1), "regression": 0.0}.get(target.kind)
+def chance(material: Material) -> float | None:
+    """Return what an answer that ignores the speech reaches in the main metric.
+
+    None where domains have different labels: UAR is the mean over the labels that a domain has, so that there is
+    then no one such number.
+    """
+    if material.target.kind == "regression":
+        return 0.0
+    sets = material.table.group_by(material.study.domain).agg(pl.col(material.target.name).unique().sort())
+    different = {tuple(labels) for labels in sets[material.target.name]}
+    return 1 / len(material.target.labels) if len(different) == 1 else None
+
+
+def soft(material: Material) -> dict[str, Any]:
+    """Say whether labels are weights, and what the best answers, each row's heaviest label, would score."""
+    truth = material.truth()
+    if material.target.kind != "classification" or bool(np.isin(truth, (0.0, 1.0)).all()):
+        return {"soft": False, "ceiling": None}
+    heaviest = np.eye(truth.shape[1])[truth.argmax(axis=1)]
+    main = metrics.of(material.target)[0]
+    return {"soft": True, "ceiling": main(classification.Answers(material.target.labels, truth, heaviest))}
 
 
 def _corpus(material: Material, index: int) -> dict[str, Any]:

@@ -9,9 +9,7 @@ from sibboleth.errors import InvalidInput, Problem
 from sibboleth.foreign import outputs
 from sibboleth.foreign.outputs import File
 from sibboleth.foreign.remarks import count, some
-
-FEW = 10
-"""Fewer speakers than this are remarked on."""
+from sibboleth.stats import FEW_CLUSTERS
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Facts:
         elif without:
             lone = count(len(without), "utterance")
             notes.append(f"WARNING: {lone} without a speaker, each resampled alone: {some(without)}")
-        if len(known) + len(without) < FEW:
+        if len(known) + len(without) < FEW_CLUSTERS:
             clusters = len(known) + len(without)
             rough = f"intervals are rough and no p is below {2 / 2**clusters:.3g}"
             effect = rough if clusters > 1 else "there can be no interval and no p"

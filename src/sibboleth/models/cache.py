@@ -27,7 +27,7 @@ from sibboleth import storage
 from sibboleth.errors import SibbolethError
 from sibboleth.models.encoders import Encoder
 from sibboleth.progress import console
-from sibboleth.runs import atomic
+from sibboleth.storage import atomic
 
 Statistics = npt.NDArray[np.float32]
 """Mean and standard deviation over frames, `[layer, 2, dim]`."""

@@ -23,6 +23,8 @@ SOLVER_BYTES = 128 * 2**20
 """Memory that one group of linear problems may take for its outputs."""
 STACK_FLOATS = 20_000_000
 """Parameters that one stack of heads may hold; more layers are trained in further stacks."""
+USUAL_STEPS, USUAL_EPOCHS = 200, 40
+"""How many steps a linear problem and how many epochs a trained one usually take, for a plan."""
 LINEAR_MIX = MlpProbe(hidden=(), learning_rate=1e-3, weight_decay=1e-2, standardise=True)
 """How the learned layer mix of a linear probe is trained: mixing makes the problem non-convex."""
 
@@ -79,6 +81,22 @@ class Probing:
             every = torch.stack([_tensor(features, layer, self.pooling) for layer in range(features.layers)])
             yield from self._trained(every, known, fits, settings, [None])
 
+    def operations(self, layers: int, dim: int, out: int, fits: Sequence[Fit]) -> float:
+        """Estimate the floating point operations of all probes of the cell, for a plan."""
+        sets, _ = _training_sets(fits)
+        wide = dim * (2 if self.pooling == "mean+std" else 1)
+        rows = sum(len(one) for one in sets)
+        trained = LINEAR_MIX if isinstance(self.probe, LinearProbe) else self.probe
+        sizes = (wide, *trained.hidden, out)
+        weights = sum(a * b for a, b in zip(sizes, sizes[1:], strict=False))
+        looped = 6.0 * USUAL_EPOCHS * rows * weights * self.trials
+        mixed = looped * layers if self.layer_mix and layers > 1 else 0.0
+        if not isinstance(self.probe, LinearProbe):
+            return looped * layers + mixed
+        source = len(np.unique(np.concatenate(sets)))
+        solved = 4.0 * USUAL_STEPS * source * wide * out * len(sets) * len(self.probe.l2) * layers
+        return solved + mixed
+
     def _solved(
         self, x: Tensor, truth: Tensor, fits: Sequence[Fit], probe: LinearProbe, layer: int
     ) -> Iterator[Answer]:
@@ -119,7 +137,7 @@ class Probing:
     ) -> Iterator[Answer]:
         """Train one head per (layer or mix, training set, trial); stack is `[layer, utterance, dim]`."""
         sets, owner = _training_sets(fits)
-        rows = [torch.from_numpy(one) for one in sets]
+        rows = [torch.tensor(one) for one in sets]
         problems = [
             (at, own, trial) for at in range(len(layers)) for own in range(len(sets)) for trial in range(self.trials)
         ]
@@ -131,7 +149,7 @@ class Probing:
         for number, (at, own, trial) in enumerate(problems):
             for index, fit in enumerate(fits):
                 if owner[index] == own:
-                    watches.append(Watch(number, torch.from_numpy(fit.dev)))
+                    watches.append(Watch(number, torch.tensor(fit.dev)))
                     asked.append((index, layers[at], trial))
         trained = train(
             head,
@@ -229,7 +247,7 @@ class _Output:
 
     @torch.no_grad()
     def __call__(self, rows: Rows) -> Tensor:
-        features = self.data.features(self.problem, torch.from_numpy(rows)[None])
+        features = self.data.features(self.problem, torch.tensor(rows)[None])
         return self.data.restored(self.problem, self.head(self.parameters, features))[0]
 
 

@@ -21,7 +21,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 """Outputs `[..., out]` and truth `[..., out]` to losses `[...]`."""
 
 BETAS = (0.9, 0.999)
-WATCHES_AT_ONCE = 32
+DEV_FLOATS = 16_000_000
+"""Features of dev rows that are looked at together; memory for more is not taken."""
 
 
 class Data(Protocol):
@@ -156,7 +157,8 @@ def _padded(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _dev_losses(forward: Forward, parameters: Parameters, data: Data, loss: Loss, watches: Sequence[Watch]) -> Tensor:
     losses = []
-    for some in _chunks(watches, WATCHES_AT_ONCE):
+    width = data.features(torch.tensor([watches[0].problem]), watches[0].rows[None, :1]).numel()
+    for some in _chunks(watches, DEV_FLOATS // width):
         batch, real = _padded([watch.rows for watch in some])
         problems = torch.tensor([watch.problem for watch in some])
         mine = {name: tensor[problems] for name, tensor in parameters.items()}
@@ -165,8 +167,18 @@ def _dev_losses(forward: Forward, parameters: Parameters, data: Data, loss: Loss
     return torch.cat(losses)
 
 
-def _chunks(watches: Sequence[Watch], size: int) -> Iterator[Sequence[Watch]]:
-    return (watches[begin : begin + size] for begin in range(0, len(watches), size))
+def _chunks(watches: Sequence[Watch], rows: int) -> Iterator[Sequence[Watch]]:
+    """Divide watches so that each part has at most so many rows, padded, but at least one watch."""
+    begin = 0
+    while begin < len(watches):
+        end, longest = begin, 0
+        while end < len(watches):
+            longest = max(longest, len(watches[end].rows))
+            if end > begin and longest * (end + 1 - begin) > rows:
+                break
+            end += 1
+        yield watches[begin:end]
+        begin = end
 
 
 @dataclass

@@ -16,7 +16,7 @@ from sibboleth.errors import InvalidInput, Problem
 from sibboleth.experiment import material
 from sibboleth.experiment.material import Material
 from sibboleth.progress import console
-from sibboleth.splits import Fit, Test
+from sibboleth.splits import Fit, Fits, Test
 from sibboleth.study import Study
 from sibboleth.targets import Target
 
@@ -62,15 +62,15 @@ def check(source: Path, *, speaker: str | None = None, allow: tuple[str, ...] = 
     return _judged(audit(table, listed, target=target, domain="corpus", scan=_scan(table, source), allow=allow))
 
 
-def fits(stuff: Material) -> tuple[Fit, ...]:
-    """List the training problems of a study."""
+def fits(stuff: Material) -> Fits:
+    """List the training problems of a study, and the pairs of domains that have none."""
     study = stuff.study
     known = [f"{corpus.name}/{name}" for corpus in stuff.corpora for name in corpus.table["utterance"]]
     folds = splits.folds(stuff.table, study.domain, stuff.target.name, study.splits, study.seed, known)
     return splits.fits(folds, study.regimes, stuff.table)
 
 
-def audited(stuff: Material, fits: Sequence[Fit], encoders: "Sequence[Encoder]" = ()) -> Findings:
+def audited(stuff: Material, fits: Fits, encoders: "Sequence[Encoder]" = ()) -> Findings:
     """Audit a study; `encoders`, where they are loaded, know more than their names.
 
     Raises `RefusedByAudit`, after showing everything, for an error that the study does not allow.
@@ -85,6 +85,7 @@ def audited(stuff: Material, fits: Sequence[Fit], encoders: "Sequence[Encoder]" 
         encoders=[encoder.name for encoder in study.encoders],
         fine_tuned=[encoder.name for encoder in encoders if encoder.fine_tuned],
         excluded=stuff.excluded,
+        impossible=fits.impossible,
         allow=study.allow,
     )
     return _judged(findings)

@@ -24,5 +24,5 @@ def demo(*, output: Path = Path("demo")) -> Path:
     if not study.exists():
         write_text(study, resources.files("sibboleth.recipes").joinpath("demo.toml").read_text(encoding="utf-8"))
     page = run(study, output=output / "run")
-    console.print(f"\nThe report is at [bold]{page}[/]; the study that made it is {study}.")
+    console.print(f"\nThe study file is {study}: change it and run it. The report is")
     return page

@@ -10,6 +10,7 @@ import polars as pl
 from sibboleth import audio, corpus
 from sibboleth.errors import SibbolethError
 from sibboleth.runs import atomic
+from sibboleth.settings import checked
 from sibboleth.study import EncoderSettings
 
 if TYPE_CHECKING:
@@ -52,7 +53,13 @@ class Encoded:
 
 
 def encode(
-    encoder: str, manifest: Path, *, output: Path | None = None, seed: int = 0, folder: Path | None = None
+    encoder: str,
+    manifest: Path,
+    *,
+    output: Path | None = None,
+    columns: dict[str, str] | None = None,
+    seed: int = 0,
+    folder: Path | None = None,
 ) -> Encoded:
     """Encode every utterance of a manifest with one encoder into the cache; the same command goes on after a stop.
 
@@ -61,6 +68,7 @@ def encode(
             `python:FILE.py:FUNCTION`.
         manifest: CSV, TSV, JSONL or Parquet file.
         output: An .npz file to write: `utterance`, and `mean` and `std` over time, `[utterance, layer, dim]`.
+        columns: Our column name to the manifest's, where they differ.
         seed: Seed of the random weights of an untrained encoder.
         folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
 
@@ -74,8 +82,8 @@ def encode(
 
     if output is not None and output.suffix != ".npz":
         raise SibbolethError(f"{output}: features are written as .npz; give a file that ends so")
-    chosen = load(EncoderSettings(name=encoder, seed=seed))
-    table = corpus.read(manifest).table
+    chosen = load(checked(EncoderSettings, name=encoder, seed=seed))
+    table = corpus.read(manifest, columns=columns).table
     cache = Cache(folder)
     scan = audio.scan(table, store=cache.scans)
     before = features.plan(chosen, table, scan, cache)

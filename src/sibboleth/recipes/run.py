@@ -3,8 +3,8 @@
 import itertools
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from sibboleth.experiment.record import Record, cell_table
 from sibboleth.progress import console, track
 from sibboleth.recipes import check
 from sibboleth.recipes.report import report
-from sibboleth.runs import RunDirectory, write_table, write_text
+from sibboleth.runs import RunDirectory, atomic, write_table, write_text
 from sibboleth.scores import Pair
 from sibboleth.splits import Fit
 from sibboleth.study import EncoderSettings, Study
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from sibboleth.models.cache import Cache
     from sibboleth.models.encoders import Encoder
     from sibboleth.models.probes import Probing
+
+
+RESULTS = ("predictions", "scores", "comparisons", "cells", "selection")
+"""Tables that a run makes anew; those of another study in the same directory must not outlive its record."""
 
 
 def run(study: Path, *, output: Path | None = None) -> Path:
@@ -51,6 +55,7 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     from sibboleth.models.cache import Cache
 
     directory = RunDirectory(output or Path("runs") / asked.name)
+    directory.require_writable()
     cache = Cache()
     stuff = material.gather(asked)
     fits = check.fits(stuff)
@@ -62,12 +67,12 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
     record = Record.begin(directory, stuff, encoders, [one.probing.pooling for one in work], command)
     with record.until_done():
+        directory.clear(RESULTS)
         found = json.dumps([one.record() for one in findings], indent=2, ensure_ascii=False)
         write_text(directory / "audit.json", found + "\n")
         write_table(directory / "utterances.parquet", stuff.table.with_columns(stuff.scan["seconds"]))
-        for one in work:
-            _answer(one, stuff, cache, directory, record)
-        _score(stuff, work, directory, record)
+        filled = [cell for one in work for cell in _answer(one, stuff, cache, directory, record)]
+        _score(stuff, filled, directory, record)
     return report(directory.path)
 
 
@@ -106,43 +111,62 @@ def _work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Seq
     return Work(encoder, probing, tuple(mine))
 
 
-def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory, record: Record) -> None:
-    """Encode with one encoder and fill its cells that are not filled yet."""
+def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory, record: Record) -> tuple[Cell, ...]:
+    """Encode with one encoder and fill its cells that are not filled yet; returns them as they were filled."""
     from sibboleth.models.features import extract
 
-    todo = [cell for cell in work.cells if not cells.finished(cell, stuff, directory)]
+    features = extract(work.encoder, stuff.table, stuff.scan, cache)
+    record.exclude(features.excluded.to_dicts())
+    aligned = cells.Aligned(features, stuff.table["utterance"].to_list())
+    mine = tuple(replace(cell, missing=aligned.missing) for cell in work.cells)
+    todo = [cell for cell in mine if not cells.finished(cell, stuff, directory)]
     seconds: dict[str, float] = {}
-    if todo:
-        features = extract(work.encoder, stuff.table, stuff.scan, cache)
-        record.exclude(features.excluded.to_dicts())
-        for cell in track(todo, f"probing {work.encoder.name}", len(todo), "sources"):
+
+    def solved() -> Iterator[None]:
+        for cell in todo:
             begun = time.monotonic()
-            cells.solve(cell, features, stuff, directory)
+            yield from cells.solve(cell, aligned, stuff, directory)
             seconds[cell.source] = time.monotonic() - begun
-    for cell in work.cells:
+
+    total = sum(cells.steps(cell, features.layers) for cell in todo)
+    for _ in track(solved(), f"Probing {work.encoder.name}", total, "probes"):
+        pass
+    for cell in mine:
         record.cell(cell.file(stuff), cell.encoder, cell.source, seconds.get(cell.source))
+    return mine
 
 
-def _score(stuff: Material, work: Sequence[Work], directory: RunDirectory, record: Record) -> None:
-    """Join the cells into the tables of the run."""
-    files = [directory / cell.file(stuff) for one in work for cell in one.cells]
-    answers = pl.concat([pl.read_parquet(file) for file in files])
-    selection = pl.concat([pl.read_parquet(file.with_suffix(".selection.parquet")) for file in files])
+def _score(stuff: Material, filled: Sequence[Cell], directory: RunDirectory, record: Record) -> None:
+    """Join the cells into the tables of the run, cell by cell, so that memory does not grow with their number."""
+    files = [directory / cell.file(stuff) for cell in filled]
     reference = material.reference(stuff)
-    runs = cell_table(record.facts, [cell for one in work for cell in one.cells])
-    write_table(directory / "predictions.parquet", pl.concat([answers.drop("fold"), reference]).sort(predictions.KEY))
-    write_table(directory / "cells.parquet", runs)
-    write_table(directory / "selection.parquet", selection)
+    runs = cell_table(record.facts, filled)
+    selection = pl.concat([pl.read_parquet(file.with_suffix(".selection.parquet")) for file in files])
+    answers = [pl.scan_parquet(file).select(list(predictions.SCHEMA)) for file in files]
+    with atomic(directory / "predictions.parquet") as temporary:
+        pl.concat([*answers, reference.lazy()]).sink_parquet(temporary)
     clusters = dict(stuff.table.select("utterance", "speaker").iter_rows())
     statistics, seed = stuff.study.statistics, stuff.study.seed
-    with console.status("scoring, with intervals that resample speakers"):
-        table = scores.score(
-            answers, reference, stuff.target, clusters=clusters, slices=stuff.table, statistics=statistics, seed=seed
+    scored = [
+        scores.score(
+            some.collect(),
+            reference,
+            stuff.target,
+            clusters=clusters,
+            slices=stuff.table,
+            statistics=statistics,
+            seed=seed,
         )
+        for some in track(answers, "Scoring, with intervals that resample speakers", len(answers), "cells")
+    ]
+    with console.status("comparing regimes and encoders, utterance by utterance"):
+        leading = pl.concat([some.filter(pl.col("rater") == "selected") for some in answers]).collect()
         compared = scores.compare(
-            answers, reference, stuff.target, _pairs(runs), clusters=clusters, statistics=statistics, seed=seed
+            leading, reference, stuff.target, _pairs(runs), clusters=clusters, statistics=statistics, seed=seed
         )
-    write_table(directory / "scores.parquet", table)
+    write_table(directory / "cells.parquet", runs)
+    write_table(directory / "selection.parquet", selection)
+    write_table(directory / "scores.parquet", pl.concat(scored))
     write_table(directory / "comparisons.parquet", compared)
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from sibboleth import metrics, runs, scores
 from sibboleth.errors import InvalidInput
 from sibboleth.foreign import reading
+from sibboleth.settings import checked
 from sibboleth.study import StatisticsSettings
 from sibboleth.targets import Kind, Target
 
@@ -104,8 +105,10 @@ def score(
     names = reading.Names(
         kind=kind, target=target, answer=answer, utterance=utterance, speaker=speaker, rater=rater, by=by
     )
+    if seed < 0:
+        raise InvalidInput("seed must be 0 or more")
     found = reading.gather(paths, reference, names, normalise)
-    settings = StatisticsSettings(resamples=resamples, slices=by)
+    settings = checked(StatisticsSettings, resamples=resamples, slices=by)
     raters = found.answers.select("run", "rater").unique().sort("run", "rater").rows()
     pairs = [("raters", *a, *b) for a, b in itertools.combinations(raters, 2)] if len(raters) <= MOST else []
     common = {"clusters": found.clusters, "slices": found.slices, "statistics": settings, "seed": seed}

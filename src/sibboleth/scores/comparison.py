@@ -1,5 +1,6 @@
 """The comparisons table: paired differences of two raters on the utterances that both answered."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,9 @@ from sibboleth.targets import Target
 
 Pair = tuple[str, str, str, str, str]
 """Family, run and rater of A, run and rater of B."""
+
+FLIPS = 40
+"""Swaps of each permutation test per row of its family, so that Holm's correction leaves the smallest p at 1 / 40."""
 
 COMPARISON: dict[str, type[pl.DataType]] = {
     "family": pl.String,
@@ -51,8 +55,9 @@ def compare(
     """Compare pairs of raters, A minus B, on the utterances that both answered; a row of `COMPARISON` each.
 
     `names` are the metrics, the main one by default. Trials count as parts of one answer, so that `n` counts
-    utterances and both sides weigh alike. p is the two-sided sign-flip permutation test over speakers; `p_holm` is
-    corrected over all rows of one family and metric, its slices included. Raises `SibbolethError` for a rater who
+    utterances and both sides weigh alike. p is the two-sided sign-flip permutation test over speakers, with at least
+    `FLIPS` swaps per row of its family; `p_holm` is corrected over all rows of one family and metric, its slices
+    included. Raises `SibbolethError` for a rater who
     answered nothing that has a reference, or an unknown metric.
     """
     settings = statistics or StatisticsSettings()
@@ -68,10 +73,14 @@ def compare(
     items = Items.of(utterances, clusters, slices, settings.slices)
     resampler = Resampler(settings.resamples, settings.confidence, seed)
     systems = _systems(aligned, utterances, chosen)
+    met = [(family, ab, _system(systems, ab[:2]), _system(systems, ab[2:])) for family, *ab in pairs]
+    sizes: Counter[str] = Counter()
+    for family, _, a, b in met:
+        sizes[family] += len(_parted(items.take(np.intersect1d(a.utterances, b.utterances, assume_unique=True))))
     rows: list[tuple[object, ...]] = []
-    for family, *ab in pairs:
-        a, b = (_system(systems, (run, rater)) for run, rater in (ab[:2], ab[2:]))
-        rows += [(family, *ab, *row) for row in _differences(a, b, items, chosen, resampler)]
+    for family, ab, a, b in met:
+        found = _differences(a, b, items, chosen, resampler, FLIPS * sizes[family])
+        rows += [(family, *ab, *row) for row in found]
     schema = {name: kind for name, kind in COMPARISON.items() if name != "p_holm"}
     table = pl.DataFrame(rows, schema=schema, orient="row")
     return _corrected(table).select(pl.col(name).cast(kind) for name, kind in COMPARISON.items())
@@ -111,7 +120,7 @@ def _systems(
     return systems
 
 
-def _system(systems: dict[tuple[str, str], _System], name: tuple[str, ...]) -> _System:
+def _system(systems: dict[tuple[str, str], _System], name: Sequence[str]) -> _System:
     run, rater = name
     if (run, rater) not in systems:
         raise SibbolethError(f"nothing to compare: rater {rater!r} of run {run!r} answered nothing with a reference")
@@ -119,17 +128,22 @@ def _system(systems: dict[tuple[str, str], _System], name: tuple[str, ...]) -> _
 
 
 def _differences(
-    a: _System, b: _System, items: Items, chosen: Sequence[Metric[Any]], resampler: Resampler
+    a: _System, b: _System, items: Items, chosen: Sequence[Metric[Any]], resampler: Resampler, flips: int
 ) -> Iterator[tuple[object, ...]]:
     common, in_a, in_b = np.intersect1d(a.utterances, b.utterances, assume_unique=True, return_indices=True)
     here = items.take(common)
-    everything = [("all", np.arange(len(common)))]
-    parted = [(f"{column}={value}", rows) for column, groups in here.groups() for value, rows in groups]
+    parted = _parted(here)
     for metric, a_parts, b_parts in zip(chosen, a.parts, b.parts, strict=True):
-        for name, rows in everything + parted:
+        for name, rows in parted:
             a_sums, b_sums = here.sums(a_parts[in_a], rows), here.sums(b_parts[in_b], rows)
-            difference = resampler.difference(a_sums, b_sums, metric.rate)
+            difference = resampler.difference(a_sums, b_sums, metric.rate, flips)
             yield metric.name, name, *difference, len(rows), len(a_sums)
+
+
+def _parted(items: Items) -> list[tuple[str, Codes]]:
+    """Name everything and each slice, with their rows."""
+    slices = [(f"{column}={value}", rows) for column, groups in items.groups() for value, rows in groups]
+    return [("all", np.arange(len(items.clusters))), *slices]
 
 
 def _corrected(table: pl.DataFrame) -> pl.DataFrame:

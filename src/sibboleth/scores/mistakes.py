@@ -1,4 +1,4 @@
-"""The utterances most often wrong."""
+"""Each answer judged, and the utterances most often wrong."""
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,23 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 }
 
 
+def judge(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target) -> pl.DataFrame:
+    """Return every answer beside its reference, a row each: the columns of `predictions.ANSWER` and those below.
+
+    `reference` (the heaviest label, the number, or the text), `answer` (likewise), `error` (with labels the weight
+    that the reference does not give to the answer; the absolute error; or wrong words), `size` (1, or the reference's
+    words), `wrong` (answer and reference differ) and `doubt` (how little weight the truth was given).
+    """
+    aligned = metrics.align(predictions, reference, target)
+    answers = aligned.answers
+    if isinstance(answers, classification.Answers):
+        return aligned.keys.hstack(_labels(answers))
+    if isinstance(answers, regression.Answers):
+        return aligned.keys.hstack(_numbers(answers))
+    assert isinstance(answers, transcription.Answers)
+    return aligned.keys.hstack(_texts(answers))
+
+
 def worst(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target, count: int | None = None) -> pl.DataFrame:
     """Return the utterances with the largest error over all given raters and trials, worst first.
 
@@ -26,25 +43,16 @@ def worst(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target, co
     `answers`; how many of them are `wrong`; and the commonest wrong `answer` (null for numbers). Ties are ordered by
     how little weight the truth was given, then by name.
     """
-    aligned = metrics.align(predictions, reference, target)
-    answers = aligned.answers
-    if isinstance(answers, classification.Answers):
-        judged = _labels(answers)
-    elif isinstance(answers, regression.Answers):
-        judged = _numbers(answers)
-    else:
-        assert isinstance(answers, transcription.Answers)
-        judged = _texts(answers)
-    frame = aligned.keys.select("utterance").hstack(judged)
-    wrong = pl.col("answer").filter(pl.col("wrong") & pl.col("answer").is_not_null())
+    common = pl.col("answer").filter("wrong").mode().sort().first()
     ranked = (
-        frame.group_by("utterance")
+        judge(predictions, reference, target)
+        .group_by("utterance")
         .agg(
             pl.col("reference").first(),
             pl.when(pl.col("size").sum() > 0).then(pl.col("error").sum() / pl.col("size").sum()).alias("error"),
             pl.len().cast(pl.Int64).alias("answers"),
             pl.col("wrong").sum().cast(pl.Int64),
-            wrong.mode().sort().first().alias("answer"),
+            (pl.lit(None, pl.String) if target.kind == "regression" else common).alias("answer"),
             pl.col("doubt").mean(),
         )
         .sort("error", "doubt", "utterance", descending=[True, True, False], nulls_last=True)
@@ -76,7 +84,7 @@ def _numbers(answers: regression.Answers) -> pl.DataFrame:
         size=np.ones(len(answers)),
         wrong=error > 0,
         doubt=np.zeros(len(answers)),
-        answer=[None] * len(answers),
+        answer=[f"{value:g}" for value in answers.values],
     )
 
 
@@ -94,7 +102,7 @@ def _texts(answers: transcription.Answers) -> pl.DataFrame:
 
 
 def _judged(
-    *, reference: list[str], error: Array, size: Array, wrong: object, doubt: Array, answer: list[str] | list[None]
+    *, reference: list[str], error: Array, size: Array, wrong: object, doubt: Array, answer: list[str]
 ) -> pl.DataFrame:
-    columns = {"reference": reference, "error": error, "size": size, "wrong": wrong, "doubt": doubt}
-    return pl.DataFrame(columns).with_columns(pl.Series("answer", answer, pl.String))
+    columns = {"reference": reference, "answer": answer, "error": error, "size": size, "wrong": wrong, "doubt": doubt}
+    return pl.DataFrame(columns, schema_overrides={"reference": pl.String, "answer": pl.String})

@@ -1,0 +1,146 @@
+"""Coverage: what the result leaves out, and what it counts twice."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from sibboleth.audit.finding import Cause, Evidence, Finding, plural
+from sibboleth.splits import Rows
+
+WANTED = ("label ", "no label", "no number", "no value")
+"""How the reasons begin for which a study itself leaves rows out; every other reason is a fault of the audio."""
+
+
+def duplicate_audio(evidence: Evidence) -> Finding | None:
+    """Find recordings that several utterances have."""
+    return Finding.of(
+        (("", evidence.utterances(rows)) for rows in _copies(evidence)),
+        "duplicate-audio",
+        "warning",
+        "{utterances} are {count}, each under several names.",
+        "The same recording counts several times, in training and in the score.",
+        noun="recording",
+    )
+
+
+def contradicting_labels(evidence: Evidence) -> Finding | None:
+    """Find recordings with several labels."""
+    column = evidence.column(evidence.target.name)
+    found = (rows for rows in _copies(evidence) if column.gather(rows.tolist()).n_unique() > 1)
+    return Finding.of(
+        (("", evidence.utterances(rows)) for rows in found),
+        "contradicting-labels",
+        "warning",
+        "{count} with different labels under different names.",
+        "At most one of the labels can be right: nobody can answer all of them correctly.",
+        noun="recording",
+    )
+
+
+def excluded_audio(evidence: Evidence) -> Finding | None:
+    """Find utterances left out because their audio cannot be used."""
+    return Finding.of(
+        _left_out(evidence, wanted=False),
+        "excluded-audio",
+        "warning",
+        "{utterances} left out because of the audio: {told}.",
+        "The result says nothing about them; if they are of one speaker or label, it is skewed.",
+    )
+
+
+def unasked_utterances(evidence: Evidence) -> Finding | None:
+    """Find utterances left out because the study does not ask for them."""
+    return Finding.of(
+        _left_out(evidence, wanted=True),
+        "unasked-utterances",
+        "note",
+        "{utterances} left out because the study does not ask for them: {told}.",
+        "The result says nothing about them.",
+    )
+
+
+def unused_utterances(evidence: Evidence) -> Finding | None:
+    """Find utterances in no part of any fold."""
+    unused = np.ones(len(evidence.table), dtype=bool)
+    for fit in evidence.fits:
+        for rows in (fit.train, fit.dev, *(test.rows for test in fit.tests)):
+            unused[rows] = False
+    if not unused.any():
+        return None
+    return Finding(
+        "unused-utterances",
+        "note",
+        f"{int(unused.sum())} of {plural(len(unused), 'utterance')} are in no part of any fold.",
+        "They are encoded but neither train, nor select, nor test. With fixed lists: are their names the same there?",
+        evidence.utterances(unused),
+    )
+
+
+def impossible_pair(evidence: Evidence) -> Finding | None:
+    """Find pairs of domains that have no fits, because too little is left without the speakers who are tested."""
+    return Finding.of(
+        (
+            (f"{pair.source} to {pair.target} under {pair.regime}", evidence.utterances(pair.rows))
+            for pair in evidence.impossible
+        ),
+        "impossible-pair",
+        "warning",
+        "{count} of source and target not tried: {told}. The domains have the same speakers: without those who are "
+        "tested (or select) in the target, the source has no train or no dev rows.",
+        "The matrix of source and target has a hole there, and no mean includes it. Domains that are divided together "
+        '(splits.scheme = "speaker-folds", not in splits.test_only) keep other speakers to train on.',
+        noun="pair",
+    )
+
+
+def missing_class(evidence: Evidence) -> Finding | None:
+    """Find fits whose train or dev lacks a label of their domain, and tests that lack one."""
+    labels = evidence.labels()
+    of_domain = {domain: rows[labels[rows] >= 0] for domain, rows in evidence.domains()}
+    nothing = np.empty(0, dtype=np.int64)
+    lacking: Counter[str] = Counter()
+    found = np.zeros(len(labels), dtype=bool)
+
+    def look(part: str, rows: Rows, expected: Rows) -> None:
+        missing = expected[~np.isin(labels[expected], labels[rows])]
+        lacking[part] += len(missing) > 0
+        found[missing] = True
+
+    for fit in evidence.fits:
+        look("train", fit.train, of_domain.get(fit.source, nothing))
+        if len(fit.dev):
+            look("dev", fit.dev, fit.train[labels[fit.train] >= 0])
+        for test in fit.tests:
+            look("test", test.rows, of_domain.get(test.domain, nothing))
+    if not lacking.total():
+        return None
+    fits, tests = plural(len(evidence.fits), "fit"), plural(sum(1 for _ in evidence.tests()), "test")
+    told = [f"{part} in {lacking[part]} of {fits}" for part in ("train", "dev") if lacking[part]]
+    told += [f"test in {lacking['test']} of {tests}"] if lacking["test"] else []
+    return Finding(
+        "missing-class",
+        "warning",
+        f"A label of the domain is missing from {', from '.join(told)}.",
+        "Missing from train: it is never answered. From dev: it has no say in what is chosen. From a test: harmless "
+        "for scores pooled over folds, but the score of such a fold alone leaves the label out.",
+        evidence.utterances(found),
+    )
+
+
+def _left_out(evidence: Evidence, wanted: bool) -> Iterator[Cause]:
+    """Yield the reasons, the most frequent first, with their utterances."""
+    several: dict[str, list[str]] = {}
+    if evidence.excluded is not None:
+        for utterance, reason in evidence.excluded.select("utterance", "reason").iter_rows():
+            several.setdefault(reason or "no reason given", []).append(utterance)
+    for reason, utterances in sorted(several.items(), key=lambda item: -len(item[1])):
+        if reason.startswith(WANTED) == wanted:
+            yield f"{reason} ({len(utterances)})", utterances
+
+
+def _copies(evidence: Evidence) -> list[Rows]:
+    """Group the rows that have the same audio, two or more at a time."""
+    digests = evidence.digests()
+    counts = np.bincount(digests[digests >= 0], minlength=1)
+    return [np.flatnonzero(digests == digest) for digest in np.flatnonzero(counts > 1)]
