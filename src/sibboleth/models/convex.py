@@ -33,8 +33,6 @@ class LinearProbes:
 
     weight: Tensor
     bias: Tensor
-    converged: Tensor
-    """Whether each problem's gradient fell below the tolerance, `[problem]`."""
 
     def scores(self, features: Tensor) -> Tensor:
         """Return logits (or numbers) `[problem, row, out]` of features `[row, dim]`."""
@@ -57,10 +55,10 @@ def solve(features: Tensor, truth: Tensor, rows: Tensor, penalty: Tensor, loss: 
     objective = _objective(x, truth.double(), share, mean, scale, penalty.double(), loss)
     start = torch.zeros(len(rows), (features.shape[1] + 1) * truth.shape[1], dtype=torch.float64)
     with threads.worth(4.0 * features.numel() * start.shape[0] * truth.shape[1]):
-        solution, converged = _minimise(objective, start)
+        solution = _minimise(objective, start)
     weight, bias = _unpack(solution, features.shape[1])
     weight = weight * scale[:, :, None]
-    return LinearProbes(weight, bias - ((mean + center)[:, None] @ weight)[:, 0], converged)
+    return LinearProbes(weight, bias - ((mean + center)[:, None] @ weight)[:, 0])
 
 
 Objective = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -100,7 +98,7 @@ def _unpack(parameters: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return parameters[:, : dim * out].reshape(len(parameters), dim, out), parameters[:, dim * out :]
 
 
-def _minimise(objective: Objective, start: Tensor) -> tuple[Tensor, Tensor]:
+def _minimise(objective: Objective, start: Tensor) -> Tensor:
     """Minimise every problem by L-BFGS with its own step length; a converged problem stands still."""
     at = start
     value, slope = objective(at)
@@ -119,7 +117,7 @@ def _minimise(objective: Objective, start: Tensor) -> tuple[Tensor, Tensor]:
         steps = [*steps[-MEMORY + 1 :], (step, change, curvature)]
         at, value, slope = following, next_value, next_slope
         active = moved & (slope.abs().amax(1) > TOLERANCE)
-    return at, slope.abs().amax(1) <= 10 * TOLERANCE
+    return at
 
 
 def _direction(slope: Tensor, steps: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sibboleth.models import convex
+from sibboleth.models import convex, threads
 from sibboleth.models.heads import Mlp, Parameters
 from sibboleth.models.training import Loss, TrainingSettings, Watch, train
 from sibboleth.splits import Fit, Rows
@@ -151,16 +151,18 @@ class Probing:
                 if owner[index] == own:
                     watches.append(Watch(number, torch.tensor(fit.dev)))
                     asked.append((index, layers[at], trial))
-        trained = train(
-            head,
-            head.start(seeds),
-            data,
-            self._loss,
-            [rows[own] for _, own, _ in problems],
-            seeds,
-            watches,
-            TrainingSettings(**settings.model_dump(exclude={"kind", "hidden", "standardise"})),
-        )
+        start = head.start(seeds)
+        with threads.worth(6.0 * settings.batch_size * sum(tensor.numel() for tensor in start.values())):
+            trained = train(
+                head,
+                start,
+                data,
+                self._loss,
+                [rows[own] for _, own, _ in problems],
+                seeds,
+                watches,
+                TrainingSettings(**settings.model_dump(exclude={"kind", "hidden", "standardise"})),
+            )
         for number, (index, layer, trial) in enumerate(asked):
             parameters = {name: tensor[number : number + 1] for name, tensor in trained.parameters.items()}
             output = _Output(head, parameters, data, torch.tensor([watches[number].problem]))

@@ -13,7 +13,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sibboleth.models import threads
 from sibboleth.models.heads import Parameters
 
 Forward = Callable[[Parameters, Tensor], Tensor]
@@ -79,21 +78,6 @@ def train(
     A watch stops after `patience` epochs in a row without a lower dev loss, at the latest after `epochs`; a problem
     stops with its last watch.
     """
-    size = sum(tensor.numel() for tensor in start.values())
-    with threads.worth(6.0 * size * settings.batch_size):
-        return _train(forward, start, data, loss, rows, seeds, watches, settings)
-
-
-def _train(
-    forward: Forward,
-    start: Parameters,
-    data: Data,
-    loss: Loss,
-    rows: Sequence[Tensor],
-    seeds: Sequence[int],
-    watches: Sequence[Watch],
-    settings: TrainingSettings,
-) -> Trained:
     state = _Adam.begin(start, len(rows))
     epoch = torch.zeros(len(watches), dtype=torch.int64)
     best = torch.full((len(watches),), torch.inf)
