@@ -29,3 +29,10 @@ def test_page_is_made_again_from_the_tables_alone(tmp_path: Path) -> None:
 def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SibbolethError, match="not a run directory"):
         report(tmp_path)
+
+
+def test_fewer_than_no_examples_are_refused(tmp_path: Path) -> None:
+    run = fake_run.write_run(tmp_path / "run", fake_run.Fake(domains=("de",), encoders={"logmel": 1}))
+    with pytest.raises(SibbolethError, match="examples is -1") as refused:
+        report(run.path, examples=-1)
+    assert refused.value.exit_code == 2 and not (run.path / "report.html").exists()

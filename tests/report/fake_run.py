@@ -40,6 +40,8 @@ class Fake:
     """One audio file that every utterance points to."""
     question: str = "Does a model that learned emotion in one language recognise it in another?"
     findings: bool = True
+    fine_tuned: tuple[str, ...] = ()
+    probe: str = "linear"
     seed: int = 0
 
 
@@ -360,7 +362,8 @@ def _comparisons(fake: Fake, scores: pl.DataFrame) -> pl.DataFrame:
             control = Run("logmel", one.regime, one.source, one.domain)
             rows.append(_compared(fake, "encoder - control", one.name, control.name, value))
     frame = pl.DataFrame(rows, schema=COMPARISONS)
-    return frame.with_columns((pl.col("p") * frame.height).clip(0, 1).alias("p_holm"))
+    corrected = (pl.col("p") * pl.len().over("family")).clip(0, 1)  # Bonferroni: no test needs the order of p
+    return frame.with_columns(corrected.alias("p_holm"))
 
 
 def _compared(fake: Fake, family: str, a: str, b: str, value: dict[str, float]) -> dict[str, Any]:
@@ -376,7 +379,7 @@ def _compared(fake: Fake, family: str, a: str, b: str, value: dict[str, float]) 
         "difference": difference,
         "low": difference - 0.09,
         "high": difference + 0.08,
-        "p": float(np.exp(-abs(difference) / 0.02)),
+        "p": max(float(np.exp(-abs(difference) / 0.02)), 2 / 2**fake.speakers, 1 / 2001),
         "n": len(fake.labels) * fake.speakers * fake.per_cell,
         "clusters": fake.speakers,
     }
@@ -437,6 +440,7 @@ def _record(fake: Fake, utterances: pl.DataFrame) -> dict[str, Any]:
         "name": "fake",
         "question": fake.question,
         "domain": "language",
+        "probe": {"kind": fake.probe},
         "statistics": {"resamples": 2000, "confidence": 0.95, "slices": ["language", "accent"]},
         "report": {"title": None, "audio": "link" if fake.audio else "none", "examples": 12},
     }
@@ -457,6 +461,8 @@ def _record(fake: Fake, utterances: pl.DataFrame) -> dict[str, Any]:
                 "language": "en" if "/" in name else None,
                 "identity": f"{name}@sha256:{'0123456789abcdef' * 4}",
                 "kind": "control" if _control(name) else "checkpoint",
+                "fine_tuned": name in fake.fine_tuned,
+                "notes": ["it was trained with labels (ForCTC)"] if name in fake.fine_tuned else [],
                 "layers": depth,
                 "dim": 768,
                 "rate": 16000,

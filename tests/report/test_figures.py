@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from sibboleth.report import confusions, figures, plots, sections
-from sibboleth.report.material import Encoder, load
+from sibboleth.report.results import Encoder, load
 from sibboleth.report.tables import latex, table
 from sibboleth.runs import RunDirectory
 
@@ -28,8 +28,8 @@ def test_charts_follow_the_schema() -> None:
     answers = cells.rename({"source": "label", "domain": "answer"})
     for chart in (
         plots.curves(curve_rows(), ENCODERS, metric="UAR", bounds=(0, 1), chance=0.25),
-        plots.matrix(cells, ["a"], chance=0.25, extent=(0.1, 0.9), better=1),
-        plots.matrix(cells, ["a"], chance=None, extent=(0.1, 0.9), better=-1),
+        plots.matrix(cells, ["a"], ["a"], chance=0.25, extent=(0.1, 0.9), better=1),
+        plots.matrix(cells, ["a"], ["a"], chance=None, extent=(0.1, 0.9), better=-1),
         plots.confusion(answers, ["a"], ["a", "(other)"]),
         plots.intervals(dots, ENCODERS, ["x"], metric="UAR", bounds=(0, 1), chance=0.25),
     ):
@@ -57,8 +57,8 @@ def test_figure_files_are_one_whole_drawing_in_a_font_that_is_everywhere(reporte
 
 
 def test_text_in_small_panels_stays_readable_on_a_phone(reported: RunDirectory) -> None:
-    material = load(reported)
-    for group in sections.layers(material).groups:
+    results = load(reported)
+    for group in sections.layers(results).groups:
         assert all(panel.width <= 340 for panel in group.panels)
 
 

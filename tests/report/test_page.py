@@ -12,9 +12,12 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from rich.console import Console
 
+from sibboleth import predictions, progress
 from sibboleth.errors import SibbolethError
 from sibboleth.report import page
+from sibboleth.report.results import load
 from sibboleth.runs import RunDirectory, write_table
 
 MakeRun = Callable[..., RunDirectory]
@@ -32,6 +35,7 @@ MINIMAL = {
     "synthetic": False,
     "speakers": 3,
 }
+SOME = {"logmel": 1, "microsoft/wavlm-base": 2}
 
 
 class Reader(HTMLParser):
@@ -307,3 +311,165 @@ def test_what_cannot_be_reported_says_why(make_run: MakeRun, tmp_path_factory: p
 def test_study_is_shown_as_it_was_resolved(reported: RunDirectory) -> None:
     text = html.unescape((reported / "report.html").read_text(encoding="utf-8"))
     assert json.dumps(reported.read()["study"], indent=2, ensure_ascii=False) in text
+
+
+def test_what_p_cannot_show_stands_beside_the_comparisons(make_run: MakeRun) -> None:
+    run = make_run(speakers=5, regimes=("within", "zero-shot"), encoders={"a/b": 2, "logmel": 1})
+    page.write(run)
+    words = read(run).words
+    said = words.index("What p cannot show here")
+    assert words.index("Each line compares two sets of answers") < said < words.index("What the audit found")
+    assert "Within - zero-shot: with 5 speakers no p below 0.062 is possible" in words
+    assert pl.read_csv(run / "tables" / "comparisons.csv").columns == run.table("comparisons").columns
+
+
+def test_many_exclusions_of_one_kind_are_one_line(make_run: MakeRun) -> None:
+    run = make_run(**MINIMAL)
+    labels = [f"label {'bored' if i % 5 else 'shy <b>'} is not asked for" for i in range(500)]
+    rows = [{"utterance": f"u{i:03d}", "audio": f"/a/{i}.wav", "reason": reason} for i, reason in enumerate(labels)]
+    rows += [{"utterance": f"s{i}", "audio": "", "reason": f"it is {i / 100} s long, under 0.1 s"} for i in range(3)]
+    rows += [{"utterance": "broken", "audio": "/a/b.wav", "reason": "cannot be decoded"}] * 2
+    run.write({**run.read(), "excluded": rows})
+    page.write(run)
+    reader = read(run)
+    assert reader.broken == [] and reader.all("b") == []
+    words = reader.words
+    assert "Left out: 504 utterances" in words
+    assert "500 utterances: label … is not asked for" in words and "3 utterances: it is … s long, under … s" in words
+    assert "1 utterance: cannot be decoded Which broken" in words
+    assert "label bored is not asked for (400): u001" in words and "200 of 500 are named here" in words
+    assert "label shy <b> is not asked for (100): u000" in words
+    text = (run / "report.html").read_text(encoding="utf-8")
+    folded = text[text.index("500 utterances: label") :].partition("</details>")[0]
+    assert folded.index("<summary>") < folded.index("<code>u001</code>")
+    assert pl.read_csv(run / "tables" / "excluded.csv").height == 505
+
+
+def test_notes_and_fine_tuning_of_encoders_are_shown(make_run: MakeRun) -> None:
+    run = make_run(**{**MINIMAL, "encoders": SOME, "fine_tuned": ("microsoft/wavlm-base",)})
+    page.write(run)
+    words = read(run).words
+    made = words.index("How it was made")
+    assert "microsoft/wavlm-base: it was trained with labels (ForCTC)" in words[made:]
+    assert "checkpoint, fine-tuned" in words[made:]
+    assert "wavlm-base (fine-tuned), logmel (control)" in words.split("Score")[0].replace("  ", " ")
+
+
+def test_domains_with_different_labels_have_no_level_of_guessing(make_run: MakeRun) -> None:
+    run = make_run(regimes=("within", "zero-shot"), encoders={"logmel": 1, "a/b": 2})
+    run.write({**run.read(), "chance": None})
+    page.write(run)
+    words = read(run).words
+    assert words.count("No chance level is shown") == 1
+    assert words.lower().count("chance") == 1
+    assert "Darker is better." in words
+    drawn = (run / "figures" / "transfer-zero-shot.svg").read_text(encoding="utf-8")
+    assert len(set(re.findall(r'fill="(rgb\([^)]*\)|#[0-9a-f]{6})"', drawn))) > 4
+
+
+def test_source_others_trains_and_is_not_tested(make_run: MakeRun) -> None:
+    run = make_run(domains=("de", "en"), regimes=("within", "zero-shot"), encoders={"a/b": 1})
+    others = pl.when(pl.col("regime") == "zero-shot").then(pl.lit("others")).otherwise("source")
+    write_table(run / "cells.parquet", run.table("cells").with_columns(others.alias("source")))
+    page.write(run)
+    words = read(run).words
+    assert "language: de, en Encoders" in words
+    drawn = (run / "figures" / "transfer-zero-shot.svg").read_text(encoding="utf-8")
+    assert drawn.count(">others<") == 1  # a row and no column
+
+
+def test_regime_is_explained_with_what_the_probe_lets_dev_choose(make_run: MakeRun) -> None:
+    run = make_run(probe="mlp", encoders={"a/b": 1})
+    page.write(run)
+    words = read(run).words
+    assert "but layer and epoch are selected with labels of the target" in words and "penalty" not in words
+    assert "with the number of answers below" in words
+
+
+def test_transcripts_most_often_wrong_are_shown(make_run: MakeRun) -> None:
+    run = make_run(**{**MINIMAL, "encoders": {"a/b": 1}})
+    cell = run.table("cells")["run"][0]
+    names = run.table("utterances")["utterance"].head(2)
+    common = {"utterance": names, "target": "emotion", "value": 1.0}
+    said = {"run": cell, "source": "model", "rater": "selected", "label": ["ja nee", "een twee"]}
+    true = {"run": "corpus", "source": "reference", "rater": "corpus", "label": ["ja ja", "een twee"]}
+    tables = [predictions.table({**common, **one}) for one in (said, true)]
+    write_table(run / "predictions.parquet", pl.concat(tables))
+    record = run.read()
+    run.write({**record, "target": {**record["target"], "kind": "transcription", "labels": []}, "chance": None})
+    page.write(run)
+    words = read(run).words
+    assert "The 1 utterance that answers missed by most" in words
+    assert "Label: ja ja · errors per word: 0.50 over 1 answer" in words
+    assert "No chance level" not in words
+
+
+@pytest.mark.parametrize(
+    ("scheme", "parts"),
+    [
+        ("speaker-folds", "no speaker is in two parts"),
+        ("leave-one-speaker-out", "no speaker is in two parts"),
+        ("leave-one-session-out", "no recording session is in two parts"),
+        ("random-folds", "divided at random: the same voices are in all parts"),
+        ("file", "as the study's lists say"),
+        ("", "on parts of it that share no utterance"),
+    ],
+)
+def test_within_says_what_keeps_its_parts_apart(make_run: MakeRun, scheme: str, parts: str) -> None:
+    run = make_run(**MINIMAL)
+    record = run.read()
+    run.write({**record, "study": {**record["study"], "splits": {"scheme": scheme}}})
+    explained = load(run).explained("within")
+    assert parts in explained and ("share no utterance" in explained) == (not scheme)
+
+
+def test_soft_labels_and_errors_stand_where_scores_are_read(make_run: MakeRun) -> None:
+    run = make_run(**{**MINIMAL, "findings": True})
+    run.write({**run.read(), "soft": True, "ceiling": 0.731})
+    page.write(run)
+    words = read(run).words
+    asked, answered = words.split("The answer ")[0], words.split("The answer ")[1]
+    assert (
+        "a hit counts with the weight of the label that was answered, so that no answers can score above 0.73" in asked
+    )
+    assert answered.index("The study allows identical-audio") < answered.index("Labels are soft")
+    assert answered.index("Labels are soft") < answered.index("Read with care")
+
+
+def test_families_of_comparisons_are_in_order_and_all_open(make_run: MakeRun) -> None:
+    run = make_run(domains=("de", "en", "nl"), regimes=("within", "zero-shot"), encoders={"a/b": 2, "logmel": 1})
+    table = run.table("comparisons").filter(pl.col("family") == "within - zero-shot")
+    families = (
+        "target-selected against zero-shot",
+        "encoders, within",
+        "people against models",
+        "zero-shot against within",
+        "encoders, zero-shot",
+    )
+    write_table(run / "comparisons.parquet", pl.concat([table.with_columns(family=pl.lit(f)) for f in families]))
+    page.write(run)
+    text = (run / "report.html").read_text(encoding="utf-8")
+    section = text[text.index('id="table-comparisons"') : text.index('aria-labelledby="audit"')]
+    open_ = re.sub("<details>.*?</details>", "", section, flags=re.DOTALL)
+    assert re.findall("<caption>(.*?)</caption>", open_) == [
+        "Zero-shot against within",
+        "Encoders, zero-shot",
+        "Encoders, within",
+        "People against models",
+        "Target-selected against zero-shot",
+    ]
+    assert open_.count('<tr><th scope="row"') == 5 * 6
+    assert section.count('<tr><th scope="row"') == 5 * table.height
+    assert section.count('<th scope="col" class="text">Family</th>') == 0
+    assert pl.read_csv(run / "tables" / "comparisons.csv")["family"].n_unique() == 5
+
+
+def test_page_says_what_goes_with_it_when_it_is_sent(reported: RunDirectory) -> None:
+    assert "The page stands alone and can be sent as one file; its links to CSV, LaTeX, SVG" in read(reported).words
+
+
+def test_progress_says_what_is_done(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=said, soft_wrap=True))
+    page.write(make_run(**MINIMAL))
+    assert said.getvalue() == "Drawing the report: 5 sections\n"

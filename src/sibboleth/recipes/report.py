@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from sibboleth.errors import SibbolethError
+
 
 def report(
     run: Path,
@@ -21,8 +23,10 @@ def report(
         title: Heading of the page; the study's title or question where not given.
 
     Returns:
-        The path of the page. Raises `SibbolethError` where the run has no scores yet.
+        The path of the page. Raises `SibbolethError` where the run has no scores yet, or `examples` is negative.
     """
+    if examples is not None and examples < 0:
+        raise SibbolethError(f"examples is {examples}: give how many utterances are to be shown, 0 for none")
     from sibboleth.report import page
 
     return page.write(run, audio=audio, most_examples=examples, title=title)

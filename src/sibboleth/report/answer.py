@@ -4,11 +4,26 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
-from sibboleth.report import wording
-from sibboleth.report.material import Encoder, Material, Score
+from sibboleth.report import significance, wording
+from sibboleth.report.contrasts import (
+    CLEAR,
+    against_chance,
+    against_controls,
+    against_others,
+    bounded,
+    cases,
+    ends,
+    finite,
+    includes,
+    sides,
+    span,
+)
+from sibboleth.report.results import Encoder, Results, Score
+from sibboleth.schemes import OTHERS
+from sibboleth.stats import FEW_CLUSTERS
 
-CLEAR = "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}0.05"
 FEW_PAIRS = 2
 """Up to so many pairs of domains are each told; more are told as a range."""
 
@@ -18,272 +33,223 @@ class Answer:
     """What the run says about what was asked."""
 
     lead: tuple[str, ...]
+    errors: tuple[str, ...] = ()
+    """What the audit found that can make these scores wrong; said before anything else."""
     more: tuple[str, ...] = ()
     cautions: tuple[str, ...] = field(default=())
 
 
-def answer(material: Material) -> Answer:
+def answer(results: Results) -> Answer:
     """Say how far the encoder that did best comes, against chance, controls and the other encoders."""
-    best = _best(material)
+    best = _best(results)
     if best is None:
         return Answer(("No encoder has a score that stands for its run: see the tables below.",))
-    across = _across(material, best)
-    within = material.where(best.name, "within")
-    lead = _transfer(material, best, across) if across else _within(material, best, within)
+    across = _across(results, best)
+    within = results.where(best.name, "within")
+    lead = _transfer(results, best, across) if across else _within(results, best, within)
+    errors = [f for f in results.findings if f.get("grade") == "error"]
+    first = _verdict(results, best, across or within, [str(f["name"]) for f in errors])
     more = [
-        *_against_chance(material, best, across or within),
-        *_against_controls(material, best, across or within),
-        *_against_others(material, best, across or within),
+        *_softness(results),
+        *against_chance(results, across or within),
+        *against_controls(results, best, across or within),
+        *against_others(results, best, across or within),
     ]
-    return Answer(tuple(lead), tuple(more), tuple(_cautions(material, best)))
+    return Answer((*first, *lead), tuple(map(_wrong, errors)), tuple(more), tuple(_cautions(results, best)))
 
 
-def _across(material: Material, encoder: Encoder) -> list[Score]:
+def _verdict(results: Results, encoder: Encoder, scores: Sequence[Score], errors: Sequence[str]) -> list[str]:
+    """Sum up in one sentence where intervals lie beside chance; nothing where none is known or there are none."""
+    judged = bounded(scores)
+    if results.chance is None or not judged:
+        return []
+    above, _, below = sides(results, judged, results.chance)
+    side, found = ("below", below) if below and not above else ("above", above)
+    lack = "" if len(judged) == len(scores) else f" with an interval, of {len(scores)}"
+    where = f"{encoder.short} is {side} chance in {len(found)} of {len(judged)} {cases(judged)}{lack}"
+    if len(scores) == 1:
+        where = f"{encoder.short} is {side if found else 'not clear of'} chance"
+    if errors:
+        return [f"With {wording.listing(errors)} in the data, {where}."]
+    claim = _claim(len(above), len(below), len(judged)) if scores[0].regime != "within" else ""
+    if claim and scores[0].regime == "target-selected":
+        claim = f"With {results.choices} chosen on labels of the tested {results.domain} {claim}"
+    return [f"{wording.capital(claim)}: {where}." if claim else f"{where}."]
+
+
+def _claim(above: int, below: int, judged: int) -> str:
+    """Say how far it carries; what is not shown is not denied."""
+    if above == judged:
+        return "it carries"
+    if 2 * above >= judged:
+        return "it carries in part"
+    if above:
+        return "it is mostly not shown to carry"
+    return "it does not carry, it misleads" if below == judged else "it is not shown to carry"
+
+
+def _softness(results: Results) -> list[str]:
+    if not results.soft:
+        return []
+    text = "Labels are soft: they are weights, and a hit counts with the weight of the label that was answered"
+    if results.ceiling is None:
+        return [f"{text}, so that even the best answers can stay below a perfect score."]
+    best = wording.number(results.ceiling)
+    return [f"{text}; over all utterances the best that any answers could reach is {best}, not a perfect score."]
+
+
+def _wrong(finding: dict[str, Any]) -> str:
+    """Say an error of the audit in its own words."""
+    who = "The study allows" if finding.get("allowed") else "The audit found"
+    return f"{who} {finding['name']}: {finding.get('effect') or finding.get('message') or 'see below.'}"
+
+
+def _across(results: Results, encoder: Encoder) -> list[Score]:
     """Zero-shot scores, or the target-selected ones of a run that has no others."""
-    return material.where(encoder.name, "zero-shot") or material.where(encoder.name, "target-selected")
+    return results.where(encoder.name, "zero-shot") or results.where(encoder.name, "target-selected")
 
 
-def _best(material: Material) -> Encoder | None:
+def _best(results: Results) -> Encoder | None:
     """Take the encoder, controls only if there is nothing else, with the best median."""
     ranked = []
-    for place, encoder in enumerate(material.encoders):
-        scores = [s for s in _across(material, encoder) or material.where(encoder.name, "within")]
+    for place, encoder in enumerate(results.encoders):
+        scores = [s for s in _across(results, encoder) or results.where(encoder.name, "within")]
         values = [s.estimate for s in scores if math.isfinite(s.estimate)]
         if values:
-            ranked.append((encoder.control, -material.better * median(values), place, encoder))
+            ranked.append((encoder.control, -results.better * median(values), place, encoder))
     return min(ranked)[3] if ranked else None
 
 
-def _transfer(material: Material, encoder: Encoder, across: Sequence[Score]) -> list[str]:
+def _transfer(results: Results, encoder: Encoder, across: Sequence[Score]) -> list[str]:
     if len(across) <= FEW_PAIRS:
-        return [_pair(material, encoder, score) for score in across]
-    metric, at = wording.metric(material.metric), _on(material)
-    within = _finite(material.where(encoder.name, "within"))
-    lowest, highest = _ends(_finite(across), material)
-    domain = material.domain
+        return [_pair(results, encoder, score) for score in across]
+    metric, at = wording.metric(results.metric), _on(results)
+    within = finite(results.where(encoder.name, "within"))
+    known = finite(across)
+    lowest, highest = ends(known, results)
+    domain = results.domain
     condition = (
-        f"Tested {at} a {domain} of which it never saw a label"
+        f"Tested {at} {wording.article(domain)} of which it never saw a label"
         if across[0].regime == "zero-shot"
-        else f"Trained {at} another {domain}, with layer and penalty chosen on labels of the tested one"
+        else f"Trained {at} {_elsewhere(results, across)}, with {results.choices} chosen on labels of the tested one"
     )
     lead = [
         f"{condition}, {encoder.short} reaches {metric} {_from_to(lowest, highest)}; "
-        f"the median of {len(across)} ordered pairs is {wording.number(median(s.estimate for s in _finite(across)))}."
+        f"the median of {_of_what(results, across)} is {wording.number(median(s.estimate for s in known))}."
     ]
     if within:
-        low, high = _ends(within, material)
-        lead.append(f"Trained {at} the tested {domain} itself, it reaches {_from_to(low, high, one=True)}.")
-        lead += _costs(material, encoder, across)
+        low, high = ends(within, results)
+        lead.append(f"Trained {at} the tested {domain} itself, it reaches {_from_to(low, high)}.")
+        lead += _costs(results, encoder, across)
     return lead
 
 
-def _finite(scores: Sequence[Score]) -> list[Score]:
-    return [s for s in scores if math.isfinite(s.estimate)]
+def _elsewhere(results: Results, across: Sequence[Score]) -> str:
+    """Name the domains that trained."""
+    if all(s.source == OTHERS for s in across):
+        return f"all other {wording.plural(results.domain)}"
+    return f"another {results.domain}"
 
 
-def _from_to(worst: Score, best: Score, one: bool = False) -> str:
-    name = (lambda s: s.domain) if one else _pair_name
+def _of_what(results: Results, across: Sequence[Score]) -> str:
+    """Name what a median is taken of: scores that are defined."""
+    known = len(finite(across))
+    many = f"{known}" if known == len(across) else f"the {known} (of {len(across)})"
+    if all(s.source == OTHERS for s in across):
+        lack = "" if known == len(across) else " that have a score"
+        names = wording.plural(results.domain)
+        return f"{many} {names}{lack}, each tested by a probe trained {_on(results)} all others,"
+    return f"{many} ordered pairs" + ("" if known == len(across) else " that have a score")
+
+
+def _from_to(worst: Score, best: Score) -> str:
     if worst is best:
-        return f"{worst} ({name(worst)})"
-    return f"{worst} ({name(worst)}) to {best} ({name(best)})"
+        return f"{worst} ({worst.name})"
+    return f"{worst} ({worst.name}) to {best} ({best.name})"
 
 
-def _pair_name(score: Score) -> str:
-    if score.source == score.domain:
-        return score.domain
-    return f"{score.source}\N{NO-BREAK SPACE}\N{RIGHTWARDS ARROW}\N{NO-BREAK SPACE}{score.domain}"
+def _on(results: Results) -> str:
+    return wording.preposition(results.domain)
 
 
-def _ends(scores: Sequence[Score], material: Material) -> tuple[Score, Score]:
-    ranked = sorted(scores, key=lambda s: material.better * s.estimate)
-    return ranked[0], ranked[-1]
-
-
-def _on(material: Material) -> str:
-    return wording.preposition(material.domain)
-
-
-def _pair(material: Material, encoder: Encoder, score: Score) -> str:
-    at, metric = _on(material), wording.metric(material.metric)
+def _pair(results: Results, encoder: Encoder, score: Score) -> str:
+    at, metric = _on(results), wording.metric(results.metric)
+    source = f"all other {wording.plural(results.domain)}" if score.source == OTHERS else score.source
     condition = (
-        f"Trained {at} {score.source} and tested {at} {score.domain} without any label of {score.domain}"
+        f"Trained {at} {source} and tested {at} {score.domain} without any label of {score.domain}"
         if score.regime == "zero-shot"
-        else f"Trained {at} {score.source}, selected and tested {at} {score.domain}"
+        else f"Trained {at} {source}, selected and tested {at} {score.domain}"
     )
     text = f"{condition}, {encoder.short} reaches {metric} {score}"
-    within = next((s for s in material.where(encoder.name, "within") if s.domain == score.domain), None)
+    within = next((s for s in results.where(encoder.name, "within") if s.domain == score.domain), None)
     if within is None:
         return f"{text}."
     text += f"; trained {at} {score.domain} itself {within}"
-    paired = material.compared(within, score)
+    paired = results.compared(within, score)
     if paired is None:
         return f"{text} (no paired comparison of the two was made)."
     difference = wording.estimate(paired["difference"], paired["low"], paired["high"])
-    open_ = _includes(paired["low"], paired["high"], 0.0)
+    open_ = includes(paired["low"], paired["high"], 0.0)
     verdict = ", an interval that includes no difference" if open_ else ""
     return f"{text}: the difference is {difference}{verdict}."
 
 
-def _includes(low: float, high: float, value: float) -> bool:
-    """Whether an interval includes a value; one that is undefined excludes nothing."""
-    return not (low > value or high < value)
-
-
-def _costs(material: Material, encoder: Encoder, across: Sequence[Score]) -> list[str]:
+def _costs(results: Results, encoder: Encoder, across: Sequence[Score]) -> list[str]:
     """Say what going across costs, by the paired differences."""
-    within = {s.domain: s for s in material.where(encoder.name, "within")}
-    rows = [(s, material.compared(within[s.domain], s)) for s in across if s.domain in within]
+    within = {s.domain: s for s in results.where(encoder.name, "within")}
+    rows = [(s, results.compared(within[s.domain], s)) for s in across if s.domain in within]
     found = [(s, row) for s, row in rows if row is not None]
     if not found:
         return ["No paired comparison of the two was made."]
-    ranked = sorted(found, key=lambda item: item[1]["difference"] * material.better)
-    texts = [
-        f"{wording.estimate(row['difference'], row['low'], row['high'])} ({_pair_name(s)})"
-        for s, row in (ranked[0], ranked[-1])
-    ]
-    clear = sum(_significant(row) and row["difference"] * material.better > 0 for _, row in found)
-    span = f"between {texts[0]} and {texts[1]}" if len(ranked) > 1 else texts[0]
-    return [
-        f"The paired difference between the two lies {span}; "
-        f"after Holm's correction it is a loss ({CLEAR}) in {clear} of {len(found)} pairs."
-    ]
+    rows_found = [row for _, row in found]
+    lies = f"The paired difference between the two lies {span(rows_found, results, [s.name for s, _ in found])}"
+    silent = [row for row in rows_found if significance.mute(row)]
+    heard = [row for row in rows_found if not significance.mute(row)]
+    why = significance.why(silent, results.resamples) if silent else ""
+    if not heard:
+        return [f"{lies}; {why}."]
+    clear = sum(significance.significant(row) and row["difference"] * results.better > 0 for row in heard)
+    text = f"{lies}; after Holm's correction it is a loss ({CLEAR}) in {clear} of {len(heard)} {cases(across)}"
+    return [f"{text}; of {len(silent)} more none can be called one: {why}." if silent else f"{text}."]
 
 
-def _significant(row: dict[str, float]) -> bool:
-    return row["p_holm"] is not None and row["p_holm"] < 0.05
-
-
-def _against_chance(material: Material, encoder: Encoder, scores: Sequence[Score]) -> list[str]:
-    chance = material.chance
-    if chance is None or not scores:
-        return []
-    judged = [s for s in scores if math.isfinite(s.low) and math.isfinite(s.high)]
-    if not judged:
-        return [f"Chance is {wording.number(chance)}; without intervals nothing can be said against it."]
-    sign = material.better
-    above = [s for s in judged if not _includes(s.low, s.high, chance) and sign * (s.estimate - chance) > 0]
-    below = [s for s in judged if not _includes(s.low, s.high, chance) and sign * (s.estimate - chance) < 0]
-    at = [s for s in judged if _includes(s.low, s.high, chance)]
-    value = wording.number(chance)
-    if len(judged) == 1:
-        where = "above" if above else "below" if below else "not clear of"
-        tail = ": the interval includes it, so this run does not show that anything was recognised" if at else ""
-        return [f"That is {where} chance, {value}{tail}."]
-    text = f"Chance is {value}: the interval lies above it in {len(above)} of {len(judged)} {_cases(scores)}"
-    if at:
-        text += (
-            f", and includes it in {len(at)} ({_names(at)}), where this run does not show that anything was recognised"
-        )
-    if below:
-        text += f"; it lies below chance in {len(below)} ({_names(below)}), where what was learned misleads"
-    return [text + "."]
-
-
-def _cases(scores: Sequence[Score]) -> str:
-    return "domains" if all(s.source == s.domain for s in scores) else "pairs"
-
-
-def _names(scores: Sequence[Score]) -> str:
-    return wording.listing([_pair_name(s) for s in scores])
-
-
-def _against_controls(material: Material, encoder: Encoder, scores: Sequence[Score]) -> list[str]:
-    controls = [e for e in material.encoders if e.control and e.name != encoder.name]
-    if encoder.control:
-        said = [f"Only controls were run, and {encoder.short} is one: nothing here is about a pre-trained encoder."]
-        return said + [text for control in controls for text in _versus(material, encoder, scores, control, "")]
-    if not controls:
-        return ["No control was run beside it, so it is not known what a baseline without pre-training reaches."]
-    return [text for control in controls for text in _versus(material, encoder, scores, control, "a control")]
-
-
-def _against_others(material: Material, encoder: Encoder, scores: Sequence[Score]) -> list[str]:
-    others = [e for e in material.encoders if not e.control and e.name != encoder.name]
-    texts = [text for other in others[:3] for text in _versus(material, encoder, scores, other, "")]
-    if others:
-        texts.append(
-            f"{encoder.short} comes first here because its median is the best of "
-            f"{wording.count(len(others) + 1, 'encoder')} on these same test speakers: an order, not a test."
-        )
-    return texts
-
-
-def _versus(material: Material, encoder: Encoder, scores: Sequence[Score], other: Encoder, what: str) -> list[str]:
-    regime = scores[0].regime if scores else ""
-    theirs = {s.pair: s for s in material.where(other.name, regime)}
-    both = [(s, theirs[s.pair]) for s in scores if s.pair in theirs]
-    if not _finite([b for _, b in both]):
-        return []
-    low, high = _ends(_finite([b for _, b in both]), material)
-    name = f"{other.short}, {what}," if what else other.short
-    reach = str(low) if len(both) == 1 else f"{low} to {high}"
-    text = f"{name} reaches {reach}"
-    paired = [row for row in (material.compared(a, b) for a, b in both) if row is not None]
-    if paired:
-        better = sum(_significant(row) and material.better * row["difference"] > 0 for row in paired)
-        if len(paired) == 1:
-            row = paired[0]
-            difference = wording.estimate(row["difference"], row["low"], row["high"])
-            verdict = "better" if better else "not told apart from it"
-            return [f"{text}: {encoder.short} is {verdict} (difference {difference}, p {_p(row)} after Holm)."]
-        return [
-            f"{text}: {encoder.short} is better in {better} of {len(paired)} paired comparisons (Holm, {CLEAR})"
-            f"{_rest(material, paired, better)}."
-        ]
-    overlap = sum(not (a.low > b.high or a.high < b.low) for a, b in both)
-    return [
-        f"{text}; the intervals of the two overlap in {overlap} of {len(both)}, and they were not compared in pairs."
-    ]
-
-
-def _rest(material: Material, paired: Sequence[dict[str, float]], better: int) -> str:
-    worse = sum(_significant(row) and material.better * row["difference"] < 0 for row in paired)
-    same = len(paired) - better - worse
-    texts = [f"worse in {worse}"] if worse else []
-    texts += [f"not told apart in {same}"] if same else []
-    return "".join(f", {text}" for text in texts)
-
-
-def _p(row: dict[str, float]) -> str:
-    text = wording.p_value(row["p_holm"])
-    return text if text.startswith("<") else f"= {text}"
-
-
-def _within(material: Material, encoder: Encoder, within: Sequence[Score]) -> list[str]:
+def _within(results: Results, encoder: Encoder, within: Sequence[Score]) -> list[str]:
     if not within:
         return [f"{encoder.short} has no score within or across domains: see the tables below."]
-    at, metric = _on(material), wording.metric(material.metric)
+    at, metric = _on(results), wording.metric(results.metric)
     if len(within) <= FEW_PAIRS:
         return [f"Trained and tested {at} {s.domain}, {encoder.short} reaches {metric} {s}." for s in within]
-    low, high = _ends(_finite(within), material)
-    domain = material.domain
-    return [
-        f"Trained and tested {at} one {domain} at a time, {encoder.short} reaches {metric} {_from_to(low, high, True)}."
-    ]
+    low, high = ends(finite(within), results)
+    domain = results.domain
+    return [f"Trained and tested {at} one {domain} at a time, {encoder.short} reaches {metric} {_from_to(low, high)}."]
 
 
-def _cautions(material: Material, encoder: Encoder) -> list[str]:
+def _cautions(results: Results, encoder: Encoder) -> list[str]:
     cautions = []
     fewest: dict[str, int] = {}
-    for score in material.main:
+    for score in results.main:
         fewest[score.domain] = min(fewest.get(score.domain, score.clusters), score.clusters)
-    few = {d: c for d, c in fewest.items() if 0 < c < wording.FEW_CLUSTERS}
+    few = {d: c for d, c in fewest.items() if 0 < c < FEW_CLUSTERS}
     if few:
         least, most = min(few.values()), max(few.values())
         who = wording.count(least, "speaker") if least == most else f"{least} to {most} speakers"
-        each = " in each" if len(few) > 1 else ""
+        tested = "is tested by" if len(few) == 1 else "are each tested by"
         cautions.append(
-            f"Few speakers: {who}{each} in test for {wording.listing(list(few))}. Intervals that resample fewer than "
-            f"{wording.FEW_CLUSTERS} speakers tend to be too narrow."
+            f"{wording.listing(list(few))} {tested} {who} only. Intervals that resample fewer than "
+            f"{FEW_CLUSTERS} speakers tend to be too narrow."
         )
-    if any(not (math.isfinite(s.low) and math.isfinite(s.high)) for s in material.main):
+    if any(not (math.isfinite(s.low) and math.isfinite(s.high)) for s in results.main):
         cautions.append("Some scores have no interval: there were too few speakers, or the metric is undefined there.")
-    errors = [str(f["name"]) for f in material.findings if f.get("grade") == "error"]
-    if errors:
+    cautions += [
+        f"{wording.capital(str(f['message']))} {f['effect']}"
+        for f in results.findings
+        if f.get("name") == "one-speaker-domain"
+    ]
+    for tuned in (e for e in results.encoders if e.fine_tuned):
         cautions.append(
-            f"The audit found {wording.count(len(errors), 'error')} that can make scores wrong "
-            f"({wording.listing(errors)}): see below."
+            f"{tuned.short} is fine-tuned: it was trained with labels, "
+            "so its scores are not those of a self-supervised encoder."
         )
-    if material.record.get("status", "complete") != "complete":
-        cautions.append(f"The run is {material.record['status']}: this page shows what was finished.")
+    if results.record.get("status", "complete") != "complete":
+        cautions.append(f"The run is {results.record['status']}: this page shows what was finished.")
     return cautions

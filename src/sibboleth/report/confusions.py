@@ -6,31 +6,31 @@ import polars as pl
 
 from sibboleth.metrics.classification import OTHER
 from sibboleth.report import plots, sections, wording
-from sibboleth.report.material import Encoder, Material
+from sibboleth.report.results import Encoder, Results
 from sibboleth.report.sections import Panel, Section
 
 
-def by_encoder(material: Material) -> Section:
+def by_encoder(results: Results) -> Section:
     """Confusion matrices of each encoder, side by side, within and across domains."""
-    if not material.labels:
+    if not results.labels:
         return Section(note="The target is not a set of classes, so there are no confusions.")
-    pooled_shares = shares(material)
+    pooled_shares = shares(results)
     made = []
-    for regime in [r for r in material.regimes if r != "target-selected" or "zero-shot" not in material.regimes]:
+    for regime in [r for r in results.regimes if r != "target-selected" or "zero-shot" not in results.regimes]:
         panels = []
-        for encoder in material.encoders:
+        for encoder in results.encoders:
             rows = pooled_shares.filter((pl.col("encoder") == encoder.name) & (pl.col("regime") == regime))
             if rows.height:
-                panels.append(_panel(rows, encoder, regime, material.labels, answers(material)))
-        pooled = len(material.pairs(regime)) > 1
+                panels.append(_panel(rows, encoder, regime, results.labels, answers(results)))
+        pooled = len(results.pairs(regime)) > 1
         if panels:
             made.append(
                 sections.drawn(
                     panels,
                     f"confusions-{regime}",
-                    f"{sections.capital(regime)}: what was answered",
-                    "Share of the utterances of each reference label (rows sum to 1), with the count below"
-                    + (f", summed over {len(material.pairs(regime))} runs." if pooled else "."),
+                    f"{wording.capital(regime)}: what was answered",
+                    "Share of the answers to each reference label (rows sum to 1), with the number of answers below"
+                    + (f", summed over {len(results.pairs(regime))} runs." if pooled else "."),
                     f"scores.parquet: metric confusion, runs */{regime}/*; intervals by run in tables/confusions.csv",
                     fold=len(panels) > sections.OPEN_PANELS,
                 )
@@ -38,21 +38,21 @@ def by_encoder(material: Material) -> Section:
     return Section(tuple(made)) if made else Section(note="The run has no confusion counts.")
 
 
-def answers(material: Material) -> list[str]:
+def answers(results: Results) -> list[str]:
     """Columns of a confusion matrix: the labels, and anything else where that was ever answered."""
     other = (pl.col("metric") == "confusion") & pl.col("slice").str.ends_with(f",answer={OTHER}")
-    return material.labels + ([OTHER] if (material.scores.filter(other)["estimate"] > 0).any() else [])
+    return results.labels + ([OTHER] if (results.scores.filter(other)["estimate"] > 0).any() else [])
 
 
-def shares(material: Material) -> pl.DataFrame:
+def shares(results: Results) -> pl.DataFrame:
     """Pool confusions over the runs of an encoder and regime: `encoder, regime, label, answer, count, estimate`."""
-    names = {f"label={a},answer={b}": (a, b) for a in material.labels for b in answers(material)}
-    rows = material.scores.filter((pl.col("metric") == "confusion") & pl.col("leads") & pl.col("slice").is_in(names))
+    names = {f"label={a},answer={b}": (a, b) for a in results.labels for b in answers(results)}
+    rows = results.scores.filter((pl.col("metric") == "confusion") & pl.col("leads") & pl.col("slice").is_in(names))
     split = pl.DataFrame(
         {"slice": list(names), "label": [a for a, _ in names.values()], "answer": [b for _, b in names.values()]},
         schema=dict.fromkeys(("slice", "label", "answer"), pl.String),
     )
-    # A score is the share of the label's n utterances; shares are turned back into counts before they are pooled.
+    # A score is the share of the label's n answers; shares are turned back into counts before they are pooled.
     counted = rows.join(split, on="slice").with_columns(
         (pl.col("estimate").fill_nan(0.0).fill_null(0.0) * pl.col("n")).alias("count")
     )
@@ -81,5 +81,4 @@ def _panel(rows: pl.DataFrame, encoder: Encoder, regime: str, labels: Sequence[s
     )
     if most is not None:
         text += f". Most frequent error: {most['label']} answered as {most['answer']}, {most['text']}"
-    name = encoder.short + (" (control)" if encoder.control else "")
-    return Panel(name, text + ".", lambda: plots.confusion(shown, labels, columns))
+    return Panel(encoder.title, text + ".", lambda: plots.confusion(shown, labels, columns))

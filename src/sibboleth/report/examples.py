@@ -12,9 +12,10 @@ from urllib.parse import quote
 import polars as pl
 import soundfile
 
-from sibboleth import predictions
+from sibboleth import scores
 from sibboleth.report import wording
-from sibboleth.report.material import Material
+from sibboleth.report.results import Results
+from sibboleth.targets import Target
 
 Players = Literal["link", "embed", "none"]
 EMBED_LIMIT = 8 * 2**20
@@ -45,40 +46,33 @@ class Example:
     embedded: bool = False
 
 
-def examples(material: Material, most: int, players: Players) -> list[Example]:
-    """Pick the utterances that most answers got wrong, over all leading runs but those of controls.
-
-    For numbers it is the largest mean error. Ties go to the utterance with more answers, then by name.
-    """
-    judged = _judged(material)
-    if judged.is_empty() or most <= 0:
+def examples(results: Results, most: int, players: Players) -> list[Example]:
+    """Pick the utterances that `scores.worst` puts first, over all leading runs but those of controls."""
+    given, truth = _answered(results)
+    if given.is_empty() or truth.is_empty() or most <= 0:
         return []
-    models = judged.filter(~pl.col("control"))
-    counted = models if models.height else judged
-    ranked = (
-        counted.group_by("utterance")
-        .agg(pl.col("error").mean().alias("mean"), pl.len().alias("answers"))
-        .filter(pl.col("mean") > 0)
-        .sort("mean", "answers", "utterance", descending=[True, True, False])
-        .head(most)
-    )
-    rows = {
-        r["utterance"]: r for r in material.utterances.filter(pl.col("utterance").is_in(ranked["utterance"])).to_dicts()
-    }
+    target = Target(name=results.target, kind=results.kind, labels=tuple(results.labels))
+    models = given.filter(~pl.col("control"))
+    ranked = scores.worst(models if models.height else given, truth, target).filter(pl.col("wrong") > 0).head(most)
+    names = ranked["utterance"]
+    chosen = given.filter(pl.col("utterance").is_in(names.implode()))
+    runs = given.select("run", "encoder", "regime").unique()
+    judged = scores.judge(chosen, truth, target).join(runs, on="run", how="left", maintain_order="left")
+    rows = {r["utterance"]: r for r in results.utterances.filter(pl.col("utterance").is_in(names.implode())).to_dicts()}
     spent, found = 0, []
-    for utterance, error, answers in ranked.iter_rows():
+    for worst in ranked.to_dicts():
+        utterance = worst["utterance"]
         row = rows.get(utterance, {"utterance": utterance})
-        address, size = _player(row, players, material.run.path, EMBED_LIMIT - spent)
+        address, size = _player(row, players, results.run.path, EMBED_LIMIT - spent)
         spent += size
-        mine = judged.filter(pl.col("utterance") == utterance)
         found.append(
             Example(
                 utterance=utterance,
-                facts=_facts(row, material),
+                facts=_facts(row, results),
                 text=str(row.get("text") or ""),
-                reference=_reference(mine),
-                error=_error(material, error, answers),
-                answers=tuple(_answers(material, mine)),
+                reference=_written(worst["reference"], results),
+                error=_error(results, worst),
+                answers=tuple(_answers(results, judged.filter(pl.col("utterance") == utterance))),
                 audio=address,
                 embedded=size > 0,
             )
@@ -86,68 +80,60 @@ def examples(material: Material, most: int, players: Players) -> list[Example]:
     return found
 
 
-def _judged(material: Material) -> pl.DataFrame:
-    """Answers of leading raters beside their reference: `encoder, regime, utterance, answer, reference, error`."""
-    file = material.run / "predictions.parquet"
-    if not file.exists() or material.kind not in ("classification", "regression"):
-        return pl.DataFrame()
-    leads = material.scores.filter(pl.col("leads")).select("run", "rater", "encoder", "regime", "control").unique()
-    target = str(material.record["target"]["name"])
-    lazy = pl.scan_parquet(file).filter(pl.col("target") == target)
-    given = lazy.join(leads.lazy().select("run", "rater"), on=["run", "rater"], how="semi").collect()
-    truth = lazy.filter((pl.col("source") == "reference") & (pl.col("rater") == "corpus")).collect()
-    if given.is_empty() or truth.is_empty():
-        return pl.DataFrame()
-    value = "label" if material.labels else "value"
-    reference = predictions.decide(truth).select("utterance", pl.col(value).alias("reference")).unique("utterance")
-    answer = predictions.decide(given).select("run", "rater", "utterance", pl.col(value).alias("answer"))
-    both = answer.join(leads, on=["run", "rater"]).join(reference, on="utterance")
-    wrong = pl.col("answer") != pl.col("reference")
-    error = wrong.cast(pl.Float64) if material.labels else (pl.col("answer") - pl.col("reference")).abs()
-    return (
-        both.with_columns(error.alias("error"), pl.col("control").fill_null(False))
-        .drop_nulls("error")
-        .sort("run", "utterance")
+def _answered(results: Results) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Predictions of the leading raters beside `encoder, regime, control` of their run, and the corpus's labels."""
+    file = results.run / "predictions.parquet"
+    if not file.exists():
+        return pl.DataFrame(), pl.DataFrame()
+    leads = (
+        results.scores.filter(pl.col("leads"))
+        .select("run", "rater", "encoder", "regime", pl.col("control").fill_null(False))
+        .unique()
     )
+    lazy = pl.scan_parquet(file).filter(pl.col("target") == results.target)
+    given = lazy.join(leads.lazy(), on=["run", "rater"]).collect()
+    return given, lazy.filter((pl.col("source") == "reference") & (pl.col("rater") == "corpus")).collect()
 
 
-def _error(material: Material, error: float, answers: int) -> str:
-    if material.labels:
-        return f"wrong in {round(error * answers)} of {wording.count(answers, 'answer')}"
-    return f"mean absolute error {wording.number(error)} over {wording.count(answers, 'answer')}"
+def _error(results: Results, worst: dict[str, Any]) -> str:
+    answers = wording.count(worst["answers"], "answer")
+    if results.kind == "classification":
+        return f"wrong in {worst['wrong']} of {answers}"
+    what = "mean absolute error" if results.kind == "regression" else "errors per word:"
+    return f"{what} {wording.number(worst['error'])} over {answers}"
 
 
-def _reference(mine: pl.DataFrame) -> str:
-    value = mine["reference"][0]
-    return value if isinstance(value, str) else wording.number(value)
+def _written(value: str, results: Results) -> str:
+    return wording.number(float(value)) if results.kind == "regression" else value
 
 
-def _answers(material: Material, mine: pl.DataFrame) -> list[Answers]:
+def _answers(results: Results, mine: pl.DataFrame) -> list[Answers]:
     found = []
-    for encoder in material.encoders:
+    for encoder in results.encoders:
         theirs = mine.filter(pl.col("encoder") == encoder.name)
         if theirs.height:
-            cells = [_given(theirs.filter(pl.col("regime") == r), bool(material.labels)) for r in material.regimes]
+            cells = [_given(theirs.filter(pl.col("regime") == r), results) for r in results.regimes]
             found.append(Answers(encoder.short, tuple(cells)))
     return found
 
 
-def _given(given: pl.DataFrame, labelled: bool) -> tuple[tuple[str, bool], ...]:
+def _given(given: pl.DataFrame, results: Results) -> tuple[tuple[str, bool], ...]:
     if given.is_empty():
         return ((wording.MISSING, False),)
-    if not labelled:
-        values = [(wording.number(v), False) for v in given["answer"].to_list()]
+    if results.kind == "regression":
+        values = [(_written(v, results), False) for v in given["answer"].to_list()]
         return tuple(values[:6] + ([("…", False)] if len(values) > 6 else []))
-    votes = Counter(given["answer"].sort().to_list()).most_common()
-    right = given["reference"][0]
-    return tuple((label if n == 1 else f"{label} \N{MULTIPLICATION SIGN}{n}", label == right) for label, n in votes)
+    votes = Counter(given.select("answer", "wrong").sort("answer").rows()).most_common()
+    return tuple(
+        (answer if n == 1 else f"{answer} \N{MULTIPLICATION SIGN}{n}", not wrong) for (answer, wrong), n in votes
+    )
 
 
-def _facts(row: dict[str, Any], material: Material) -> str:
+def _facts(row: dict[str, Any], results: Results) -> str:
     shown = []
     if row.get("speaker"):
         shown.append(f"speaker {row['speaker']}")
-    for column in dict.fromkeys((material.domain, "language", "dialect", "accent")):
+    for column in dict.fromkeys((results.domain, "language", "dialect", "accent")):
         if row.get(column) is not None:
             shown.append(f"{column} {row[column]}")
     if row.get("seconds"):

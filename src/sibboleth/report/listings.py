@@ -1,24 +1,28 @@
 """The tables of the report: corpora, encoders, scores, comparisons, layers, excluded audio."""
 
 import math
+from itertools import accumulate
 from typing import Any
 
 import polars as pl
 
 from sibboleth.report import confusions as what_was_answered
 from sibboleth.report import sections, wording
-from sibboleth.report.material import Encoder, Material, Score
-from sibboleth.report.tables import Table, table
+from sibboleth.report.results import Encoder, Results, Score
+from sibboleth.report.tables import Part, Table, table
 
 PAIR = "Trained \N{RIGHTWARDS ARROW} tested"
+FIRST = ("zero-shot against within", "encoders, zero-shot", "encoders, within", "encoders, target-selected")
+LAST = "target-selected against zero-shot"
+"""Families of comparisons in the order of the page: what going across costs, ..., what is not zero-shot."""
 MOST_METRICS = 4
 """Metrics beside each other in the page; the CSV file has them all."""
 
 
-def corpora(material: Material) -> Table:
+def corpora(results: Results) -> Table:
     """What was listened to."""
     rows = []
-    for corpus in material.record.get("corpora") or []:
+    for corpus in results.record.get("corpora") or []:
         speech = "synthetic" if corpus.get("synthetic") else "recorded"
         hours = float(corpus.get("hours") or 0.0)
         length = f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
@@ -28,31 +32,27 @@ def corpora(material: Material) -> Table:
     return table("corpora", "Corpora as they were used", "run.json: corpora", head, rows, numeric=(2, 3, 4))
 
 
-def glance(material: Material) -> Table:
+def glance(results: Results) -> Table:
     """One line for each encoder: the range of its scores in every regime."""
-    regimes = material.regimes
+    regimes = results.regimes
     rows = []
-    for encoder in material.encoders:
-        cells = [_span(material, encoder, regime) for regime in regimes]
-        rows.append((_name(encoder), *cells))
+    for encoder in results.encoders:
+        cells = [_span(results, encoder, regime) for regime in regimes]
+        rows.append((encoder.title, *cells))
     head = ("Encoder", *(f"{r}" for r in regimes))
-    many = any(len(material.pairs(r)) > 1 for r in regimes)
+    many = any(len(results.pairs(r)) > 1 for r in regimes)
     span = ": lowest and highest over the domains or pairs" if many else ""
     return table(
         "encoders-at-a-glance",
-        f"{wording.metric(material.metric)} of each encoder{span}, with {material.confidence:.0%} intervals",
-        f"scores.parquet: metric {material.metric}, slice all",
+        f"{wording.metric(results.metric)} of each encoder{span}, with {results.confidence:.0%} intervals",
+        f"scores.parquet: metric {results.metric}, slice all",
         head,
         rows,
     )
 
 
-def _name(encoder: Encoder) -> str:
-    return f"{encoder.short} (control)" if encoder.control else encoder.short
-
-
-def _span(material: Material, encoder: Encoder, regime: str) -> str:
-    scores = [s for s in material.where(encoder.name, regime) if math.isfinite(s.estimate)]
+def _span(results: Results, encoder: Encoder, regime: str) -> str:
+    scores = [s for s in results.where(encoder.name, regime) if math.isfinite(s.estimate)]
     if not scores:
         return wording.MISSING
     ranked = sorted(scores, key=lambda s: s.estimate)
@@ -61,16 +61,16 @@ def _span(material: Material, encoder: Encoder, regime: str) -> str:
     return f"{ranked[0]} to {ranked[-1]}"
 
 
-def scores(material: Material) -> Table:
+def scores(results: Results) -> Table:
     """Every metric of every run, by the rater that leads."""
-    wanted = material.scores.filter(pl.col("leads") & (pl.col("slice") == "all") & (pl.col("metric") != "confusion"))
-    kept = wording.in_order(set(wanted["metric"]) - {material.metric})
-    metrics = [material.metric, *kept[: MOST_METRICS - 1]]
+    wanted = results.scores.filter(pl.col("leads") & (pl.col("slice") == "all") & (pl.col("metric") != "confusion"))
+    kept = wording.in_order(set(wanted["metric"]) - {results.metric})
+    metrics = [results.metric, *kept[: MOST_METRICS - 1]]
     found = {(r["run"], r["metric"]): r for r in wanted.to_dicts()}
-    chosen = _chosen(material)
+    chosen = _chosen(results)
     rows = [
         (
-            material.short(s.encoder),
+            results.short(s.encoder),
             s.regime,
             sections.pair_title(s.source, s.domain),
             *(_cell(found.get((s.run, m))) for m in metrics),
@@ -78,13 +78,13 @@ def scores(material: Material) -> Table:
             f"{s.n:,}",
             str(s.clusters),
         )
-        for s in _ordered(material)
+        for s in _ordered(results)
     ]
     head = ("Encoder", "Regime", PAIR, *map(wording.metric, metrics), "Layers", "n", "Speakers")
     columns = ["run", "rater", "encoder", "regime", "source", "domain", "metric", "estimate", "low", "high", "n"]
     return table(
         "scores",
-        f"Every score, with its {material.confidence:.0%} interval over speakers. Layers: what dev chose, "
+        f"Every score, with its {results.confidence:.0%} interval over speakers. Layers: what dev chose, "
         "in how many folds",
         "scores.parquet: slice all, rater selected; layers from selection.parquet",
         head,
@@ -94,31 +94,31 @@ def scores(material: Material) -> Table:
     )
 
 
-def _ordered(material: Material) -> list[Score]:
-    return [s for e in material.encoders for r in material.regimes for s in material.where(e.name, r)]
+def _ordered(results: Results) -> list[Score]:
+    return [s for e in results.encoders for r in results.regimes for s in results.where(e.name, r)]
 
 
 def _cell(row: dict[str, Any] | None) -> str:
     return wording.MISSING if row is None else wording.estimate(row["estimate"], row["low"], row["high"])
 
 
-def _chosen(material: Material) -> dict[str, str]:
+def _chosen(results: Results) -> dict[str, str]:
     """Layers that dev chose for each run: 7 (4), 8 (1)."""
     found: dict[str, list[str]] = {}
-    for run, layer, folds in material.chosen.iter_rows():
+    for run, layer, folds in results.chosen.iter_rows():
         found.setdefault(run, []).append(f"{layer} (\N{MULTIPLICATION SIGN}{folds})")
     return {run: ", ".join(layers[:3]) + (" …" if len(layers) > 3 else "") for run, layers in found.items()}
 
 
-def layers(material: Material) -> Table:
+def layers(results: Results) -> Table:
     """The main metric of every layer of every run."""
-    wanted = material.scores.filter(
-        (pl.col("metric") == material.metric) & (pl.col("slice") == "all") & pl.col("layer").is_not_null()
+    wanted = results.scores.filter(
+        (pl.col("metric") == results.metric) & (pl.col("slice") == "all") & pl.col("layer").is_not_null()
     ).sort("encoder", "regime", "source", "domain", "layer")
     names = ("encoder", "regime", "source", "domain", "layer", "estimate", "low", "high", "n", "clusters")
     rows = [
         (
-            material.short(e),
+            results.short(e),
             r,
             sections.pair_title(s, d),
             str(layer),
@@ -128,11 +128,11 @@ def layers(material: Material) -> Table:
         )
         for e, r, s, d, layer, *numbers, n, clusters in wanted.select(names).fill_null("").iter_rows()
     ]
-    head = ("Encoder", "Regime", PAIR, "Layer", wording.metric(material.metric), "n", "Speakers")
+    head = ("Encoder", "Regime", PAIR, "Layer", wording.metric(results.metric), "n", "Speakers")
     return table(
         "layers",
-        f"{wording.metric(material.metric)} of every layer",
-        f"scores.parquet: metric {material.metric}, slice all, raters layer-*",
+        f"{wording.metric(results.metric)} of every layer",
+        f"scores.parquet: metric {results.metric}, slice all, raters layer-*",
         head,
         rows,
         numeric=(3, 4, 5, 6),
@@ -140,19 +140,19 @@ def layers(material: Material) -> Table:
     )
 
 
-def confusions(material: Material) -> Table:
+def confusions(results: Results) -> Table:
     """Confusions of every run, with intervals."""
-    wanted = material.scores.filter((pl.col("metric") == "confusion") & pl.col("leads"))
+    wanted = results.scores.filter((pl.col("metric") == "confusion") & pl.col("leads"))
     names = ("encoder", "regime", "source", "domain", "slice", "estimate", "low", "high", "n", "clusters")
     ordered = wanted.sort("encoder", "regime", "source", "domain", "slice").select("run", "rater", *names)
-    shares = what_was_answered.shares(material) if material.labels else pl.DataFrame()
-    columns = what_was_answered.answers(material)
+    shares = what_was_answered.shares(results) if results.labels else pl.DataFrame()
+    columns = what_was_answered.answers(results)
     rows = []
     if shares.height:
         wide = {(r["encoder"], r["regime"], r["label"], r["answer"]): r["estimate"] for r in shares.to_dicts()}
-        for e in material.encoders:
-            for regime in material.regimes:
-                for label in material.labels:
+        for e in results.encoders:
+            for regime in results.regimes:
+                for label in results.labels:
                     cells = [wording.number(wide.get((e.name, regime, label, a))) for a in columns]
                     rows.append((e.short, regime, label, *cells))
     head = ("Encoder", "Regime", "Reference", *columns)
@@ -167,9 +167,9 @@ def confusions(material: Material) -> Table:
     )
 
 
-def slices(material: Material) -> Table:
+def slices(results: Results) -> Table:
     """Scores of every slice, classes among them."""
-    wanted = material.scores.filter(
+    wanted = results.scores.filter(
         pl.col("leads") & pl.col("slice").str.contains("=") & (pl.col("metric") != "confusion")
     ).sort("metric", "slice", "encoder", "regime", "source", "domain")
     names = ("slice", "metric", "encoder", "regime", "source", "domain", "estimate", "low", "high", "n", "clusters")
@@ -177,7 +177,7 @@ def slices(material: Material) -> Table:
         (
             part,
             wording.metric(m),
-            material.short(e),
+            results.short(e),
             r,
             sections.pair_title(s, d),
             wording.estimate(*numbers),
@@ -189,7 +189,7 @@ def slices(material: Material) -> Table:
     head = ("Slice", "Metric", "Encoder", "Regime", PAIR, "Score", "n", "Speakers")
     return table(
         "slices",
-        f"Scores by slice, with {material.confidence:.0%} intervals over speakers",
+        f"Scores by slice, with {results.confidence:.0%} intervals over speakers",
         "scores.parquet: slices column=value",
         head,
         rows,
@@ -198,21 +198,23 @@ def slices(material: Material) -> Table:
     )
 
 
-def comparisons(material: Material) -> Table:
+def comparisons(results: Results) -> Table:
     """Paired differences, their p-values corrected by Holm within each family."""
-    frame = material.comparisons
+    frame = results.comparisons
     known = {
-        run: (material.short(e), r, sections.pair_title(s, d))
-        for run, e, r, s, d in material.scores.select("run", "encoder", "regime", "source", "domain")
+        run: (results.short(e), r, sections.pair_title(s, d))
+        for run, e, r, s, d in results.scores.select("run", "encoder", "regime", "source", "domain")
         .unique()
         .fill_null("")
         .iter_rows()
     }
-    families = {family: place for place, family in enumerate(frame["family"].unique(maintain_order=True))}
-    order = pl.col("family").replace_strict(families, return_dtype=pl.Int64)
+    families = sorted(frame["family"].unique(maintain_order=True), key=_place)
+    order = pl.col("family").replace_strict({f: i for i, f in enumerate(families)}, return_dtype=pl.Int64)
     frame = frame.sort(order, "p_holm", "p", nulls_last=True, maintain_order=True)
-    plain = set(frame["metric"]) <= {material.metric} and set(frame["slice"]) <= {"all"}
-    of = f" of {wording.metric(material.metric)}" if plain else ""
+    ends = list(accumulate((frame["family"] == family).sum() for family in families))
+    parts = zip(families, [0, *ends], ends, strict=False)
+    plain = set(frame["metric"]) <= {results.metric} and set(frame["slice"]) <= {"all"}
+    of = f" of {wording.metric(results.metric)}" if plain else ""
     rows, bars = [], []
     for row in frame.to_dicts():
         a, b = (_who(known, row[f"{x}_run"], row[f"{x}_rater"]) for x in "ab")
@@ -230,9 +232,16 @@ def comparisons(material: Material) -> Table:
         head,
         rows,
         numeric=(3, 4, 5, 6, 7),
-        numbers=frame,
+        numbers=frame.drop("p_floor", "p_holm_floor", "family_size"),
+        shown=6,
+        begin=1 if plain else 0,
         bars=[(d, low, high) for d, low, high in bars],
+        parts=[Part(wording.capital(str(family)), first, last) for family, first, last in parts],
     )
+
+
+def _place(family: str) -> int:
+    return FIRST.index(family) if family in FIRST else len(FIRST) + (family == LAST)
 
 
 def _who(known: dict[str, tuple[str, str, str]], run: str, rater: str) -> str:
@@ -241,12 +250,12 @@ def _who(known: dict[str, tuple[str, str, str]], run: str, rater: str) -> str:
     return f"{encoder}, {regime} {pair}{tail}" if regime else f"{encoder}{tail}"
 
 
-def encoders(material: Material) -> Table:
+def encoders(results: Results) -> Table:
     """What encoded the speech."""
     rows = [
         (
             str(e["name"]),
-            str(e.get("kind") or ""),
+            str(e.get("kind") or "") + (", fine-tuned" if e.get("fine_tuned") else ""),
             str(e.get("language") or wording.MISSING),
             str(e.get("layers") or ""),
             str(e.get("dim") or ""),
@@ -254,31 +263,31 @@ def encoders(material: Material) -> Table:
             str(e.get("pooling") or ""),
             str(e.get("identity") or ""),
         )
-        for e in material.record.get("encoders") or []
+        for e in results.record.get("encoders") or []
     ]
     head = ("Encoder", "Kind", "Language", "Layers", "Width", "Rate", "Pooling", "Identity of the weights")
     return table("encoders", "Encoders", "run.json: encoders", head, rows, numeric=(3, 4, 5))
 
 
-def excluded(material: Material) -> Table:
+def excluded(results: Results) -> Table:
     """Audio that was left out, and why."""
     rows = [
         (str(x.get("utterance") or ""), str(x.get("reason") or ""), str(x.get("audio") or ""))
-        for x in material.record.get("excluded") or []
+        for x in results.record.get("excluded") or []
     ]
     return table("excluded", "Audio left out", "run.json: excluded", ("Utterance", "Reason", "File"), rows)
 
 
-def manifests(material: Material) -> Table:
+def manifests(results: Results) -> Table:
     """The files that the corpora came from."""
     rows = [
         (str(c["name"]), str(c.get("manifest") or ""), str(c.get("digest") or ""))
-        for c in material.record.get("corpora") or []
+        for c in results.record.get("corpora") or []
     ]
     return table("manifests", "Manifests", "run.json: corpora", ("Corpus", "Manifest", "SHA-256"), rows)
 
 
-def cells(material: Material) -> Table:
+def cells(results: Results) -> Table:
     """What was trained, and how long it took."""
     rows = [
         (
@@ -287,7 +296,7 @@ def cells(material: Material) -> Table:
             str(c.get("source") or ""),
             wording.number(c.get("seconds"), 1),
         )
-        for c in material.record.get("cells") or []
+        for c in results.record.get("cells") or []
     ]
     head = ("File", "Encoder", "Trained on", "Seconds")
     return table("cells", "Cells: what was trained together", "run.json: cells", head, rows, numeric=(3,))

@@ -13,16 +13,15 @@ from markupsafe import Markup, escape
 
 from sibboleth import runs
 from sibboleth.progress import track
-from sibboleth.report import confusions, figures, listings, sections, slices, wording
+from sibboleth.report import confusions, figures, listings, sections, significance, slices, wording
 from sibboleth.report.answer import Answer, answer
 from sibboleth.report.examples import EMBED_LIMIT, Players, examples
-from sibboleth.report.material import Material, load
+from sibboleth.report.exclusions import left_out
+from sibboleth.report.results import Results, load
 from sibboleth.report.sections import Section
 from sibboleth.report.tables import Table
 from sibboleth.runs import RunDirectory
 
-MOST_ROWS = 200
-"""Rows of a table that the page carries at most; the CSV file has them all."""
 WIDEST_TEX = 1000
 """More rows than this and a table is written as CSV only: nobody prints it."""
 
@@ -49,12 +48,12 @@ def write(
     Raises `SibbolethError` where the run has no scores yet.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory(Path(run))
-    material = load(run)
-    asked = material.settings("report")
+    results = load(run)
+    asked = results.settings("report")
     players: Players = audio or asked.get("audio") or "link"
     most = int(asked.get("examples", 12)) if most_examples is None else most_examples
-    heading = title or asked.get("title") or material.record.get("question") or material.record["name"]
-    parts = _parts(material)
+    heading = title or asked.get("title") or results.record.get("question") or results.record["name"]
+    parts = _parts(results)
     for group in (group for section in parts.sections.values() for group in section.groups):
         figures.write(group, run / "figures")
     for table in parts.tables.values():
@@ -65,13 +64,13 @@ def write(
         .get_template("template.html.j2")
         .render(
             title=heading,
-            m=material,
-            record=material.record,
+            m=results,
+            record=results.record,
             parts=parts,
-            examples=examples(material, most, players),
+            examples=examples(results, most, players),
             players=players,
             embed_limit=EMBED_LIMIT // 2**20,
-            **_facts(material),
+            **_facts(results),
         )
     )
     runs.write_text(run / "report.html", html)
@@ -100,31 +99,35 @@ TABLES = (
 )
 
 
-def _parts(material: Material) -> Parts:
-    drawn = {name: step(material) for name, step in track(STEPS.items(), "report", len(STEPS))}
-    tables = [make(material) for make in TABLES]
-    return Parts(answer(material), drawn, {table.name: table for table in tables})
+def _parts(results: Results) -> Parts:
+    drawn = {name: step(results) for name, step in track(STEPS.items(), "Drawing the report", len(STEPS), "sections")}
+    tables = [make(results) for make in TABLES]
+    return Parts(answer(results), drawn, {table.name: table for table in tables})
 
 
-def _facts(material: Material) -> dict[str, Any]:
-    record = material.record
+def _facts(results: Results) -> dict[str, Any]:
+    record = results.record
     corpora = record.get("corpora") or []
     synthetic = [c["name"] for c in corpora if c.get("synthetic")]
-    clusters = [s.clusters for s in material.main if s.clusters]
+    clusters = [s.clusters for s in results.main if s.clusters]
     return {
         "synthetic": synthetic,
         "all_synthetic": bool(corpora) and len(synthetic) == len(corpora),
-        "regimes": [(r, wording.REGIMES.get(r, "")) for r in material.regimes],
-        "metric": wording.metric(material.metric),
-        "metric_long": wording.LONG.get(material.metric, wording.metric(material.metric)),
+        "regimes": [(r, results.explained(r)) for r in results.regimes],
+        "metric": wording.metric(results.metric),
+        "metric_long": wording.LONG.get(results.metric, wording.metric(results.metric)),
         "speakers": (min(clusters), max(clusters)) if clusters else None,
         "hours": sum(float(c.get("hours") or 0) for c in corpora),
         "study": json.dumps(record.get("study") or {}, indent=2, ensure_ascii=False),
-        "confidence": f"{material.confidence:.0%}",
-        "domains_name": wording.plural(material.domain),
-        "most_rows": MOST_ROWS,
+        "confidence": f"{results.confidence:.0%}",
+        "domains_name": wording.plural(results.domain),
         "widest_tex": WIDEST_TEX,
-        "resamples": material.settings("statistics").get("resamples"),
+        "compared": [str(domain) for domain in record.get("domains") or results.domains],
+        "mute": significance.notes(results.comparisons, results.resamples),
+        "left_out": left_out(results),
+        "excluded": len({x.get("utterance") or x.get("audio") for x in record.get("excluded") or []}),
+        "remarks": [(str(e["name"]), list(e["notes"])) for e in record.get("encoders") or [] if e.get("notes")],
+        "resamples": results.settings("statistics").get("resamples"),
     }
 
 

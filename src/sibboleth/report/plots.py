@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from sibboleth.report.figures import BLUE, CONTROL_PALETTE, DASHES, INK, ORANGE, PALETTE, QUIET, SYMBOLS, Chart, Entry
-from sibboleth.report.material import Encoder
+from sibboleth.report.results import Encoder
 
 PANEL = 188
 """Width of the plotting area of a small panel: four stand side by side, one fills a phone."""
@@ -29,10 +29,10 @@ def styles(encoders: Sequence[Encoder]) -> dict[str, tuple[str, list[int]]]:
 def legend(encoders: Sequence[Encoder], chance: float | None, *, dots: bool = False) -> tuple[Entry, ...]:
     """Legend of the colours, in the page's own text."""
     known = styles(encoders)
-    control = {e.short: e.control for e in encoders}
+    titles = {e.short: e.title for e in encoders}
     entries = [
         Entry(
-            name + (" (control)" if control[name] else ""),
+            titles[name],
             colour,
             "" if dots or dash == DASHES[0] else ",".join(map(str, dash)),
             shape if dots else "line",
@@ -110,6 +110,7 @@ def _chance(chance: float, channel: str) -> Any:
 
 def matrix(
     rows: pl.DataFrame,
+    sources: Sequence[str],
     domains: Sequence[str],
     *,
     chance: float | None,
@@ -117,9 +118,8 @@ def matrix(
     better: int,
 ) -> Chart:
     """Draw source by target `source, domain, text, interval, estimate`: blue above chance, orange below."""
-    sort = list(domains)
-    x = alt.X("domain:N", sort=sort, title="tested on", axis=_label_axis("top", sort))
-    y = alt.Y("source:N", sort=sort, title="trained on", axis=_label_axis("left", sort))
+    x = alt.X("domain:N", sort=list(domains), title="tested on", axis=_label_axis("top", domains))
+    y = alt.Y("source:N", sort=list(sources), title="trained on", axis=_label_axis("left", sources))
     lowest, highest = extent
     middle = chance if chance is not None and better > 0 else lowest
     pale, full = ("#ffffff", BLUE) if better > 0 else (BLUE, "#ffffff")
@@ -137,8 +137,8 @@ def matrix(
         x,
         y,
         alt.Color("estimate:Q", scale=scale, legend=None),
-        (66, 44) if len(sort) < 6 else (57, 40),
-        (len(sort), len(sort)),
+        (66, 44) if len(domains) < 6 else (57, 40),
+        (len(domains), len(sources)),
     )
 
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from sibboleth.report import figures, plots, wording
 from sibboleth.report.figures import Chart, Entry, Group
-from sibboleth.report.material import Encoder, Material, Score
+from sibboleth.report.results import Encoder, Results, Score
 
 MOST_PANELS = 12
 """More pairs than this are summarised by the tested domain; every number stays in the tables."""
@@ -48,71 +48,66 @@ def drawn(
     return Group(name, title, caption, source, pictures, legend, fold)
 
 
-def layers(material: Material) -> Section:
+def layers(results: Results) -> Section:
     """Curves of the main metric over layers, a panel for each domain or pair of domains."""
-    rows = _layer_rows(material)
+    rows = _layer_rows(results)
     if rows.is_empty() or all(n <= 1 for n in rows.group_by("encoder").agg(pl.col("layer").n_unique())["layer"]):
         return Section(note="No encoder here has more than one layer with a score, so there is no curve to draw.")
-    axis = bounds(rows, material.chance)
-    encoders = [e for e in material.encoders if e.name in set(rows["encoder"])]
+    axis = bounds(rows, results.chance)
+    encoders = [e for e in results.encoders if e.name in set(rows["encoder"])]
     entries = (
-        *plots.legend(encoders, material.chance),
+        *plots.legend(encoders, results.chance),
         Entry("layer that dev chose (larger: in more folds)", figures.QUIET, "", "diamond", size=True),
     )
     made = []
-    for regime in material.regimes:
+    for regime in results.regimes:
         part = rows.filter(pl.col("regime") == regime)
         if part.is_empty():
             continue
-        panels = _curve_panels(material, part, encoders, axis)
+        panels = _curve_panels(results, part, encoders, axis)
         aggregated = _many(part)
         band = (
-            f"lines are the median over source {wording.plural(material.domain)}, bands run from the lowest to the "
+            f"lines are the median over source {wording.plural(results.domain)}, bands run from the lowest to the "
             "highest of them: a spread, not an interval"
             if aggregated
-            else f"bands are {material.confidence:.0%} intervals over speakers"
+            else f"bands are {results.confidence:.0%} intervals over speakers"
         )
         if panels:
             made.append(
                 drawn(
                     panels,
                     f"layers-{regime}",
-                    f"{capital(regime)}: {wording.metric(material.metric)} by layer",
-                    f"{capital(wording.REGIMES.get(regime, regime))}. In the panels {band}. "
+                    f"{wording.capital(regime)}: {wording.metric(results.metric)} by layer",
+                    f"{wording.capital(results.explained(regime) or regime)}. In the panels {band}. "
                     "An encoder of one layer is a horizontal line.",
-                    f"scores.parquet: metric {material.metric}, slice all, raters layer-*, runs */{regime}/*; "
+                    f"scores.parquet: metric {results.metric}, slice all, raters layer-*, runs */{regime}/*; "
                     "chosen layers from selection.parquet",
                     entries,
-                    fold=(regime == "target-selected" and "zero-shot" in material.regimes) or len(panels) > MOST_PANELS,
+                    fold=(regime == "target-selected" and "zero-shot" in results.regimes) or len(panels) > MOST_PANELS,
                 )
             )
     return Section(tuple(made))
 
 
-def capital(text: str) -> str:
-    """Begin with a capital and leave the rest as it is."""
-    return text[:1].upper() + text[1:]
-
-
-def _layer_rows(material: Material) -> pl.DataFrame:
+def _layer_rows(results: Results) -> pl.DataFrame:
     """Scores of single layers `encoder, regime, source, domain, layer, estimate, low, high, chosen`."""
     wanted = (
-        (pl.col("metric") == material.metric)
+        (pl.col("metric") == results.metric)
         & (pl.col("slice") == "all")
         & pl.col("rater").str.starts_with("layer")
         & pl.col("layer").is_not_null()
         & pl.col("encoder").is_not_null()
     )
-    rows = material.scores.filter(wanted).with_columns(
+    rows = results.scores.filter(wanted).with_columns(
         pl.col("estimate", "low", "high").fill_nan(None), pl.col("layer").cast(pl.Int64)
     )
-    return rows.join(_chosen(material), on=["run", "layer"], how="left").with_columns(pl.col("chosen").fill_null(0.0))
+    return rows.join(_chosen(results), on=["run", "layer"], how="left").with_columns(pl.col("chosen").fill_null(0.0))
 
 
-def _chosen(material: Material) -> pl.DataFrame:
+def _chosen(results: Results) -> pl.DataFrame:
     """Share of folds and trials for which dev chose each layer, `run, layer, chosen`."""
     share = pl.col("folds") / pl.col("folds").sum().over("run")
-    return material.chosen.select("run", "layer", share.alias("chosen"))
+    return results.chosen.select("run", "layer", share.alias("chosen"))
 
 
 def bounds(rows: pl.DataFrame, chance: float | None) -> tuple[float, float]:
@@ -131,7 +126,7 @@ def _many(part: pl.DataFrame) -> bool:
 
 
 def _curve_panels(
-    material: Material, part: pl.DataFrame, encoders: Sequence[Encoder], axis: tuple[float, float]
+    results: Results, part: pl.DataFrame, encoders: Sequence[Encoder], axis: tuple[float, float]
 ) -> list[Panel]:
     short = {e.name: e.short for e in encoders}
     columns = ["layer", "estimate", "low", "high", "chosen"]
@@ -142,38 +137,36 @@ def _curve_panels(
             pl.col("estimate").max().alias("high"),
             pl.col("chosen").mean().alias("chosen"),
         )
-        pieces = [(f"{d}, all sources", spread.filter(pl.col("domain") == d)) for d in material.domains]
+        pieces = [(f"{d}, all sources", spread.filter(pl.col("domain") == d)) for d in results.domains]
     else:
-        pairs = [(s, d) for s in material.domains for d in material.domains]
+        pairs = [(s, d) for s in results.domains for d in results.domains]
         pieces = [(pair_title(s, d), part.filter((pl.col("source") == s) & (pl.col("domain") == d))) for s, d in pairs]
     panels = []
     for title, piece in pieces:
         if piece.is_empty():
             continue
         shown = piece.select(pl.col("encoder").replace_strict(short), *columns).sort("encoder", "layer")
-        panels.append(Panel(title, _curve_text(title, shown, material), _curve(shown, encoders, material, axis)))
+        panels.append(Panel(title, _curve_text(title, shown, results), _curve(shown, encoders, results, axis)))
     return panels
 
 
 def _curve(
-    shown: pl.DataFrame, encoders: Sequence[Encoder], material: Material, axis: tuple[float, float]
+    shown: pl.DataFrame, encoders: Sequence[Encoder], results: Results, axis: tuple[float, float]
 ) -> Callable[[], Chart]:
     return lambda: plots.curves(
-        shown, encoders, metric=wording.metric(material.metric), bounds=axis, chance=material.chance
+        shown, encoders, metric=wording.metric(results.metric), bounds=axis, chance=results.chance
     )
 
 
-def _curve_text(title: str, shown: pl.DataFrame, material: Material) -> str:
+def _curve_text(title: str, shown: pl.DataFrame, results: Results) -> str:
     best = (
-        shown.drop_nulls("estimate")
-        .sort(pl.col("estimate") * -material.better, "layer")
-        .unique("encoder", keep="first")
+        shown.drop_nulls("estimate").sort(pl.col("estimate") * -results.better, "layer").unique("encoder", keep="first")
     )
     parts = [
         f"{row['encoder']} is best at layer {row['layer']} with {wording.number(row['estimate'])}"
         for row in best.sort("encoder").to_dicts()
     ]
-    return f"{wording.metric(material.metric)} by layer, {title}: {'; '.join(parts) or 'no score'}."
+    return f"{wording.metric(results.metric)} by layer, {title}: {'; '.join(parts) or 'no score'}."
 
 
 def pair_title(source: str, domain: str) -> str:
@@ -181,56 +174,56 @@ def pair_title(source: str, domain: str) -> str:
     return domain if source == domain else f"{source} \N{RIGHTWARDS ARROW} {domain}"
 
 
-def transfer(material: Material) -> Section:
+def transfer(results: Results) -> Section:
     """Source by target matrices of each encoder and regime, within on the diagonal."""
-    regimes = [r for r in material.regimes if r != "within"]
-    if len(material.domains) < 2 or not regimes:
-        return Section(note=f"The study compares no two {wording.plural(material.domain)}, so there is no transfer.")
+    regimes = [r for r in results.regimes if r != "within"]
+    if len(results.domains) < 2 or not regimes:
+        return Section(note=f"The study compares no two {wording.plural(results.domain)}, so there is no transfer.")
     made = []
-    extent = _extent(material)
+    extent = _extent(results)
     for regime in regimes:
         panels = []
-        for encoder in material.encoders:
-            scores = [*material.where(encoder.name, "within"), *material.where(encoder.name, regime)]
+        for encoder in results.encoders:
+            scores = [*results.where(encoder.name, "within"), *results.where(encoder.name, regime)]
             if any(s.regime == regime for s in scores):
-                panels.append(_matrix_panel(material, encoder, scores, regime, extent))
+                panels.append(_matrix_panel(results, encoder, scores, regime, extent))
         if panels:
             made.append(
                 drawn(
                     panels,
                     f"transfer-{regime}",
-                    f"{capital(regime)}, with within on the diagonal",
-                    f"{wording.metric(material.metric)} with its {material.confidence:.0%} interval over speakers. "
-                    f"Rows: {material.domain} that trained; columns: {material.domain} tested. {_colours(material)}",
-                    f"scores.parquet: metric {material.metric}, slice all, runs */{regime}/*; diagonal from */within/*",
+                    f"{wording.capital(regime)}, with within on the diagonal",
+                    f"{wording.metric(results.metric)} with its {results.confidence:.0%} interval over speakers. "
+                    f"Rows: {results.domain} that trained; columns: {results.domain} tested. {_colours(results)}",
+                    f"scores.parquet: metric {results.metric}, slice all, runs */{regime}/*; diagonal from */within/*",
                     fold=regime == "target-selected" and "zero-shot" in regimes,
                 )
             )
     return Section(tuple(made))
 
 
-def _colours(material: Material) -> str:
-    if material.better < 0:
+def _colours(results: Results) -> str:
+    if results.better < 0:
         return "Darker is better (lower)."
-    if material.chance is None:
+    if results.chance is None:
         return "Darker is better."
-    return f"Blue lies above chance ({wording.number(material.chance)}), orange below, white at it."
+    return f"Blue lies above chance ({wording.number(results.chance)}), orange below, white at it."
 
 
-def _extent(material: Material) -> tuple[float, float]:
-    values = [s.estimate for s in material.main if math.isfinite(s.estimate)] or [0.0, 1.0]
+def _extent(results: Results) -> tuple[float, float]:
+    values = [s.estimate for s in results.main if math.isfinite(s.estimate)] or [0.0, 1.0]
     lowest, highest = min(values), max(values)
-    if material.chance is not None and material.better > 0:
+    if results.chance is not None and results.better > 0:
         # The two sides of chance share one step of colour, so that a small loss never looks like a large one.
-        reach = max(highest - material.chance, material.chance - lowest, 0.05)
-        return material.chance - reach, material.chance + reach
+        reach = max(highest - results.chance, results.chance - lowest, 0.05)
+        return results.chance - reach, results.chance + reach
     return lowest, max(highest, lowest + 0.05)
 
 
 def _matrix_panel(
-    material: Material, encoder: Encoder, scores: Sequence[Score], regime: str, extent: tuple[float, float]
+    results: Results, encoder: Encoder, scores: Sequence[Score], regime: str, extent: tuple[float, float]
 ) -> Panel:
-    middle = material.chance if material.better > 0 else None
+    middle = results.chance if results.better > 0 else None
     rows = pl.DataFrame(
         [
             {
@@ -239,17 +232,17 @@ def _matrix_panel(
                 "estimate": s.estimate,
                 "text": wording.number(s.estimate),
                 "interval": wording.interval(s.low, s.high),
-                "ink": plots.ink(material.better * s.estimate, _turned(extent, material.better), middle),
+                "ink": plots.ink(results.better * s.estimate, _turned(extent, results.better), middle),
             }
             for s in scores
         ]
     ).with_columns(pl.col("estimate").fill_nan(None))
+    sources, domains = ([d for d in results.domains if d in set(rows[column])] for column in ("source", "domain"))
     cells = "; ".join(f"{pair_title(s.source, s.domain)} {s}" for s in scores[:20])
-    name = encoder.short + (" (control)" if encoder.control else "")
     return Panel(
-        name,
-        f"Transfer matrix of {name}, {regime}: {cells}{'; and more' if len(scores) > 20 else ''}.",
-        lambda: plots.matrix(rows, material.domains, chance=material.chance, extent=extent, better=material.better),
+        encoder.title,
+        f"Transfer matrix of {encoder.title}, {regime}: {cells}{'; and more' if len(scores) > 20 else ''}.",
+        lambda: plots.matrix(rows, sources, domains, chance=results.chance, extent=extent, better=results.better),
     )
 
 

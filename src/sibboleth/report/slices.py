@@ -6,13 +6,13 @@ import polars as pl
 
 from sibboleth.report import plots, sections, wording
 from sibboleth.report.figures import Chart, Group
-from sibboleth.report.material import Material
+from sibboleth.report.results import Results
 from sibboleth.report.sections import MOST_PANELS, OPEN_PANELS, Panel, Section
 
 
-def by_column(material: Material) -> Section:
+def by_column(results: Results) -> Section:
     """Main metric by the values of each slice column that differs inside a tested domain."""
-    rows = _rows(material, material.metric)
+    rows = _rows(results, results.metric)
     made: list[Group] = []
     same = []
     for column in sorted(set(rows["column"])):
@@ -21,7 +21,7 @@ def by_column(material: Material) -> Section:
         if part.is_empty():
             same.append(column)
         else:
-            made += _groups(material, part, column, material.metric, f"by {column}", material.chance)
+            made += _groups(results, part, column, results.metric, f"by {column}", results.chance)
     note = ""
     if same:
         which = wording.listing([f"{c}" for c in same])
@@ -31,17 +31,17 @@ def by_column(material: Material) -> Section:
     return Section(tuple(made), note)
 
 
-def by_class(material: Material) -> Section:
+def by_class(results: Results) -> Section:
     """Recall of each class."""
-    rows = _rows(material, "recall").filter(pl.col("column") == "label")
+    rows = _rows(results, "recall").filter(pl.col("column") == "label")
     if rows.is_empty():
         return Section(note="The run has no scores by class.")
-    return Section(tuple(_groups(material, rows, "label", "recall", "by class", None)))
+    return Section(tuple(_groups(results, rows, "label", "recall", "by class", None)))
 
 
-def _rows(material: Material, metric: str) -> pl.DataFrame:
+def _rows(results: Results, metric: str) -> pl.DataFrame:
     """Scores of slices `column=value` by the rater that leads."""
-    rows = material.scores.filter(
+    rows = results.scores.filter(
         (pl.col("metric") == metric)
         & pl.col("leads")
         & pl.col("slice").str.contains("=")
@@ -52,25 +52,25 @@ def _rows(material: Material, metric: str) -> pl.DataFrame:
 
 
 def _groups(
-    material: Material, rows: pl.DataFrame, column: str, metric: str, title: str, chance: float | None
+    results: Results, rows: pl.DataFrame, column: str, metric: str, title: str, chance: float | None
 ) -> list[Group]:
     made = []
     bounds = sections.bounds(rows, chance)
-    for regime in [r for r in material.regimes if r != "target-selected" or "zero-shot" not in material.regimes]:
+    for regime in [r for r in results.regimes if r != "target-selected" or "zero-shot" not in results.regimes]:
         part = rows.filter(pl.col("regime") == regime)
-        pairs = [p for p in material.pairs(regime) if part.filter(_is(p)).height]
+        pairs = [p for p in results.pairs(regime) if part.filter(_is(p)).height]
         if not pairs or len(pairs) > MOST_PANELS:
             continue
-        values = _values(material, part, column)
-        panels = [_panel(material, part.filter(_is(p)), p, metric, values, bounds, chance) for p in pairs]
-        shown = [e for e in material.encoders if e.name in set(part["encoder"])]
+        values = _values(results, part, column)
+        panels = [_panel(results, part.filter(_is(p)), p, metric, values, bounds, chance) for p in pairs]
+        shown = [e for e in results.encoders if e.name in set(part["encoder"])]
         what = f"{'recall' if metric == 'recall' else wording.metric(metric)} {title}"
         made.append(
             sections.drawn(
                 panels,
                 wording.slug("classes" if column == "label" else f"slices-{column}", regime),
                 f"{regime.capitalize()}: {what}",
-                f"Dots are estimates, lines {material.confidence:.0%} intervals over speakers.",
+                f"Dots are estimates, lines {results.confidence:.0%} intervals over speakers.",
                 f"scores.parquet: metric {metric}, slices {column}=*, runs */{regime}/*",
                 plots.legend(shown, chance, dots=True),
                 fold=len(panels) > OPEN_PANELS,
@@ -83,14 +83,14 @@ def _is(pair: tuple[str, str]) -> pl.Expr:
     return (pl.col("source") == pair[0]) & (pl.col("domain") == pair[1])
 
 
-def _values(material: Material, part: pl.DataFrame, column: str) -> list[str]:
+def _values(results: Results, part: pl.DataFrame, column: str) -> list[str]:
     seen = set(part["value"])
-    first = [v for v in (material.labels if column == "label" else material.domains) if v in seen]
+    first = [v for v in (results.labels if column == "label" else results.domains) if v in seen]
     return first + sorted(seen - set(first))
 
 
 def _panel(
-    material: Material,
+    results: Results,
     rows: pl.DataFrame,
     pair: tuple[str, str],
     metric: str,
@@ -98,7 +98,7 @@ def _panel(
     bounds: tuple[float, float],
     chance: float | None,
 ) -> Panel:
-    short = {e.name: e.short for e in material.encoders}
+    short = {e.name: e.short for e in results.encoders}
     shown = rows.select(pl.col("encoder").replace_strict(short), "value", "estimate", "low", "high").sort(
         "encoder", "value"
     )
@@ -111,6 +111,6 @@ def _panel(
 
     def draw() -> Chart:
         name = wording.metric(metric)
-        return plots.intervals(shown, material.encoders, present, metric=name, bounds=bounds, chance=chance)
+        return plots.intervals(shown, results.encoders, present, metric=name, bounds=bounds, chance=chance)
 
     return Panel(title, f"{wording.metric(metric)}, {title}: {'; '.join(parts)}.", draw)

@@ -10,6 +10,8 @@ import polars as pl
 
 from sibboleth import runs
 
+MOST_ROWS = 200
+"""Rows of a table that the page carries at most; the CSV file has them all."""
 LONG = 40
 """More rows than this and LaTeX needs a table that breaks across pages."""
 
@@ -37,6 +39,16 @@ _LATEX = {
 
 
 @dataclass(frozen=True)
+class Part:
+    """Rows of a table that belong together."""
+
+    title: str
+    first: int
+    last: int
+    """One behind the last row."""
+
+
+@dataclass(frozen=True)
 class Table:
     """One table: what is read on the page, and the numbers behind it at full precision."""
 
@@ -55,6 +67,25 @@ class Table:
     """Rows that the page shows before the rest is folded away."""
     bars: tuple[tuple[float, float, float], ...] = ()
     """Difference and interval of each row, drawn beside it."""
+    begin: int = 0
+    """First column that the page shows; those before it say what the captions of the parts say."""
+    parts: tuple["Part", ...] = ()
+    """Rows that the page shows under a caption of their own; all of them under one where there are none."""
+
+    @property
+    def shared(self) -> "tuple[Part, ...]":
+        """Parts that the page shows: the whole table where it has none."""
+        return self.parts or (Part(self.caption, 0, len(self.rows)),)
+
+    @property
+    def most(self) -> int:
+        """Rows of each part that the page carries at most."""
+        return max(MOST_ROWS // len(self.shared), self.shown)
+
+    @property
+    def left_out(self) -> int:
+        """Number of rows that only the CSV file has."""
+        return sum(max(part.last - part.first - self.most, 0) for part in self.shared)
 
     @property
     def reach(self) -> float:
@@ -102,6 +133,8 @@ def table(
     numbers: pl.DataFrame | None = None,
     shown: int = 12,
     bars: Sequence[tuple[float, float, float]] = (),
+    begin: int = 0,
+    parts: Sequence[Part] = (),
 ) -> Table:
     """Make a table; without `numbers` its CSV holds the text that is shown."""
     if numbers is None:
@@ -109,5 +142,5 @@ def table(
         numbers = pl.DataFrame(
             {c: [row[i] for row in rows] for i, c in enumerate(columns)}, schema=dict.fromkeys(columns, pl.String)
         )
-    flat = tuple(tuple(row) for row in rows)
-    return Table(name, caption, source, tuple(head), flat, numbers, frozenset(numeric), shown, tuple(bars))
+    flat, right = tuple(tuple(row) for row in rows), frozenset(numeric)
+    return Table(name, caption, source, tuple(head), flat, numbers, right, shown, tuple(bars), begin, tuple(parts))

@@ -11,8 +11,6 @@ from sibboleth.metrics import Metric
 from sibboleth.targets import Kind, Target
 
 MISSING = "–"
-FEW_CLUSTERS = 10
-"""Fewer speakers than this and intervals that resample speakers are too narrow to be taken at their word."""
 
 LONG = {
     "uar": "unweighted average recall (UAR): the mean of the recalls of all classes",
@@ -25,12 +23,20 @@ LONG = {
     "cer": "character error rate (CER), errors and characters added up over utterances; lower is better",
 }
 REGIMES = {
-    "within": "trained, selected and tested in the target domain, on parts of it that share no utterance",
+    "within": "trained, selected and tested in the target domain, {parts}",
     "zero-shot": "trained and selected in the source domain, tested in the target: no label of the target is ever used",
-    "target-selected": "trained in the source domain, but layer and penalty are selected with labels of the target: "
+    "target-selected": "trained in the source domain, but {choices} are selected with labels of the target: "
     "not zero-shot",
 }
 ORDER = tuple(REGIMES)
+PARTS = {
+    "speaker-folds": "divided so that no speaker is in two parts of a fold",
+    "leave-one-speaker-out": "divided so that no speaker is in two parts of a fold",
+    "leave-one-session-out": "divided so that no recording session is in two parts of a fold",
+    "random-folds": "divided at random: the same voices are in all parts",
+    "file": "divided as the study's lists say",
+}
+"""What keeps train, dev and test of one domain apart, by the scheme of the splits."""
 
 
 @functools.cache
@@ -45,6 +51,17 @@ def metric(name: str) -> str:
         if name not in known and name.removesuffix(end) in known:
             return f"{known[name.removesuffix(end)].title} {what}"
     return known[name].title if name in known else name.replace("_", " ").capitalize()
+
+
+def regime(name: str, choices: str, scheme: str) -> str:
+    """Explain a regime, empty where it is not known; `choices` is what dev chooses, `scheme` how folds are made."""
+    parts = PARTS.get(scheme, "on parts of it that share no utterance")
+    return REGIMES.get(name, "").format(choices=choices, parts=parts)
+
+
+def capital(text: str) -> str:
+    """Begin with a capital and leave the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def in_order(names: Collection[str]) -> list[str]:
@@ -104,6 +121,11 @@ def listing(names: Sequence[str], most: int = 6) -> str:
     if len(names) > most:
         return f"{', '.join(shown)} and {len(names) - most} more"
     return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def article(noun: str) -> str:
+    """Write an accent, a language."""
+    return f"{'an' if noun[:1].lower() in set('aeiou') else 'a'} {noun}"
 
 
 def preposition(domain: str) -> str:

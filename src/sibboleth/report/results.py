@@ -8,8 +8,10 @@ from typing import Any
 import polars as pl
 
 from sibboleth.errors import SibbolethError
-from sibboleth.report import wording
+from sibboleth.report import significance, wording
 from sibboleth.runs import RunDirectory
+from sibboleth.study import StatisticsSettings
+from sibboleth.targets import Kind
 
 SCORE_COLUMNS = ("estimate", "low", "high", "n", "clusters")
 
@@ -39,6 +41,13 @@ class Score:
         """Source and target domain."""
         return self.source, self.domain
 
+    @property
+    def name(self) -> str:
+        """Write de → nl, on one line; nl where it trained itself."""
+        if self.source == self.domain:
+            return self.domain
+        return f"{self.source}\N{NO-BREAK SPACE}\N{RIGHTWARDS ARROW}\N{NO-BREAK SPACE}{self.domain}"
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -48,10 +57,17 @@ class Encoder:
     short: str
     control: bool
     layers: int
+    fine_tuned: bool = False
+
+    @property
+    def title(self) -> str:
+        """Short name, with what must be known to read its scores."""
+        marks = [text for mark, text in ((self.control, "control"), (self.fine_tuned, "fine-tuned")) if mark]
+        return f"{self.short} ({', '.join(marks)})" if marks else self.short
 
 
 @dataclass(frozen=True)
-class Material:
+class Results:
     """The record and the tables of one run."""
 
     run: RunDirectory
@@ -60,6 +76,7 @@ class Material:
     """scores.parquet beside encoder, control, regime, source and domain of its run."""
     utterances: pl.DataFrame
     comparisons: pl.DataFrame
+    """comparisons.parquet beside `p_floor`, `p_holm_floor` and `family_size`."""
     selection: pl.DataFrame
     findings: list[dict[str, Any]]
 
@@ -69,9 +86,15 @@ class Material:
         return str(self.record["name"])
 
     @property
-    def kind(self) -> str:
+    def target(self) -> str:
+        """Name of the target."""
+        return str(self.record["target"]["name"])
+
+    @property
+    def kind(self) -> Kind:
         """Kind of the target."""
-        return str(self.record["target"]["kind"])
+        kind: Kind = self.record["target"]["kind"]
+        return kind
 
     @property
     def labels(self) -> list[str]:
@@ -95,6 +118,37 @@ class Material:
         return None if chance is None else float(chance)
 
     @property
+    def soft(self) -> bool:
+        """Whether the labels are weights instead of one for each utterance."""
+        return bool(self.record.get("soft"))
+
+    @property
+    def ceiling(self) -> float | None:
+        """The best that any answers could reach in the main metric over all utterances, where labels are soft."""
+        ceiling = self.record.get("ceiling")
+        return float(ceiling) if self.soft and ceiling is not None else None
+
+    @property
+    def why_no_chance(self) -> str:
+        """Sentence that says why a classification has no chance level; empty where it has one."""
+        if self.chance is not None or self.kind != "classification":
+            return ""
+        return (
+            f"No chance level is shown: the {wording.plural(self.domain)} differ in which labels they have, "
+            f"so guessing does not reach the same {wording.metric(self.metric)} in each."
+        )
+
+    @property
+    def choices(self) -> str:
+        """What dev chooses for a probe."""
+        return "layer and epoch" if self.settings("probe").get("kind") == "mlp" else "layer and penalty"
+
+    @property
+    def resamples(self) -> int:
+        """How often speakers were resampled, and signs flipped."""
+        return _resamples(self.record)
+
+    @property
     def domain(self) -> str:
         """Name of the column whose values are compared."""
         return str(self.record.get("domain") or "domain")
@@ -106,7 +160,11 @@ class Material:
 
     def settings(self, group: str) -> dict[str, Any]:
         """One group of the study's settings, empty where the record has none."""
-        return dict((self.record.get("study") or {}).get(group) or {})
+        return _settings(self.record, group)
+
+    def explained(self, regime: str) -> str:
+        """Say what a regime is in this study; empty for one that is not known."""
+        return wording.regime(regime, self.choices, str(self.settings("splits").get("scheme", "")))
 
     @cached_property
     def domains(self) -> list[str]:
@@ -128,7 +186,8 @@ class Material:
         depth = {str(e["name"]): int(e.get("layers") or 1) for e in self.record.get("encoders") or []}
         order = [name for name in depth if name in rows] + sorted(set(rows) - set(depth))
         short = wording.short_names(order)
-        encoders = [Encoder(name, short[name], rows[name], depth.get(name, 1)) for name in order]
+        tuned = {str(e["name"]) for e in self.record.get("encoders") or [] if e.get("fine_tuned")}
+        encoders = [Encoder(name, short[name], rows[name], depth.get(name, 1), name in tuned) for name in order]
         return sorted(encoders, key=lambda e: e.control)
 
     def short(self, encoder: str) -> str:
@@ -181,7 +240,15 @@ class Material:
         return self.comparisons.filter(wanted).to_dicts()
 
 
-def load(run: RunDirectory) -> Material:
+def _settings(record: dict[str, Any], group: str) -> dict[str, Any]:
+    return dict((record.get("study") or {}).get(group) or {})
+
+
+def _resamples(record: dict[str, Any]) -> int:
+    return int(_settings(record, "statistics").get("resamples", StatisticsSettings().resamples))
+
+
+def load(run: RunDirectory) -> Results:
     """Read everything a report needs; raises `SibbolethError` where the run has no scores yet."""
     record = run.read()
     for field in ("name", "target", "main_metric"):
@@ -194,12 +261,12 @@ def load(run: RunDirectory) -> Material:
     scores = scores.filter(pl.col("target") == record["target"]["name"])
     if scores.is_empty():
         raise SibbolethError(f"{run / 'scores.parquet'}: has no scores of the target {record['target']['name']!r}")
-    return Material(
+    return Results(
         run=run,
         record=record,
         scores=_leading(scores),
         utterances=run.table("utterances"),
-        comparisons=_optional(run, "comparisons", COMPARISON_COLUMNS),
+        comparisons=significance.with_floors(_optional(run, "comparisons", COMPARISON_COLUMNS), _resamples(record)),
         selection=_optional(run, "selection", SELECTION_COLUMNS),
         findings=_findings(run),
     )
