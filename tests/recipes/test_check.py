@@ -156,3 +156,12 @@ def test_a_study_follows_fixed_lists_beside_it(tmp_path: Path, real_speech: Path
     write(tmp_path / "lists.csv", "utterance,part\nnobody,train\n")
     with pytest.raises(InvalidInput, match="no utterance 'nobody'"):
         check(study)
+
+
+def test_refused_lists_name_the_option_and_a_refused_study_the_line(tmp_path: Path) -> None:
+    for part, rows in {"train": "a,1\nb,2\n", "test": "c,1\nd,3\n"}.items():
+        (tmp_path / f"{part}.csv").write_text(f"utterance,speaker\n{rows}")
+    with pytest.raises(RefusedByAudit, match="--allow shared-speakers") as caught:
+        check(tmp_path)
+    assert "study file" not in str(caught.value)
+    assert {finding.name for finding in check(tmp_path, allow=("shared-speakers",))} >= {"shared-speakers"}

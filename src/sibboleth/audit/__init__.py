@@ -88,8 +88,11 @@ def audit(
     return sorted(marked, key=lambda finding: GRADES.index(finding.grade))
 
 
-def refuse(findings: Sequence[Finding]) -> None:
-    """Raise `RefusedByAudit` if there is an error that is not allowed, naming each and the line that would allow it."""
+def refuse(findings: Sequence[Finding], lists: bool = False) -> None:
+    """Raise `RefusedByAudit` if there is an error that is not allowed, naming each and what would allow it.
+
+    That is a line of the study file, or options of the command line where split lists are audited.
+    """
     errors = [finding for finding in findings if finding.grade == "error"]
     refused = [finding for finding in errors if not finding.allowed]
     if not refused:
@@ -99,9 +102,11 @@ def refuse(findings: Sequence[Finding]) -> None:
         which = f" ({some(finding.utterances, 3)})" if finding.utterances else ""
         told.append(f"  {finding.name}: {finding.message}{which}\n    {finding.effect}")
     names = ", ".join(f'"{finding.name}"' for finding in errors)
+    way = f"add this line at the top of the study file; the findings stay in the report:\n  allow = [{names}]"
+    if lists:
+        way = "accept them by name:\n  " + " ".join(f"--allow {finding.name}" for finding in errors)
     raise RefusedByAudit(
         f"the audit found {len(refused)} error{'s' * (len(refused) > 1)}:\n"
         + "\n".join(told)
-        + "\nMend the material or the splits. To go on nevertheless, add this line at the top of the study file; "
-        + f"the findings stay in the report:\n  allow = [{names}]"
+        + f"\nMend the material or the splits. To go on nevertheless, {way}"
     )

@@ -59,7 +59,8 @@ def check(source: Path, *, speaker: str | None = None, allow: tuple[str, ...] = 
         return audited(stuff, fits(stuff))
     table, listed = _listed(source, lists.read(source, speaker))
     target = Target(name="label", kind="classification" if table["label"].null_count() == 0 else "transcription")
-    return _judged(audit(table, listed, target=target, domain="corpus", scan=_scan(table, source), allow=allow))
+    findings = audit(table, listed, target=target, domain="corpus", scan=_scan(table, source), allow=allow)
+    return _judged(findings, lists=True)
 
 
 def fits(stuff: Material) -> Fits:
@@ -91,10 +92,10 @@ def audited(stuff: Material, fits: Fits, encoders: "Sequence[Encoder]" = ()) -> 
     return _judged(findings)
 
 
-def _judged(findings: Iterable[Finding]) -> Findings:
+def _judged(findings: Iterable[Finding], lists: bool = False) -> Findings:
     found = Findings(findings)
     try:
-        refuse(found)
+        refuse(found, lists)
     except Exception:
         console.print(found, soft_wrap=False)
         raise
