@@ -41,6 +41,8 @@ def test_every_verb_explains_itself(verb: list[str]) -> None:
     ("arguments", "said"),
     [
         (["transcribe"], "transcribe"),
+        (["run", "a.toml", "[/b]"], "[/b]"),
+        (["run", "[/b].toml"], "[/b].toml: no such file"),
         (["run"], "study"),
         (["run", "nowhere.toml"], "nowhere.toml: no such file"),
         (["check", "nowhere.toml"], "nowhere.toml"),

@@ -48,13 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     complaints = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except CycloptsError as error:
-        complaints.print(f"[bold red]error:[/] {error}\n", markup=True)
-        sys.exit(WRONG_USE)
-    except SibbolethError as error:
+    except (CycloptsError, SibbolethError) as error:
         complaints.print("[bold red]error:[/] ", end="")
-        complaints.print(str(error), markup=False)
-        sys.exit(error.exit_code)
+        complaints.print(str(error).strip(), markup=False)
+        sys.exit(error.exit_code if isinstance(error, SibbolethError) else WRONG_USE)
     except KeyboardInterrupt:
         complaints.print("stopped; what is finished is kept, and the same command goes on from there")
         sys.exit(STOPPED)
