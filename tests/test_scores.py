@@ -87,7 +87,9 @@ def test_the_interval_is_that_of_the_speakers() -> None:
     row = one(scored(answers), "accuracy")
     right = said_of(answers) == TRUE
     parts = np.column_stack([right, np.ones(COUNT)]).astype(float)
-    alone = stats.bootstrap(parts, list(SPEAKERS.values()), lambda s: s[..., 0] / s[..., 1], resamples=200)
+    alone = stats.bootstrap(
+        parts, list(SPEAKERS.values()), lambda s: s[..., 0] / s[..., 1], bounds=(0, 1), resamples=200
+    )
     assert row["clusters"] == 6
     assert row["low"] < row["estimate"] < row["high"]
     assert (row["low"], row["high"]) == pytest.approx((alone.low, alone.high), abs=0.05)  # other order, other draws
@@ -289,7 +291,7 @@ def test_differences_are_those_of_the_scores_and_of_stats() -> None:
     from sibboleth.metrics.classification import UAR
 
     parts = [confusion(align(f, reference(), EMOTION).answers) for f in (a, b)]  # type: ignore[arg-type]
-    direct = stats.paired(*parts, list(SPEAKERS.values()), UAR.rate, resamples=200)
+    direct = stats.paired(*parts, list(SPEAKERS.values()), UAR.rate, bounds=(0, 1), resamples=200)
     assert [row[k] for k in ("low", "high", "p")] == pytest.approx([direct.low, direct.high, direct.p])
 
 
@@ -386,3 +388,109 @@ def test_worst_numbers_and_texts() -> None:
         Target(name="x", kind="transcription"),
     )
     assert texts.select("utterance", "error", "answer").rows() == [("a", 0.5, "ja"), ("b", None, "nee nee")]
+
+
+PEOPLE = [f"l{k}" for k in range(5)]
+GROUP = {("test", "5 people"): [("test", name) for name in PEOPLE]}
+
+
+def listeners(run: str = "test", first: int = 10) -> pl.DataFrame:
+    return pl.concat([choices(first + k, run=run, source="listener", rater=name) for k, name in enumerate(PEOPLE)])
+
+
+def test_a_group_is_scored_by_all_its_answers_with_people_resampled() -> None:
+    answers = listeners()
+    table = scored(answers, groups=GROUP)
+    together = table.filter(pl.col("rater") == "5 people")
+    row, alone = one(together, "uar"), one(table.filter(pl.col("rater") == "l0"), "uar")
+    assert (row["n"], row["clusters"], row["raters"], alone["raters"]) == (5 * COUNT, 6, 5, 1)
+    said = np.concatenate([said_of(answers.filter(pl.col("rater") == name)) for name in PEOPLE])
+    assert row["estimate"] == pytest.approx(oracle.balanced_accuracy_score(np.tile(TRUE, 5), said))
+    # The same answers taken for trials of one rater: only speakers are resampled.
+    trials = pl.concat([choices(10 + k, trial=k) for k in range(5)])
+    pooled = one(scored(trials), "uar")
+    assert row["estimate"] == pytest.approx(pooled["estimate"])
+    assert row["high"] - row["low"] != pytest.approx(pooled["high"] - pooled["low"], rel=0.01)
+    assert {"recall", "confusion", "uar_gap", "uar_mean"} <= set(together["metric"])
+    assert together.filter(pl.col("slice") == "accent=*")["low"].is_not_nan().all()
+    assert scored(answers).equals(table.filter(pl.col("rater") != "5 people"))
+
+
+def test_a_group_of_one_person_is_that_person() -> None:
+    table = scored(choices(), groups={("r", "all"): [("r", "m")]})
+    numbers = ["metric", "slice", "estimate", "low", "high", "n", "clusters", "raters"]
+    mine, group = (table.filter(pl.col("rater") == name).select(numbers) for name in ("m", "all"))
+    assert group.equals(mine)
+
+
+def test_order_of_answers_and_names_of_people_change_nothing_for_a_group() -> None:
+    numbers = ["metric", "slice", "estimate", "low", "high", "n", "clusters", "raters"]
+    names = dict(zip(PEOPLE, reversed([f"x{k}" for k in range(5)]), strict=True))
+    renamed = listeners().with_columns(pl.col("rater").replace(names)).sample(fraction=1, shuffle=True, seed=1)
+    others = {("test", "5 people"): [("test", name) for name in sorted(names.values())]}
+    table, again = (
+        scored(answers, groups=group).filter(pl.col("rater") == "5 people").select(numbers)
+        for answers, group in ((listeners(), GROUP), (renamed, others))
+    )
+    assert table.equals(again)
+
+
+def test_people_who_heard_different_utterances_are_scored_on_what_they_heard() -> None:
+    frames = [
+        choices(10 + k, run="test", source="listener", rater=name)[k * 6 : k * 6 + 30] for k, name in enumerate(PEOPLE)
+    ]
+    answers = pl.concat([*frames, choices(99)])
+    table = scored(answers, groups=GROUP)
+    row = one(table.filter(pl.col("rater") == "5 people"), "accuracy")
+    assert row["n"] == 150 and row["low"] < row["estimate"] < row["high"]
+    pair = [("f", "test", "5 people", "r", "m")]
+    compared_ = scores.compare(
+        answers, reference(), EMOTION, pair, clusters=SPEAKERS, statistics=FAST, names=("accuracy",), groups=GROUP
+    ).to_dicts()[0]
+    # By hand: every utterance weighs one, shared by those who heard it.
+    heard = {u: [] for u in UTTERANCES}  # type: ignore[var-annotated]
+    for frame in frames:
+        for utterance, said in zip(frame["utterance"], frame["label"], strict=True):
+            heard[utterance].append(said == LABELS[TRUE[UTTERANCES.index(utterance)]])
+    known = [u for u in UTTERANCES if heard[u]]
+    model = dict(zip(choices(99)["utterance"], choices(99)["label"], strict=True))
+    people = np.mean([np.mean(heard[u]) for u in known])
+    machine = np.mean([model[u] == LABELS[TRUE[UTTERANCES.index(u)]] for u in known])
+    assert compared_["difference"] == pytest.approx(people - machine)
+    assert (compared_["n"], compared_["a_raters"], compared_["b_raters"]) == (len(known), 5, 1)
+    assert compared_["low"] < compared_["difference"] < compared_["high"] and 0 < compared_["p"] <= 1
+
+
+def test_groups_of_the_same_people_are_paired_and_others_are_not() -> None:
+    noisy = listeners("noise", 40)
+    other = noisy.with_columns(pl.col("rater") + "x")
+    answers = pl.concat([listeners(), noisy])
+    strangers = pl.concat([listeners(), other])
+    table = [
+        scores.compare(
+            frame,
+            reference(),
+            EMOTION,
+            [("f", "test", "5 people", "noise", "5 people")],
+            clusters=SPEAKERS,
+            statistics=FAST,
+            groups=GROUP | {("noise", "5 people"): [("noise", name + x) for name in PEOPLE]},
+        ).to_dicts()[0]
+        for frame, x in ((answers, ""), (strangers, "x"))
+    ]
+    assert table[0]["difference"] == pytest.approx(table[1]["difference"])
+    assert table[0]["low"] != table[1]["low"]
+
+
+def test_groups_that_cannot_be_are_refused() -> None:
+    with pytest.raises(SibbolethError, match="rater 'm' of run 'r' is no name for a group"):
+        scored(choices(), groups={("r", "m"): [("r", "m")]})
+    with pytest.raises(SibbolethError, match="rater 'all' of run 'r' answered nothing"):
+        scores.compare(
+            choices(),
+            reference(),
+            EMOTION,
+            [("f", "r", "m", "r", "all")],
+            clusters={},
+            groups={("r", "all"): [("r", "nobody")]},
+        )

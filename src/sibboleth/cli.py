@@ -21,25 +21,37 @@ app = App(
     default_parameter=Parameter(negative=()),
 )
 corpus = App(name="corpus", help="Look at a manifest, or write one for a public corpus.")
-cache = App(name="cache", help="See, verify and empty the cache of encoded speech.")
+cache = App(name="cache", help="See, verify, export and empty the cache of encoded speech.")
+
+protocol = App(name="protocol", help="Published protocols: what they ask, what is wrong with them, a study of one.")
 
 app.command(
     "sibboleth.recipes.demo:demo", name="demo", help="Make speech, run the whole study on it, write the report."
 )
 app.command("sibboleth.recipes.run:run", name="run", help="Run a study file and write its report; run again to go on.")
 app.command("sibboleth.recipes.check:check", name="check", help="Audit a study or anybody's split lists for leaks.")
+app.command("sibboleth.recipes.plan:plan", name="plan", help="Tell what a study would do, without doing any of it.")
 app.command(corpus)
 app.command("sibboleth.recipes.encode:encode", name="encode", help="Encode a manifest once, for all layers.")
 app.command(cache)
+app.command(protocol)
 app.command("sibboleth.recipes.score:score", name="score", help="Score predictions made by anybody, with intervals.")
+app.command(
+    "sibboleth.recipes.plan_power:plan_power", name="plan-power", help="Speakers and items needed to see a difference."
+)
 app.command("sibboleth.recipes.report:report", name="report", help="Write a run's report again from its tables.")
 
 corpus.command(
     "sibboleth.recipes.corpus:describe", name="describe", help="Hours, speakers, labels, levels, duplicates."
 )
 corpus.command("sibboleth.recipes.corpus:prepare", name="prepare", help="Write the manifest of a known corpus.")
+protocol.command("sibboleth.recipes.protocol:names", name="names", help="The protocols that a study can name.")
+protocol.command("sibboleth.recipes.protocol:show", name="show", help="Rules, flaws and numbers of one.")
+protocol.command("sibboleth.recipes.protocol:write", name="write", help="Write a study file that follows one.")
 cache.command("sibboleth.recipes.cache:size", name="size", help="What the cache holds of each encoder.")
 cache.command("sibboleth.recipes.cache:verify", name="verify", help="Check every checksum; remove what is corrupt.")
+cache.command("sibboleth.recipes.cache:prune", name="prune", help="Show what can go: unused, gone, or too much.")
+cache.command("sibboleth.recipes.cache:export", name="export", help="Write features of a manifest for other tools.")
 cache.command("sibboleth.recipes.cache:clear", name="clear", help="Remove what the cache holds of one encoder.")
 
 

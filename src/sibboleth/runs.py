@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from sibboleth import storage
 from sibboleth.errors import SibbolethError
 
 FORMAT = 1
+LOCK = ".running"
+"""Is locked by the run that is at work in a directory."""
 
 
 @contextlib.contextmanager
@@ -76,6 +79,40 @@ class RunDirectory:
             raise SibbolethError(f"{file}: missing; the run is not complete, run the same command again")
         return pl.read_parquet(file)
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other runs out of it while the block runs, and remove what killed ones had not written to the end.
+
+        Raises `SibbolethError` where another run is at work in it. The system ends what a killed run held.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            guard = storage.lock(self.path / LOCK, wait=False)
+        except OSError as error:
+            raise SibbolethError(
+                f"{self.path}: may not be written to ({error.strerror}); choose another place"
+            ) from None
+        if guard is None:
+            raise self._taken()
+        try:
+            with contextlib.suppress(OSError):
+                guard.path.write_text(f"process {os.getpid()} on {platform.node() or 'this machine'}", encoding="utf-8")
+            for folder in [self.path, *(path for path in self.path.iterdir() if path.is_dir())]:
+                storage.sweep(folder)
+            yield
+        finally:
+            guard.release(remove=True)
+
+    def _taken(self) -> SibbolethError:
+        try:
+            who = (self.path / LOCK).read_text(encoding="utf-8")
+        except OSError:
+            who = ""
+        return SibbolethError(
+            f"{self.path}: another run is at work in it ({who or 'a process that does not say which'}); wait until it "
+            "is done, or choose another place with --output"
+        )
+
     def clear(self, names: Sequence[str]) -> None:
         """Remove tables, the page, its figures and its tables, as far as they are there."""
         for name in names:
@@ -93,5 +130,11 @@ class RunDirectory:
             raise SibbolethError(f"{there}: is a file, not a folder; choose another place with --output")
         if not os.access(there, os.W_OK | os.X_OK):
             raise SibbolethError(f"{there}: may not be written to; choose another place with --output")
-        if there == self.path and not (there / "run.json").exists() and any(there.iterdir()):
+        if there == self.path and (there / LOCK).exists():
+            guard = storage.lock(there / LOCK, wait=False)
+            if guard is None:
+                raise self._taken()
+            guard.release(remove=True)
+        others = [path for path in there.iterdir() if not path.name.startswith(storage.PART)]
+        if there == self.path and not (there / "run.json").exists() and others:
             raise SibbolethError(f"{there}: holds other files and no run; choose a new folder with --output")

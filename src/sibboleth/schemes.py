@@ -5,7 +5,7 @@ label, speaker, session, audio`, and returns the folds of each domain.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,9 @@ class Fold:
 
 Divided = dict[str, list[Fold]]
 
+MOST = 2**27
+"""Row numbers that all folds of leaving one out may hold: 1 GiB."""
+
 
 def whole_groups(rows: pl.DataFrame, column: str, folds: int | None, dev: float, seed: int) -> Divided:
     """Keep speakers or sessions (`column`) whole: in `folds` stratified folds, or each one a fold.
@@ -54,6 +57,8 @@ def whole_groups(rows: pl.DataFrame, column: str, folds: int | None, dev: float,
     if few := _too_few(rows, groups, folds):
         raise _refusal(few, column, folds)
     component = linked(groups, codes(rows["domain"]))
+    if folds is None:
+        _require_feasible(rows, groups, component, column)
     divided: Divided = {}
     for number in range(int(component.max(initial=-1)) + 1):
         inside = component == number
@@ -121,8 +126,31 @@ def without_each(rows: pl.DataFrame, trained: pl.DataFrame, dev: float, seed: in
     return divided
 
 
-def listed(rows: pl.DataFrame, table: pl.DataFrame, known: Collection[str]) -> Divided:
+def with_random_dev(rows: pl.DataFrame, divided: Divided, share: float, seed: int, keep: bool) -> Divided:
+    """Draw dev anew from the utterances of train and dev, without regard to speakers; `keep` a dev that is there.
+
+    As in s3prl, train gets the whole part of its share and dev the rest, of two or more utterances at least one each.
+    """
+    place = np.empty(len(rows), dtype=np.int64)
+    place[rows["row"].to_numpy()] = np.arange(len(rows))
+
+    def drawn(fold: Fold, number: int) -> Fold:
+        pool = np.concatenate([fold.train, fold.dev])
+        if len(pool) < 2 or (keep and len(fold.dev)):
+            return fold
+        pool = pool[np.argsort(place[pool])]
+        count = min(max(len(pool) - int((1 - share) * len(pool)), 1), len(pool) - 1)
+        chosen = np.zeros(len(pool), dtype=bool)
+        chosen[np.random.default_rng((seed, number)).permutation(len(pool))[:count]] = True
+        return replace(fold, train=pool[~chosen], dev=pool[chosen])
+
+    return {domain: [drawn(fold, j + 1) for j, fold in enumerate(some)] for domain, some in divided.items()}
+
+
+def listed(rows: pl.DataFrame, table: pl.DataFrame, known: Collection[str], dev_later: bool = False) -> Divided:
     """Follow fixed lists (from `lists.read`); utterances in no list are left out.
+
+    An utterance is found by its name in the list, else by the name of its file. `dev_later` accepts lists without dev.
 
     Raises `InvalidInput` with every row that names no utterance or several, and every utterance that is in two
     parts of a fold, or tested in two folds.
@@ -136,6 +164,9 @@ def listed(rows: pl.DataFrame, table: pl.DataFrame, known: Collection[str]) -> D
     for row in table.iter_rows(named=True):
         name, part, fold = row["utterance"], row["part"], row["fold"]
         position, message = names.find(name)
+        if message and row["audio"] not in (None, name):
+            by_file, not_found = names.find(row["audio"])
+            position, message = (by_file, None) if not_found is None else (position, message)
         if position is not None:
             before = part_of.setdefault((fold, position), part)
             first = tested_in.setdefault(position, fold) if part == "test" else fold
@@ -149,10 +180,10 @@ def listed(rows: pl.DataFrame, table: pl.DataFrame, known: Collection[str]) -> D
             problems.append(Problem(row["source"], message, row["row"], "utterance"))
     if problems:
         raise InvalidInput("splits.file: the lists do not fit the corpora", problems)
-    return _from_lists(rows, found)
+    return _from_lists(rows, found, dev_later)
 
 
-def _from_lists(rows: pl.DataFrame, found: Mapping[tuple[str, str, str], list[int]]) -> Divided:
+def _from_lists(rows: pl.DataFrame, found: Mapping[tuple[str, str, str], list[int]], dev_later: bool) -> Divided:
     divided: Divided = {}
     numbers = rows["row"].to_numpy()
     for domain in rows["domain"].unique().sort():
@@ -163,12 +194,13 @@ def _from_lists(rows: pl.DataFrame, found: Mapping[tuple[str, str, str], list[in
             train, dev, test = (
                 numbers[sorted(found.get((domain, name, part), []))] for part in ("train", "dev", "test")
             )
-            if len(train) and not len(dev):
+            if len(train) and not (len(dev) or dev_later):
                 raise InvalidInput(
                     f"splits.file: {name} of the domain {domain!r} trains but has no dev rows, so that nothing could "
-                    "choose the layer but the test; move whole speakers from train to dev"
+                    "choose the layer but the test; move whole speakers from train to dev, or draw dev from the "
+                    'speakers of train with dev_unit = "utterance"'
                 )
-            divided.setdefault(domain, []).append(Fold(name, train if len(dev) else NONE, dev, test))
+            divided.setdefault(domain, []).append(Fold(name, train if len(dev) or dev_later else NONE, dev, test))
     return divided
 
 
@@ -205,11 +237,16 @@ def _aliases(utterance: str, audio: str | None) -> set[str]:
     return {utterance, short, Path(short).stem, *file}
 
 
-def codes(column: pl.Series) -> Rows:
-    """Number the values in sorted order; every null is a value of its own."""
-    known = column.rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
+def codes(column: pl.Series, unknown: int | None = None) -> Rows:
+    """Number the values in sorted order from 0; every null is a value of its own, or `unknown`."""
+    different = column.drop_nulls().unique().sort()
+    if column.dtype == pl.String and len(different) < len(column) // 2:
+        numbers = column.cast(pl.Enum(different)).to_physical().cast(pl.Int64)
+    else:
+        numbers = column.rank("dense").cast(pl.Int64) - 1
+    known = numbers.fill_null(-1).to_numpy()
     null = column.is_null().to_numpy()
-    return np.asarray(np.where(null, known.max(initial=0) + np.cumsum(null), known) - 1)
+    return np.where(null, len(different) - 1 + np.cumsum(null) if unknown is None else unknown, known)
 
 
 def _renumbered(groups: Rows) -> Rows:
@@ -295,6 +332,21 @@ def _refusal(few: Mapping[str, int], column: str, folds: int | None) -> InvalidI
         f"at least {max(folds or 3, 3)} per domain",
         problems,
     )
+
+
+def _require_feasible(rows: pl.DataFrame, groups: Rows, component: Rows, column: str) -> None:
+    """Refuse to leave out one at a time where so many folds of so many rows would never be trained."""
+    counted = pl.DataFrame({"component": component, "group": groups}).group_by("component")
+    sizes = counted.agg(pl.col("group").n_unique().alias("groups"), pl.len().alias("rows"))
+    held = int((sizes["groups"].cast(pl.Int64) * sizes["rows"].cast(pl.Int64)).sum())
+    if held > MOST:
+        folds = int(sizes["groups"].sum())
+        raise InvalidInput(
+            f"splits: leaving one {column} out makes {folds} folds, each trained on nearly all {len(rows)} utterances: "
+            f"{held / folds:.0f} rows a fold, {8 * held / 1e9:.0f} GB for their lists alone. What to do: "
+            'splits.scheme = "speaker-folds" with splits.folds = 10 leaves whole groups of speakers out and keeps every '
+            f"test; or leave out few {column}s of a smaller manifest (corpora.keep)"
+        )
 
 
 def _require_known(rows: pl.DataFrame, column: str) -> None:

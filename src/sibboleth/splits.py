@@ -1,11 +1,13 @@
 """Folds and regimes: who trains, who selects, who tests."""
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -48,6 +50,9 @@ class SplitSettings(Settings):
     """Number of folds of `speaker-folds` and `random-folds`."""
     dev: float = Field(0.2, gt=0, lt=1)
     """Share of the utterances outside test that selects, whole speakers (or sessions) at a time."""
+    dev_unit: Literal["speaker", "utterance"] = "speaker"
+    """`utterance` draws dev at random from all utterances outside test, as several published protocols do: it then has
+    the speakers of train. Fixed lists keep the dev that they have."""
     file: Path | None = None
     """Fixed lists: a CSV with columns `utterance`, `part` (train, dev, test) and, for several folds, `fold`."""
     balance: tuple[str, ...] = ()
@@ -141,7 +146,7 @@ def folds(
     match settings.scheme:
         case "file":
             assert settings.file is not None
-            divided = schemes.listed(rows, lists.read(settings.file), known)
+            divided = schemes.listed(rows, lists.read(settings.file), known, settings.dev_unit == "utterance")
         case "random-folds":
             divided = schemes.at_random(trained, settings.folds, settings.dev, seed)
         case "leave-one-domain-out":
@@ -150,6 +155,8 @@ def folds(
             column = "session" if scheme == "leave-one-session-out" else "speaker"
             count = settings.folds if scheme == "speaker-folds" else None
             divided = schemes.whole_groups(trained, column, count, settings.dev, seed)
+    if settings.dev_unit == "utterance":
+        divided = schemes.with_random_dev(rows, divided, settings.dev, seed, keep=settings.scheme == "file")
     for name in settings.test_only:
         whole = [Fold("all", NONE, NONE, rows.filter(domain=name)["row"].to_numpy())]
         own = divided.get(name, whole)
@@ -187,15 +194,16 @@ def fits(folds: Mapping[str, Sequence[Fold]], regimes: Sequence[Regime], table: 
 
     Raises `InvalidInput` when this leaves nothing of a regime, or the folds serve none of the regimes.
     """
-    speakers = table["speaker"].rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
+    speakers = schemes.codes(table["speaker"], unknown=-1) + 1
     made: dict[tuple[str, bytes, bytes], Fit] = {}
     problems = list(_problems(folds, regimes, speakers))
     impossible = [one for one in problems if isinstance(one, ImpossiblePair)]
     for fit in problems:
         if isinstance(fit, ImpossiblePair):
             continue
-        same = made.setdefault((fit.source, fit.train.tobytes(), fit.dev.tobytes()), replace(fit, tests=()))
-        made[fit.source, fit.train.tobytes(), fit.dev.tobytes()] = replace(same, tests=_joined(same.tests + fit.tests))
+        key = (fit.source, _content(fit.train), _content(fit.dev))
+        same = made.setdefault(key, replace(fit, tests=()))
+        made[key] = replace(same, tests=_joined(same.tests + fit.tests))
     _require_something(impossible, {test.regime for fit in made.values() for test in fit.tests})
     if not made:
         raise InvalidInput(
@@ -271,15 +279,25 @@ def _pair(
 def _across(source: str, trained: Fold, target: str, tested: Fold, regime: Regime, speakers: Rows) -> Fit:
     """Train on one domain and test on another, without the speakers who are tested (or select)."""
     selects = regime == "target-selected"
-    barred = np.unique(speakers[np.concatenate([tested.test, tested.dev]) if selects else tested.test])
-    barred = barred[barred > 0]
-    train, dev = (rows[~np.isin(speakers[rows], barred)] for rows in (trained.train, trained.dev))
+    barred = np.zeros(int(speakers.max(initial=0)) + 1, dtype=bool)
+    barred[speakers[np.concatenate([tested.test, tested.dev]) if selects else tested.test]] = True
+    barred[0] = False
+    train, dev = (_kept(rows, ~barred[speakers[rows]]) for rows in (trained.train, trained.dev))
     name = trained.name
     if selects:
         name, dev = f"{trained.name} selected by {target} {tested.name}", tested.dev
     elif len(train) + len(dev) < len(trained.train) + len(trained.dev):
         name = f"{trained.name} without the speakers of {target} {tested.name}"
     return Fit(source, name, train, dev, (Test(regime, target, tested.test),))
+
+
+def _kept(rows: Rows, mask: npt.NDArray[np.bool_]) -> Rows:
+    """Keep some rows; all of them are the very same array, so that many fits of many rows share their memory."""
+    return rows if mask.all() else rows[mask]
+
+
+def _content(rows: Rows) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(rows).data, digest_size=16).digest()
 
 
 def _require_something(impossible: Sequence[ImpossiblePair], served: Collection[Regime]) -> None:
@@ -306,4 +324,7 @@ def _joined(tests: Sequence[Test]) -> tuple[Test, ...]:
     together: dict[tuple[Regime, str], list[Rows]] = {}
     for test in tests:
         together.setdefault((test.regime, test.domain), []).append(test.rows)
-    return tuple(Test(regime, domain, np.concatenate(rows)) for (regime, domain), rows in together.items())
+    return tuple(
+        Test(regime, domain, rows[0] if len(rows) == 1 else np.concatenate(rows))
+        for (regime, domain), rows in together.items()
+    )

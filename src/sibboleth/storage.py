@@ -1,26 +1,138 @@
-"""Files: written whole or not at all, and where what can be computed again is kept."""
+"""Files: written whole or not at all, locks that end with their process, and where what can be made again is kept."""
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
+
+SCANS = "scans.sqlite"
+PART = ".part-"
+"""Names of files that are still being written begin so."""
+STALE = 3600.0
+"""Seconds after which a file that is still being written is what a killed process left, where locks cannot tell."""
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it replaces `path` if the block ends well and vanishes otherwise."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary, guard = _begun(path)
     try:
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        guard.release()
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder; those of living ones stay."""
+    for path in folder.glob(f"{PART}*"):
+        with contextlib.suppress(OSError):
+            guard = lock(path, wait=False, make=False)
+            if guard is None:
+                continue
+            if guard.sure or time.time() - path.stat().st_mtime > STALE:
+                path.unlink()
+            guard.release()
+
+
+class Lock:
+    """A lock on a file. The system takes it away when the process ends, however it ends."""
+
+    def __init__(self, path: Path, handle: int, sure: bool) -> None:
+        """Hold it; not `sure` where the file system has no locks, so that everybody is given one."""
+        self.path = path
+        self.sure = sure
+        self._handle = handle
+
+    def release(self, *, remove: bool = False) -> None:
+        """Let others have it; with `remove` its file goes, too."""
+        if self._handle < 0:
+            return
+        if remove:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+        os.close(self._handle)
+        self._handle = -1
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def __del__(self) -> None:
+        self.release()
+
+
+def lock(path: Path, *, shared: bool = False, wait: bool = True, make: bool = True) -> Lock | None:
+    """Lock a file, which is made where it is not there; None if another holds it and we do not wait.
+
+    A shared lock can be held by many, an exclusive one by one alone. Raises `OSError` where the file cannot be made.
+    """
+    while True:
+        handle = os.open(path, (os.O_RDWR | os.O_CREAT) if make else os.O_RDONLY, 0o666)
+        try:
+            sure = _flock(handle, shared, wait)
+        except BlockingIOError:
+            os.close(handle)
+            return None
+        except BaseException:
+            os.close(handle)
+            raise
+        held = Lock(path, handle, sure)
+        if sys.platform == "win32" or _is(handle, path):
+            return held
+        held.release()  # its last holder removed it while we waited
+
+
+def _flock(handle: int, shared: bool, wait: bool) -> bool:
+    """Lock an open file; says whether the file system can. Raises `BlockingIOError` if another holds it."""
+    if sys.platform == "win32":
+        return False
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF):
+            return False
+        raise
+    return True
+
+
+def _is(handle: int, path: Path) -> bool:
+    """Say whether a path still leads to an open file."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    mine = os.fstat(handle)
+    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _begun(path: Path) -> tuple[Path, Lock]:
+    """Make an empty temporary file beside `path` and lock it, so that no sweep takes it."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{PART}{path.stem}-", suffix=path.suffix)
+        temporary = Path(name)
+        if sys.platform == "win32":  # an open file cannot be replaced there
+            os.close(handle)
+            return temporary, Lock(temporary, -1, False)
+        guard = Lock(temporary, handle, _flock(handle, shared=False, wait=True))
+        if _is(handle, temporary):
+            return temporary, guard
+        guard.release()  # swept before it was locked
 
 
 def folder() -> Path:
@@ -36,4 +148,4 @@ def folder() -> Path:
 
 def scans(inside: Path | None = None) -> Path:
     """Return the file in which `audio.scan` keeps what it measured."""
-    return (inside or folder()) / "scans.sqlite"
+    return (inside or folder()) / SCANS

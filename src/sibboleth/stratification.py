@@ -1,6 +1,7 @@
 """Stratification: whole groups (speakers, sessions) dealt to parts so that every part looks like the whole."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ Codes = npt.NDArray[np.int64]
 SWAPS = 400
 """Most groups for which exchanges of two groups are tried; among more, moving one at a time is enough."""
 STARTS = 4
+MANY = 1000
+"""Groups from which on one start is enough: how they are dealt out first then hardly matters."""
 DIGITS = 9
 """Costs are compared to this many digits, so that the last bits of a matrix product never decide."""
 
@@ -31,7 +34,7 @@ def deal(counts: Array, shares: Sequence[float], needed: Array, seed: Sequence[i
     wanted = np.asarray(shares, dtype=np.float64)[:, None]
     random = np.random.default_rng(seed)
     best: tuple[float, Codes] | None = None
-    for _ in range(STARTS):
+    for _ in range(1 if len(size) > MANY else STARTS):
         part = _greedy(size, wanted, needed, random.permutation(len(size)))
         _descend(part, size, wanted, needed)
         cost = _cost(part, size, wanted, needed)
@@ -61,8 +64,10 @@ def tabulate(rows: Codes, columns: Codes) -> Array:
 
 
 def _held(part: Codes, amounts: Array, parts: int) -> Array:
-    held = np.zeros((parts, amounts.shape[1]))
-    np.add.at(held, part, amounts)
+    """Sum the amounts of each part's groups `[part, stratum]`."""
+    held = np.empty((parts, amounts.shape[1]))
+    for stratum, column in enumerate(amounts.T):
+        held[:, stratum] = np.bincount(part, column, parts)
     return held
 
 
@@ -74,25 +79,32 @@ def _cost(part: Codes, size: Array, wanted: Array, needed: Array) -> float:
 def _greedy(size: Array, wanted: Array, needed: Array, order: Codes) -> Codes:
     part = np.zeros(len(size), dtype=np.int64)
     held = np.zeros_like(needed)
+    empty, lacking = needed.copy(), True
     for group in order:
-        change = 2 * (held - wanted) @ size[group] - ((held == 0) * needed) @ (size[group] > 0)
-        part[group] = int(np.argmin(change.round(DIGITS)))
-        held[part[group]] += size[group]
+        own = size[group]
+        change = 2 * (held - wanted) @ own
+        if lacking:
+            change -= empty @ (own > 0)
+        part[group] = to = int(change.round(DIGITS).argmin())
+        held[to] += own
+        if lacking:
+            empty[to, own > 0] = 0
+            lacking = bool(empty.any())
     return part
 
 
 def _descend(part: Codes, size: Array, wanted: Array, needed: Array) -> None:
     """Make the best move or exchange in place until none lowers the cost."""
-    everyone = np.arange(len(size))
+    groups = _Groups.of(size)
     while True:
-        moves, exchanges = _changes(part, size, wanted, needed)
+        moves, exchanges = _changes(part, groups, wanted, needed)
         move = np.unravel_index(int(moves.argmin()), moves.shape)
         exchange = np.unravel_index(int(exchanges.argmin()), exchanges.shape) if exchanges.size else None
         lowest = moves[move]
         if exchange is not None and exchanges[exchange] < lowest:
             lowest = exchanges[exchange]
-            one, other = everyone[exchange[0]], everyone[exchange[1]]
-            change = {int(one): int(part[other]), int(other): int(part[one])}
+            one, other = int(exchange[0]), int(exchange[1])
+            change = {one: int(part[other]), other: int(part[one])}
         else:
             change = {int(move[0]): int(move[1])}
         if lowest >= 0:
@@ -101,23 +113,46 @@ def _descend(part: Codes, size: Array, wanted: Array, needed: Array) -> None:
             part[group] = to
 
 
-def _changes(part: Codes, size: Array, wanted: Array, needed: Array) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class _Groups:
+    """What every group holds, and what of it stays the same in a descent."""
+
+    size: Array
+    """Share of every stratum `[group, stratum]`."""
+    has: Array
+    """1 where a group holds something of a stratum."""
+    square: Array
+    """Sum of its squared shares `[group]`."""
+    distance: Array | None
+    """Squared distance of two groups `[group, group]`; none where exchanges are not tried."""
+
+    @classmethod
+    def of(cls, size: Array) -> "_Groups":
+        """Compute them."""
+        square = (size**2).sum(axis=1)
+        few = len(size) <= SWAPS
+        distance = square[:, None] + square[None, :] - 2 * size @ size.T if few else None
+        return cls(size, (size > 0).astype(np.float64), square, distance)
+
+
+def _changes(part: Codes, groups: _Groups, wanted: Array, needed: Array) -> tuple[Array, Array]:
     """Cost change of every move `[group, part]` and of every exchange `[group, group]`."""
-    has = (size > 0).astype(np.float64)
+    size, has, square = groups.size, groups.has, groups.square
     gap = _held(part, size, len(wanted)) - wanted
     members = _held(part, has, len(wanted))
     last, none = (members == 1) * needed, (members == 0) * needed
     toward = size @ gap.T
     own = toward[np.arange(len(part)), part]
-    square = (size**2).sum(axis=1)
-    emptied = has * last[part]
-    moves = 2 * (toward - own[:, None] + square[:, None]) + emptied.sum(axis=1)[:, None] - has @ none.T
+    moves = 2 * (toward - own[:, None] + square[:, None])
+    if last.any():
+        moves += (has * last[part]).sum(axis=1)[:, None]
+    if none.any():
+        moves -= has @ none.T
     moves[np.arange(len(part)), part] = np.inf
-    if len(part) > SWAPS:
+    if groups.distance is None:
         return moves.round(DIGITS), np.empty((0, 0))
     across = toward[:, part]
-    lost = emptied @ (1 - has).T - none[part] @ has.T
-    distance = square[:, None] + square[None, :] - 2 * size @ size.T
-    exchanges = 2 * (across + across.T - own[:, None] - own[None, :] + distance) + lost + lost.T
+    lost = (has * last[part]) @ (1 - has).T - none[part] @ has.T
+    exchanges = 2 * (across + across.T - own[:, None] - own[None, :] + groups.distance) + lost + lost.T
     exchanges[part[:, None] == part[None, :]] = np.inf
     return moves.round(DIGITS), exchanges.round(DIGITS)

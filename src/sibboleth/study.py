@@ -1,11 +1,11 @@
 """The study file: what is asked, of which corpora, encoders, probes, folds and regimes."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from sibboleth import settings
+from sibboleth import protocols, settings
 from sibboleth.settings import Settings
 from sibboleth.splits import REGIMES, Regime, SplitSettings
 from sibboleth.targets import Target
@@ -56,6 +56,8 @@ class EncoderSettings(Settings):
     """Language it was pre-trained on: an axis of its own, `multi` for several."""
     pooling: Literal["mean", "mean+std"] | None = None
     """Statistics over time given to the probe; `mean`, and `mean+std` for `logmel`."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Of a transformer's arithmetic; `auto` is bfloat16 where the processor or accelerator is faster with it."""
     seed: int = Field(0, ge=0)
     """Seed of the random weights of an untrained encoder."""
 
@@ -86,13 +88,24 @@ class LinearProbe(Settings):
         return value
 
 
+def _several(value: object) -> object:
+    """Make one value a list of one."""
+    return (value,) if isinstance(value, (int, float)) else value
+
+
+Candidates = Annotated[tuple[float, ...], BeforeValidator(_several)]
+"""One number or several."""
+
+
 class MlpProbe(Settings):
     """The anchor study's head: dim-128-16-classes, ReLU, AdamW, early stopping on dev loss."""
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[int, ...] = (128, 16)
-    learning_rate: float = Field(1e-4, gt=0)
-    weight_decay: float = Field(1e-5, ge=0)
+    learning_rate: Candidates = Field((1e-4,), min_length=1)
+    """One value, or candidates among which dev chooses, per fold and seed."""
+    weight_decay: Candidates = Field((1e-5,), min_length=1)
+    """As `learning_rate`; with candidates for both, every pair is tried."""
     epsilon: float = Field(1e-8, gt=0)
     batch_size: int = Field(32, ge=1)
     epochs: int = Field(100, ge=1)
@@ -100,6 +113,16 @@ class MlpProbe(Settings):
     """Epochs in a row without a lower dev loss after which training stops."""
     standardise: bool = False
     """Scale features by the training set's mean and deviation first; the anchor study does not."""
+
+    @field_validator("learning_rate", "weight_decay")
+    @classmethod
+    def _usable(cls, value: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        least = 0.0 if info.field_name == "weight_decay" else 5e-324
+        if not all(least <= one < float("inf") for one in value):
+            raise ValueError("each must be 0 or more" if least == 0 else "each must be above 0")
+        if len(set(value)) < len(value):
+            raise ValueError("each candidate once")
+        return value
 
 
 def _probe_kind(value: object) -> str:
@@ -144,6 +167,9 @@ class Study(Settings):
     question: str = ""
     """What is asked, in a sentence for the report."""
     seed: int = Field(0, ge=0)
+    protocol: str | None = None
+    """Published protocol whose settings hold where the study says nothing, and whose numbers the report shows: a name
+    that `sibboleth protocol names` knows, or the path of such a file."""
     domain: str = "corpus"
     """Column whose values are compared: `corpus`, `language`, `dialect`, `accent`, any other."""
     regimes: tuple[Regime, ...] = REGIMES
@@ -160,6 +186,23 @@ class Study(Settings):
     splits: SplitSettings = SplitSettings()
     statistics: StatisticsSettings = StatisticsSettings()
     report: ReportSettings = ReportSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _protocol_fills_in(cls, data: Any, info: ValidationInfo) -> Any:
+        if not (isinstance(data, dict) and isinstance(data.get("protocol"), str) and protocols.known(data["protocol"])):
+            return data
+        name, folder = data["protocol"], (info.context or {}).get("folder")
+        if folder is not None and name not in protocols.names():
+            name = str(Path(folder) / name)
+        return protocols.completed({**data, "protocol": name}, protocols.read(name))
+
+    @field_validator("protocol")
+    @classmethod
+    def _protocol_is_known(cls, value: str | None) -> str | None:
+        if value is not None and not protocols.known(value):
+            raise ValueError(f"no such protocol; there are {', '.join(protocols.names())}, or give a .toml file")
+        return value
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Study":

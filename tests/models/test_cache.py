@@ -1,6 +1,8 @@
 """The cache on disk: whole or not there, never by name."""
 
 import errno
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from sibboleth import storage
 from sibboleth.errors import SibbolethError
-from sibboleth.models import cache as caching
-from sibboleth.models.cache import Cache, Statistics
+from sibboleth.models import shards
+from sibboleth.models.cache import Cache
 from sibboleth.models.encoders import Encoder, HiddenStates
+from sibboleth.models.encoding import Statistics
+from sibboleth.models.shards import Frames, StatisticsShard
 from sibboleth.progress import console
 
 
@@ -31,7 +36,7 @@ def batch(digests: Sequence[str], seed: int = 0) -> dict[str, Statistics]:
     return {digest: rng.standard_normal((3, 2, 4)).astype(np.float32) for digest in digests}
 
 
-def shards(cache: Cache) -> list[Path]:
+def written(cache: Cache) -> list[Path]:
     return sorted(cache.folder.glob("features/*/*.features"))
 
 
@@ -44,7 +49,7 @@ def test_what_is_written_is_read_layer_by_layer(tmp_path: Path) -> None:
     name, position = store.places["y"]
     for layer in range(3):
         for statistic in range(2):
-            read = store.shards[name].read(layer, statistic, np.array([position]))
+            read = store.statistics_shard(name).matrix(layer, statistic, np.array([position]))
             np.testing.assert_array_equal(read[0], told["y"][layer, statistic])
 
 
@@ -61,7 +66,7 @@ def test_two_writers_at_once_are_harmless(tmp_path: Path) -> None:
     one.write(mine, batch(["x", "y"]))
     other.write(mine, batch(["x", "y"]))
     other.write(mine, batch(["y", "z"]))
-    assert len(shards(cache)) == 2
+    assert len(written(cache)) == 2
     assert cache.store(mine).find(["x", "y", "z"]) == {"x", "y", "z"}
 
 
@@ -69,7 +74,7 @@ def test_two_writers_at_once_are_harmless(tmp_path: Path) -> None:
 def test_a_damaged_shard_is_noticed_removed_and_the_others_stay(damage: str, tmp_path: Path) -> None:
     cache, mine = Cache(tmp_path), encoder()
     cache.store(mine).write(mine, batch(["x", "y"]))
-    (path,) = shards(cache)
+    (path,) = written(cache)
     cache.store(mine).write(mine, batch(["z"]))
     content = bytearray(path.read_bytes())
     if damage == "cut":
@@ -100,10 +105,10 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(caching.os, "fsync", full)
+        patched.setattr(shards.os, "fsync", full)
         with pytest.raises(SibbolethError, match=r"disk is full.*SIBBOLETH_CACHE"):
             cache.store(mine).write(mine, batch(["y"]))
-    assert [path.name for path in shards(cache)[0].parent.iterdir()] == [shards(cache)[0].name]
+    assert [path.name for path in written(cache)[0].parent.iterdir()] == [written(cache)[0].name]
     assert cache.store(mine).find(["x", "y"]) == {"x"}
 
 
@@ -114,17 +119,124 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         Cache(tmp_path).store(mine).write(mine, batch(["x"]))
 
 
-def test_old_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
+def test_what_a_killed_process_was_writing_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
     cache, mine = Cache(tmp_path), encoder()
     cache.store(mine).write(mine, batch(["x"]))
-    folder = shards(cache)[0].parent
-    old, young = folder / ".half-1.features", folder / ".half-2.features"
-    for path in (old, young):
-        path.write_bytes(b"half")
-    caching.os.utime(old, (0, 0))
-    cache.store(mine)
-    assert not old.exists()
-    assert young.exists()
+    folder = written(cache)[0].parent
+    dead = folder / f"{storage.PART}half.features"
+    dead.write_bytes(b"half")
+    with storage.atomic(folder / "whole.features") as living:
+        cache.store(mine)
+        assert not dead.exists()
+        assert living.exists()
+        living.write_bytes(b"")
+    assert (folder / "whole.features").exists()
+
+
+def test_a_shard_of_a_newer_format_is_left_alone(tmp_path: Path) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    cache.store(mine).write(mine, batch(["x"]))
+    (path,) = written(cache)
+    newer = path.with_name("b" * 32 + path.suffix)
+    newer.write_bytes(path.read_bytes().replace(b"features 1", b"features 2"))
+    store = cache.store(mine)
+    assert store.find(["x"]) == {"x"}
+    assert store.newer == {newer.name}
+    assert newer.exists()
+
+
+def test_each_shard_is_checksummed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    for digest in "xyz":
+        cache.store(mine).write(mine, batch([digest]))
+    checked: list[str] = []
+    verify = StatisticsShard.verify
+
+    def counted(self: StatisticsShard) -> None:
+        checked.append(self.path.name)
+        verify(self)
+
+    monkeypatch.setattr(StatisticsShard, "verify", counted)
+    store = cache.store(mine)
+    assert store.whole(["x", "y"]) == {"x", "y"}
+    assert not checked
+    for _ in range(2):
+        assert store.find(["x", "y"]) == {"x", "y"}
+    assert len(checked) == 2
+
+
+def frames(digests: Sequence[str], seed: int = 0) -> dict[str, Frames]:
+    rng = np.random.default_rng(seed)
+    return {digest: rng.standard_normal((5 + i, 4)).astype(np.float32) for i, digest in enumerate(digests)}
+
+
+def test_frames_are_read_one_utterance_and_layer_at_a_time(tmp_path: Path) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    told = {layer: frames(["x", "y", "z"], seed=layer) for layer in (0, 2)}
+    for layer, some in told.items():
+        cache.store(mine).write_frames(mine, layer, some)
+    store = cache.store(mine)
+    for layer, some in told.items():
+        for digest, expected in some.items():
+            np.testing.assert_array_equal(store.frames(digest, layer), expected)
+    assert store.whole(["x"], [0]) == set()
+    cache.store(mine).write(mine, batch(["x"]))
+    store = cache.store(mine)
+    assert store.whole(["x", "y"], [0, 2]) == {"x"}
+    assert store.whole(["x"], [1]) == set()
+
+
+def test_damaged_frames_are_told_when_they_are_read_and_removed(tmp_path: Path) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    cache.store(mine).write_frames(mine, 1, frames(["x", "y"]))
+    (path,) = cache.folder.glob("features/*/*.frames")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    store = cache.store(mine)
+    np.testing.assert_array_equal(store.frames("x", 1), frames(["x", "y"])["x"])
+    with pytest.raises(SibbolethError, match=r"corrupt.*run the same command again"), console.capture():
+        store.frames("y", 1)
+    assert not path.exists()
+
+
+def test_what_was_used_is_noted(tmp_path: Path) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    cache.store(mine).write(mine, batch(["x"]))
+    (path,) = written(cache)
+    os.utime(path, (0, 0))
+    cache.store(mine).touch([path.name])
+    assert path.stat().st_mtime > 0
+
+
+def test_a_cache_in_use_is_not_emptied(tmp_path: Path) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    store = cache.store(mine)
+    using = [store.use(), store.use()]
+    for guard in using:
+        assert cache.store(mine).emptying() is None
+        assert guard is not None
+        guard.release()
+    emptying = cache.store(mine).emptying()
+    assert emptying is not None
+    emptying.release()
+
+
+def test_two_thousand_shards_are_opened_quickly(tmp_path: Path) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    store = cache.store(mine)
+    store.write(mine, batch([f"{i:064}" for i in range(64)]))
+    (path,) = written(cache)
+    content = path.read_bytes()
+    for shard in range(1, 2000):
+        one = content
+        for i in range(64):
+            one = one.replace(f'"{i:064}"'.encode(), f'"{shard:08}{i:056}"'.encode())
+        path.with_name(f"{shard:032x}.features").write_bytes(one)
+    begun = time.process_time()
+    store = cache.store(mine)
+    assert len(store.places) == 128_000
+    assert time.process_time() - begun < 3
 
 
 def test_the_place_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

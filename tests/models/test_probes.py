@@ -6,7 +6,8 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from sibboleth import splits
-from sibboleth.models import convex, heads, training
+from sibboleth.errors import SibbolethError
+from sibboleth.models import convex, probes, selection, stacks
 from sibboleth.models.probes import Answer, Probing
 from sibboleth.splits import Fit
 from sibboleth.study import LinearProbe, MlpProbe
@@ -54,6 +55,20 @@ def by_key(answers: list[Answer]) -> dict[tuple[int, int | None, int], Answer]:
     return {(a.fit, a.layer, a.trial): a for a in answers}
 
 
+def chosen(answer: Answer) -> tuple[float | None, ...]:
+    return answer.choice, answer.learning_rate, answer.weight_decay
+
+
+def same(answers: list[Answer], others: list[Answer]) -> bool:
+    """Equal to the bit, in the same order."""
+    return len(answers) == len(others) and all(
+        chosen(a) == chosen(b)
+        and (a.fit, a.layer, a.trial) == (b.fit, b.layer, b.trial)
+        and all(map(np.array_equal, (a.dev, *a.tests), (b.dev, *b.tests)))
+        for a, b in zip(answers, others, strict=True)
+    )
+
+
 def test_the_linear_probe_is_the_logistic_regression_of_scikit_learn() -> None:
     made, one = Made(), fits()[0]
     penalty = 0.01
@@ -91,7 +106,10 @@ def test_the_penalty_is_the_one_with_the_lowest_dev_loss() -> None:
     assert chosen[0, 0, 0].choice == min(losses, key=lambda penalty: losses[penalty])
 
 
-@pytest.mark.parametrize("probe", [LinearProbe(), MlpProbe(hidden=(8,), learning_rate=1e-2, epochs=12, patience=2)])
+MLP = MlpProbe(hidden=(8,), learning_rate=(3e-3, 3e-2), weight_decay=(0.0, 1.0), epochs=12, patience=2)
+
+
+@pytest.mark.parametrize("probe", [LinearProbe(), MLP])
 def test_trained_together_equals_trained_alone(probe: LinearProbe | MlpProbe) -> None:
     made = Made()
     together = by_key(list(probing(probe).answers(made, made.truth, fits())))
@@ -99,70 +117,9 @@ def test_trained_together_equals_trained_alone(probe: LinearProbe | MlpProbe) ->
         alone = by_key(list(probing(probe).answers(made, made.truth, [fit])))
         for (_, layer, trial), answer in alone.items():
             other = together[index, layer, trial]
-            assert other.choice == answer.choice
+            assert chosen(other) == chosen(answer)
             for mine, theirs in zip(answer.tests, other.tests, strict=True):
                 np.testing.assert_allclose(mine, theirs, atol=2e-5)
-
-
-def test_the_training_loop_is_adamw_with_early_stopping() -> None:
-    """The same head, order and stopping written down plainly with torch.optim.AdamW."""
-    made, fit = Made(), fits()[0]
-    settings = MlpProbe(hidden=(8, 4), learning_rate=3e-2, weight_decay=0.1, batch_size=16, epochs=40, patience=3)
-    mine = by_key(list(probing(settings, layer_mix=False).answers(made, made.truth, [fit])))[0, 1, 1]
-
-    x, y = torch.from_numpy(made.values[1]), torch.from_numpy(made.codes)
-    drawn = heads.Mlp(6, (8, 4), LABELS).start([7001])
-    linears = [torch.nn.Linear(a, b) for a, b in ((6, 8), (8, 4), (4, LABELS))]
-    for index, linear in enumerate(linears):
-        linear.weight.data, linear.bias.data = drawn[f"weight{index}"][0].T.clone(), drawn[f"bias{index}"][0].clone()
-    model = torch.nn.Sequential(linears[0], torch.nn.ReLU(), linears[1], torch.nn.ReLU(), linears[2])
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-2, weight_decay=0.1, eps=1e-8)
-    best, waited, chosen, expected = np.inf, 0, 0, None
-    train = torch.from_numpy(np.sort(fit.train))
-    for epoch in range(1, 41):
-        order = train[torch.randperm(len(train), generator=torch.Generator().manual_seed((7001 << 20) + epoch))]
-        for batch in order.split(16):
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
-            optimizer.step()
-        with torch.no_grad():
-            dev = float(torch.nn.functional.cross_entropy(model(x[fit.dev]), y[fit.dev]))
-            waited += 1
-            if dev < best:
-                best, waited, chosen = dev, 0, epoch
-                expected = torch.softmax(model(x[fit.tests[0].rows]), -1).numpy()
-        if waited == 3:
-            break
-    assert chosen < 40, "the oracle should stop early, or this test shows nothing"
-    assert mine.choice == chosen
-    np.testing.assert_allclose(mine.tests[0], expected, atol=1e-4)
-
-
-def test_the_mix_finds_the_layer_that_knows() -> None:
-    made, fit = Made(rows=120), fits()[0]
-    head = heads.Mlp(6, (), LABELS, mixed_layers=3)
-    stack = torch.from_numpy(made.values)
-
-    class Data:
-        def features(self, problems: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-            return stack[:, rows].permute(1, 2, 0, 3)
-
-        def truth(self, problems: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-            return torch.from_numpy(made.truth).float()[rows]
-
-    trained = training.train(
-        head,
-        head.start([0]),
-        Data(),
-        lambda output, truth: -(truth * torch.log_softmax(output, -1)).sum(-1),
-        [torch.from_numpy(fit.train)],
-        [0],
-        [training.Watch(0, torch.from_numpy(fit.dev))],
-        training.TrainingSettings(
-            learning_rate=3e-2, weight_decay=0.0, epsilon=1e-8, batch_size=32, epochs=60, patience=60
-        ),
-    )
-    assert trained.parameters["mix"][0].argmax() == 1
 
 
 def test_a_shared_source_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,22 +127,13 @@ def test_a_shared_source_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> None
     made, solved = Made(), []
     solve = convex.solve
 
-    def counting(features: torch.Tensor, truth: torch.Tensor, rows: torch.Tensor, *rest: object) -> object:
-        solved.append(len(rows))
-        return solve(features, truth, rows, *rest)  # type: ignore[arg-type]
+    def counting(layers: list[torch.Tensor], truth: torch.Tensor, sets: list[torch.Tensor], *rest: object) -> object:
+        solved.append((len(layers), len(sets)))
+        return solve(layers, truth, sets, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(convex, "solve", counting)
     list(probing(LinearProbe(l2=(0.1, 1.0)), layer_mix=False).answers(made, made.truth, fits()))
-    assert solved == [4, 4, 4]  # three layers, each two training sets by two penalties, for three fits
-
-
-def test_a_constant_feature_gets_no_weight() -> None:
-    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
-    x[:, 1] = 1e6
-    truth = torch.eye(2)[(x[:, 0] > 0).long()]
-    solved = convex.solve(x, truth, torch.ones(1, 40, dtype=torch.bool), torch.tensor([0.01]), "cross-entropy")
-    assert solved.weight[0, 1].abs().max() == 0
-    assert (solved.scores(x)[0].argmax(1) == truth.argmax(1)).float().mean() > 0.95
+    assert solved == [(3, 2)]  # three layers, all together, by two training sets, for three fits
 
 
 def test_soft_labels_pull_probabilities_towards_them() -> None:
@@ -194,3 +142,87 @@ def test_soft_labels_pull_probabilities_towards_them() -> None:
     sharp = by_key(list(probing(LinearProbe(), layer_mix=False).answers(made, made.truth, [fit])))[0, 1, 0]
     soft = by_key(list(probing(LinearProbe(), layer_mix=False).answers(made, blurred, [fit])))[0, 1, 0]
     assert soft.tests[0].max(1).mean() < sharp.tests[0].max(1).mean()
+
+
+@pytest.mark.parametrize("probe", [MLP, LinearProbe()])
+def test_dev_chooses_the_candidate_and_its_epoch(
+    probe: MlpProbe | LinearProbe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For every fit, layer (and the mix) and seed: the candidate whose best epoch has the lowest dev loss, alone."""
+    made = Made()
+    if isinstance(probe, LinearProbe):
+        monkeypatch.setattr(probes, "LINEAR_MIX", MLP.model_copy(update={"hidden": (), "standardise": True}))
+    settings = probes.LINEAR_MIX if isinstance(probe, LinearProbe) else probe
+    together = list(probing(probe).answers(made, made.truth, fits()))
+    alone = {}
+    for candidate in selection.candidates(settings):
+        one = settings.model_copy(
+            update={"learning_rate": (candidate.learning_rate,), "weight_decay": (candidate.weight_decay,)}
+        )
+        monkeypatch.setattr(probes, "LINEAR_MIX", one)
+        single = probe if isinstance(probe, LinearProbe) else one
+        alone[candidate] = by_key(list(probing(single).answers(made, made.truth, fits())))
+    asked = [a for a in together if a.layer is None or isinstance(probe, MlpProbe)]
+    for answer in asked:
+        key, truth = (answer.fit, answer.layer, answer.trial), made.truth[fits()[answer.fit].dev]
+        losses = {one: -np.log((found[key].dev * truth).sum(1)).mean() for one, found in alone.items()}
+        best = min(losses, key=losses.__getitem__)
+        assert (answer.learning_rate, answer.weight_decay) == best
+        assert answer.choice == alone[best][key].choice
+        np.testing.assert_allclose(answer.tests[0], alone[best][key].tests[0], atol=2e-5)
+    assert len({(a.learning_rate, a.weight_decay) for a in asked}) > 1, "one candidate always wins: this shows nothing"
+
+
+@pytest.mark.parametrize("probe", [LinearProbe(), MLP, MlpProbe(standardise=True, epochs=3)])
+def test_the_same_again_to_the_bit(probe: LinearProbe | MlpProbe) -> None:
+    made = Made()
+    first, second = (list(probing(probe).answers(made, made.truth, fits())) for _ in range(2))
+    assert same(first, second)
+
+
+@pytest.mark.parametrize("probe", [LinearProbe(), MLP])
+def test_units_are_the_whole_to_the_bit(probe: LinearProbe | MlpProbe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was done before: a unit answers alone what it answers in the course of all."""
+    monkeypatch.setattr(probes, "UNIT_FLOATS", 2 * 120 * 6)
+    made, asked = Made(), probing(probe)
+    units = asked.units(made, LABELS, fits())
+    assert units == ((0, 1), (2,), (None,))
+    whole = list(asked.answers(made, made.truth, fits()))
+    apart = {unit: list(asked.answers_of(unit, made, made.truth, fits())) for unit in reversed(units)}
+    assert same(whole, [answer for unit in units for answer in apart[unit]])
+
+
+@pytest.mark.parametrize("hidden", [(), (8,)])
+def test_a_mix_too_large_for_memory_is_the_same_to_the_bit(
+    hidden: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made()
+    asked = probing(MLP.model_copy(update={"hidden": hidden, "standardise": True}))
+    expected = list(asked.answers_of((None,), made, made.truth, fits()))
+    monkeypatch.setattr(stacks, "MIX_BYTES", 1000)
+    assert same(list(asked.answers_of((None,), made, made.truth, fits())), expected)
+
+
+def test_no_room_for_a_mix_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+        def write(self, data: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stacks, "MIX_BYTES", 1000)
+    monkeypatch.setattr(stacks.tempfile, "TemporaryFile", lambda **_: Full())
+    with pytest.raises(SibbolethError, match="No space left.*layer_mix = false"):
+        list(probing(MLP).answers_of((None,), Made(), Made().truth, fits()))
+
+
+def test_a_diverging_candidate_is_not_chosen() -> None:
+    made = Made()
+    probe = MlpProbe(hidden=(8,), learning_rate=(1e30, 1e-2), epochs=4, patience=2)
+    answers = list(probing(probe, layer_mix=False).answers(made, made.truth, fits()))
+    assert {answer.learning_rate for answer in answers} == {1e-2}
+    assert all(np.isfinite(answer.tests[0]).all() for answer in answers)

@@ -120,3 +120,16 @@ def test_real_corpora_go_through(real_speech: Path, tmp_path: Path) -> None:
         one = describe(path)
         assert len(one.table) == count and one.excluded.is_empty()
         assert one.groups["language"].height == 1
+
+
+def test_copies_in_other_files_are_listed(tmp_path: Path, real_speech: Path) -> None:
+    files = sorted((real_speech / "emodb" / "wav").iterdir())[:4]
+    sound, rate = soundfile.read(files[1], dtype="float32")
+    soundfile.write(tmp_path / "copy.mp3", 0.5 * sound[rate // 4 :], rate)
+    rows = [f"{file},03" for file in (*files, tmp_path / "copy.mp3")]
+    (tmp_path / "manifest.csv").write_text("audio,speaker\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    found = describe(tmp_path / "manifest.csv")
+    assert len(found.near) == 1 and found.near["seconds"][0] > 0.5 and found.duplicates.is_empty()
+    assert {Path(found.near[0, name]).stem for name in ("utterance", "other")} == {files[1].stem, "copy"}
+    assert "the same sound in other files" in str(found) and "bandwidth" in str(found)
+    assert "fingerprint" not in found.table.columns

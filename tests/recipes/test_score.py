@@ -330,3 +330,45 @@ def test_a_real_manifest_as_reference(real_speech: Path, tmp_path: Path) -> None
     assert number(result, "wer", "language=nl-BE")["estimate"] > 0.05
     assert "only 2 speakers" in warnings_of(result)
     assert np.isnan(number(result, "wer", "language=nl-BE")["low"])  # one speaker each
+
+
+def test_people_are_also_scored_as_one_group_and_compared_with_a_system(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    lines, machine = ["utterance,listener,response"], ["utterance,prediction"]
+    truth = ["utterance,emotion,speaker"]
+    for k in range(48):
+        true = rng.integers(3)
+        truth.append(f"u{k},{LABELS[true]},s{k % 8}")
+        machine.append(f"u{k},{LABELS[true if rng.random() < 0.99 else rng.integers(3)]}")
+        for person in range(6):
+            heard = true if rng.random() < 0.3 + 0.1 * person else rng.integers(3)
+            lines.append(f"u{k},p{person},{LABELS[heard]}")
+    heard_, said, reference = (
+        write(tmp_path / name, "\n".join(rows) + "\n")
+        for name, rows in (("test.csv", lines), ("wavlm.csv", machine), ("truth.csv", truth))
+    )
+    alone = score((heard_,), reference=reference, resamples=200)
+    assert "6 people" not in set(alone.scores["rater"])
+    result = score((heard_,), reference=reference, people=True, resamples=200)
+    row = number(result, "uar", rater="6 people")
+    assert (row["n"], row["clusters"], row["raters"]) == (48 * 6, 8, 6)
+    assert len(result.comparisons) == 0  # people are not set against each other
+    assert any("6 raters of test are one group of people" in note and "few" in note for note in result.notes)
+    table = pl.read_csv(heard_).with_columns(pl.lit("test").alias("study")).rename({"listener": "rater"})
+    ours = predictions.table(
+        {
+            "run": "test",
+            "source": "listener",
+            "rater": table["rater"],
+            "utterance": table["utterance"],
+            "target": "emotion",
+            "label": table["response"],
+            "value": 1.0,
+        }
+    )
+    ours.write_parquet(tmp_path / "listeners.parquet")
+    both = score((tmp_path / "listeners.parquet", said), reference=reference, target="emotion", resamples=200)
+    pair = both.comparisons.filter(pl.col("slice") == "all").to_dicts()[0]
+    assert {pair["a_rater"], pair["b_rater"]} == {"6 people", "wavlm"}
+    assert {pair["a_raters"], pair["b_raters"]} == {6, 1} and pair["p"] < 0.05
+    assert "6 people" in page(both)

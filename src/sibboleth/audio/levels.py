@@ -1,4 +1,4 @@
-"""Levels: how loud, clipped and silent a recording is, and the digest of its samples, block by block."""
+"""Levels: how loud, clipped, silent and noisy a recording is, its band, digest and fingerprint, block by block."""
 
 import hashlib
 import math
@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sibboleth.audio.bandwidth import Spectrum
+from sibboleth.audio.fingerprint import Printer
 from sibboleth.audio.reading import Samples, mono
 
 FRAME = 0.025
 """Seconds of a frame in which silence is looked for."""
 SILENCE = 40.0
 """A frame so many dB or more below the loudest frame of the utterance is silent."""
+QUIETEST = 0.05
+"""Share of the frames, the quietest, that noise is looked for in."""
 RUN = 3
 """So many samples in a row at full scale are clipped; a single one may be a loud moment."""
 
@@ -29,8 +33,16 @@ class Level:
     """Share of samples that stand at full scale in runs, in any channel."""
     silence: float
     """Share of frames that are silent."""
+    noise: float
+    """dBFS that the quietest twentieth of the frames stays under; -inf for digital silence."""
+    offset: float
+    """Mean of the samples of the mono mix: what a faulty sound card adds, in full scale."""
+    bandwidth: float
+    """Hz at which the spectrum breaks off; half the rate where it does not."""
     digest: str
     """SHA-256 over rate, channel count and decoded float32 samples: the same in any lossless file format."""
+    fingerprint: bytes
+    """What `matching.matches` compares."""
     broken: int
     """Samples that are NaN or infinite."""
 
@@ -44,7 +56,8 @@ class Meter:
         self._frame = max(1, round(FRAME * rate))
         self._digest = hashlib.sha256(f"{rate} {channels}\n".encode())
         self._samples = self._clipped = self._run = self._broken = 0
-        self._peak = self._energy = 0.0
+        self._peak = self._energy = self._sum = 0.0
+        self._spectrum, self._printer = Spectrum(rate), Printer(rate)
         self._rest: Samples = np.empty(0, np.float32)
         self._powers: list[npt.NDArray[np.float64]] = []
 
@@ -58,6 +71,9 @@ class Meter:
         self._samples += len(mixed)
         self._peak = max(self._peak, float(np.abs(mixed).max()))
         self._energy += float(np.square(mixed, dtype=np.float64).sum())
+        self._sum += float(mixed.sum(dtype=np.float64))
+        self._spectrum.add(mixed)
+        self._printer.add(mixed)
         self._count_clipped(np.abs(piece).max(axis=1) >= self._full)
         waiting = np.concatenate([self._rest, mixed])
         whole = len(waiting) // self._frame * self._frame
@@ -87,7 +103,11 @@ class Meter:
             level=_decibel(self._energy / max(self._samples, 1), 10),
             clipped=clipped / max(self._samples, 1),
             silence=float(silent.mean()) if len(silent) else 0.0,
+            noise=_decibel(float(np.quantile(powers, QUIETEST)) if len(powers) else 0.0, 10),
+            offset=self._sum / max(self._samples, 1),
+            bandwidth=self._spectrum.bandwidth(),
             digest=self._digest.hexdigest(),
+            fingerprint=self._printer.result(),
             broken=self._broken,
         )
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,16 @@ class UnreadableAudio(SibbolethError):
         self.lasting = lasting
 
 
+Hearing = Callable[[Samples, int], None]
+"""Is given every piece as it was decoded, `[frame, channel]`, and its rate."""
+
+
 def read(
-    path: Path | str, rate: int | None = None, start: float | None = None, end: float | None = None
+    path: Path | str,
+    rate: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    hear: Hearing | None = None,
 ) -> tuple[Samples, int]:
     """Read audio as mono `[sample]` and its rate in Hz.
 
@@ -43,12 +51,13 @@ def read(
         rate: resample to this rate; the file's own if not given.
         start: seconds at which to begin.
         end: seconds at which to stop.
+        hear: is given what is decoded, before it is mixed and resampled.
 
     Raises `UnreadableAudio` when the file or the segment cannot be used.
     """
     with opened(path) as file:
         wanted = rate or file.samplerate
-        return np.concatenate(list(_mono(file, path, wanted, start, end))), wanted
+        return np.concatenate(list(_mono(file, path, wanted, start, end, hear))), wanted
 
 
 def blocks(
@@ -57,6 +66,7 @@ def blocks(
     start: float | None = None,
     end: float | None = None,
     seconds: float = 30.0,
+    hear: Hearing | None = None,
 ) -> Iterator[Samples]:
     """Yield audio as mono blocks `[sample]` of so many seconds, the last one shorter, in bounded memory.
 
@@ -67,7 +77,7 @@ def blocks(
         wanted = rate or file.samplerate
         size = max(1, round(seconds * wanted))
         kept = np.empty(0, np.float32)
-        for piece in _mono(file, path, wanted, start, end):
+        for piece in _mono(file, path, wanted, start, end, hear):
             kept = np.concatenate([kept, piece])
             full = len(kept) // size * size
             yield from np.split(kept[:full], range(size, full, size)) if full else ()
@@ -142,9 +152,15 @@ def pieces(file: soundfile.SoundFile, path: Path | str, first: int, count: int) 
 
 
 def _mono(
-    file: soundfile.SoundFile, path: Path | str, rate: int, start: float | None, end: float | None
+    file: soundfile.SoundFile,
+    path: Path | str,
+    rate: int,
+    start: float | None,
+    end: float | None,
+    hear: Hearing | None,
 ) -> Iterator[Samples]:
-    mixed = (mono(piece) for piece in pieces(file, path, *span(file, path, start, end)))
+    decoded = pieces(file, path, *span(file, path, start, end))
+    mixed = (mono(piece) for piece in (decoded if hear is None else _heard(decoded, file.samplerate, hear)))
     if rate == file.samplerate:
         yield from mixed
         return
@@ -152,6 +168,12 @@ def _mono(
     for piece in mixed:
         yield stream.resample_chunk(piece)
     yield stream.resample_chunk(np.empty(0, np.float32), last=True)
+
+
+def _heard(decoded: Iterator[Samples], rate: int, hear: Hearing) -> Iterator[Samples]:
+    for piece in decoded:
+        hear(piece, rate)
+        yield piece
 
 
 def mono(piece: Samples) -> Samples:

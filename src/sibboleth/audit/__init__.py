@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from sibboleth.audit import confounds, coverage, leaks, pretraining
+from sibboleth.audit import channel, confounds, copies, coverage, leaks, pretraining, sentences, shares
 from sibboleth.audit.finding import GRADES, SHOWN, Evidence, Finding, Grade, some
 from sibboleth.errors import InvalidInput, RefusedByAudit
 from sibboleth.splits import Fit, ImpossiblePair
@@ -21,26 +21,36 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     leaks.shared_speakers,
     leaks.shared_sessions,
     leaks.identical_audio,
+    copies.near_duplicate_audio,
+    copies.overlapping_segments,
     confounds.label_speaker_confound,
     confounds.one_class_domain,
     leaks.dev_shares_speakers,
     leaks.no_dev,
     leaks.repeated_test,
-    leaks.shared_sentences,
+    copies.near_duplicate_test,
+    sentences.shared_sentences,
     leaks.target_labels_select,
     confounds.one_speaker_domain,
     confounds.few_clusters,
     confounds.unknown_speakers,
     confounds.label_follows_speaker,
     confounds.different_labels,
-    confounds.label_domain_confound,
-    confounds.class_imbalance,
+    shares.label_domain_confound,
+    shares.label_metadata_confound,
+    channel.label_channel_confound,
+    channel.domain_channel_confound,
+    shares.class_imbalance,
+    shares.label_shift,
     coverage.impossible_pair,
     coverage.missing_class,
     coverage.duplicate_audio,
     coverage.contradicting_labels,
     coverage.excluded_audio,
     pretraining.labelled_encoder,
+    pretraining.encoder_heard_test_corpus,
+    pretraining.unknown_encoder,
+    channel.simple_cue,
     coverage.unasked_utterances,
     coverage.unused_utterances,
 )

@@ -1,19 +1,13 @@
 """Confounds: what goes together with the label or the domain in the material itself."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from sibboleth.audit.finding import Cause, Evidence, Finding, plural
-from sibboleth.schemes import NONE, Rows
-from sibboleth.stats import FEW_CLUSTERS
-from sibboleth.stratification import tabulate
-
-SKEWED = 3.0
-"""How many times the rarest label the most frequent one may occur."""
-ASSOCIATED = 0.3
-"""Cramér's V above which label and domain are said to go together."""
+from sibboleth.schemes import Rows
+from sibboleth.stats import FEW_CLUSTERS, coverage
 
 
 def label_speaker_confound(evidence: Evidence) -> Finding | None:
@@ -54,7 +48,7 @@ def label_follows_speaker(evidence: Evidence) -> Finding | None:
 def _labels_of_speakers(evidence: Evidence) -> Iterator[Cause]:
     labels, speakers = evidence.labels(), evidence.codes("speaker")
     for domain, rows in _known(evidence):
-        pairs = len(np.unique(np.stack([speakers[rows], labels[rows]]), axis=1).T)
+        pairs = len(np.unique(speakers[rows] * (labels.max() + 1) + labels[rows]))
         count = len(np.unique(speakers[rows]))
         if len(np.unique(labels[rows])) > 1 and pairs == count < len(rows):
             yield f"{domain} ({count} speakers)", evidence.utterances(rows)
@@ -96,22 +90,28 @@ def one_speaker_domain(evidence: Evidence) -> Finding | None:
 
 def few_clusters(evidence: Evidence) -> Finding | None:
     """Find domains that fewer than `FEW_CLUSTERS` speakers test."""
+    causes = list(_few(evidence))
+    fewest = min((count for _, count, _ in causes), default=0)
     return Finding.of(
-        _few(evidence),
+        ((f"{domain} ({count})", utterances) for domain, count, utterances in causes),
         "few-clusters",
         "warning",
         f"{{count}} tested by fewer than {FEW_CLUSTERS} speakers: {{told}}.",
-        "Intervals resample speakers: with so few they are unsure themselves, and mostly too narrow.",
+        f"Intervals resample speakers: with so few they are wide and lean on their formula. With {fewest} speakers "
+        f"{coverage(fewest)} (docs/statistics.md); what kind of speakers were missed they cannot know.",
     )
 
 
-def _few(evidence: Evidence) -> Iterator[Cause]:
+def _few(evidence: Evidence) -> Iterator[tuple[str, int, Sequence[str]]]:
     speakers = evidence.codes("speaker")
     for domain, _ in evidence.domains():
-        tested = np.unique(np.concatenate([NONE, *(t.rows for _, t in evidence.tests() if t.domain == domain)]))
+        here = np.zeros(len(speakers), dtype=bool)
+        for rows in (t.rows for _, t in evidence.tests() if t.domain == domain):
+            here[rows] = True
+        tested = np.flatnonzero(here)
         count = len(np.unique(speakers[tested][speakers[tested] >= 0]))
         if 1 < count < FEW_CLUSTERS:
-            yield f"{domain} ({count})", evidence.utterances(tested)
+            yield domain, count, evidence.utterances(tested)
 
 
 def unknown_speakers(evidence: Evidence) -> Finding | None:
@@ -155,52 +155,6 @@ def different_labels(evidence: Evidence) -> Finding | None:
             "out the domains without them: no two labels are in all."
         ),
         evidence.utterances(np.isin(labels, list(union - shared))),
-    )
-
-
-def class_imbalance(evidence: Evidence) -> Finding | None:
-    """Find domains where one label is much more frequent than another."""
-    return Finding.of(
-        _imbalances(evidence),
-        "class-imbalance",
-        "warning",
-        f"The most frequent label occurs over {SKEWED:g} times as often as the rarest in {{told}}.",
-        "Accuracy rewards guessing the frequent label; read UAR, or balance with splits.balance.",
-    )
-
-
-def _imbalances(evidence: Evidence) -> Iterator[Cause]:
-    """Yield the domains with the utterances of their rarest label."""
-    labels = evidence.labels()
-    for domain, rows in evidence.domains():
-        present, counts = np.unique(labels[rows][labels[rows] >= 0], return_counts=True)
-        if len(counts) > 1 and counts.max() > SKEWED * counts.min():
-            rarest = rows[np.isin(labels[rows], present[counts == counts.min()])]
-            yield f"{domain} ({counts.max()} to {counts.min()})", evidence.utterances(rarest)
-
-
-def label_domain_confound(evidence: Evidence) -> Finding | None:
-    """Find an association of label and domain, by Cramér's V; its utterances have the labels that a domain favours."""
-    labels, domains = evidence.labels(), evidence.codes(evidence.domain)
-    known = (labels >= 0) & (domains >= 0)
-    if not known.any():
-        return None
-    rows, columns = (np.unique(codes[known], return_inverse=True)[1] for codes in (labels, domains))
-    table = tabulate(rows, columns)
-    if min(table.shape) < 2:
-        return None
-    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
-    square = float(((table - expected) ** 2 / expected).sum())
-    strength = (square / table.sum() / (min(table.shape) - 1)) ** 0.5
-    if strength < ASSOCIATED:
-        return None
-    return Finding(
-        "label-domain-confound",
-        "warning",
-        f"Labels are distributed differently over the domains (Cramér's V {strength:.2f}; 0 is alike, 1 is separate).",
-        "A model trained on several domains can guess the label from the domain's sound, and a model from one domain "
-        "expects labels that are rare in another.",
-        evidence.utterances(np.flatnonzero(known)[(table > expected)[rows, columns]]),
     )
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from sibboleth.audit.finding import Cause, Evidence, Finding, plural
 from sibboleth.splits import Rows
@@ -97,22 +98,33 @@ def impossible_pair(evidence: Evidence) -> Finding | None:
 def missing_class(evidence: Evidence) -> Finding | None:
     """Find fits whose train or dev lacks a label of their domain, and tests that lack one."""
     labels = evidence.labels()
-    of_domain = {domain: rows[labels[rows] >= 0] for domain, rows in evidence.domains()}
+    of_domain = dict(evidence.domains())
     nothing = np.empty(0, dtype=np.int64)
     lacking: Counter[str] = Counter()
     found = np.zeros(len(labels), dtype=bool)
 
-    def look(part: str, rows: Rows, expected: Rows) -> None:
-        missing = expected[~np.isin(labels[expected], labels[rows])]
-        lacking[part] += len(missing) > 0
-        found[missing] = True
+    size = int(labels.max(initial=-1)) + 2
+
+    def present(rows: Rows) -> npt.NDArray[np.bool_]:
+        there = np.zeros(size, dtype=bool)
+        there[labels[rows]] = True
+        there[-1] = False
+        return there
+
+    wanted = {domain: present(rows) for domain, rows in of_domain.items()}
+
+    def look(part: str, rows: Rows, expected: Rows, labels_there: npt.NDArray[np.bool_]) -> None:
+        missing = labels_there & ~present(rows)
+        if missing.any():
+            lacking[part] += 1
+            found[expected[missing[labels[expected]]]] = True
 
     for fit in evidence.fits:
-        look("train", fit.train, of_domain.get(fit.source, nothing))
+        look("train", fit.train, of_domain.get(fit.source, nothing), wanted.get(fit.source, present(nothing)))
         if len(fit.dev):
-            look("dev", fit.dev, fit.train[labels[fit.train] >= 0])
+            look("dev", fit.dev, fit.train, present(fit.train))
         for test in fit.tests:
-            look("test", test.rows, of_domain.get(test.domain, nothing))
+            look("test", test.rows, of_domain.get(test.domain, nothing), wanted.get(test.domain, present(nothing)))
     if not lacking.total():
         return None
     fits, tests = plural(len(evidence.fits), "fit"), plural(sum(1 for _ in evidence.tests()), "test")
@@ -142,5 +154,7 @@ def _left_out(evidence: Evidence, wanted: bool) -> Iterator[Cause]:
 def _copies(evidence: Evidence) -> list[Rows]:
     """Group the rows that have the same audio, two or more at a time."""
     digests = evidence.digests()
-    counts = np.bincount(digests[digests >= 0], minlength=1)
-    return [np.flatnonzero(digests == digest) for digest in np.flatnonzero(counts > 1)]
+    order = np.argsort(digests, kind="stable")
+    order = order[digests[order] >= 0]
+    groups = np.split(order, np.flatnonzero(np.diff(digests[order])) + 1)
+    return [rows for rows in groups if len(rows) > 1]

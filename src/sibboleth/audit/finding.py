@@ -1,16 +1,18 @@
 """Finding: one thing that the audit saw, and the evidence it looks at."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from sibboleth import schemes
 from sibboleth.splits import Fit, ImpossiblePair, Rows, Test
 from sibboleth.targets import Target
 
+Value = TypeVar("Value")
 Grade = Literal["error", "warning", "note"]
 GRADES: tuple[Grade, ...] = ("error", "warning", "note")
 SHOWN = 50
@@ -45,11 +47,18 @@ class Finding:
 
     @classmethod
     def of(
-        cls, causes: Iterable[Cause], name: str, grade: Grade, message: str, effect: str, noun: str = "domain"
+        cls,
+        causes: Iterable[Cause],
+        name: str,
+        grade: Grade,
+        message: str,
+        effect: str,
+        noun: str = "domain",
+        shown: int = 5,
     ) -> "Finding | None":
         """Make a finding of its causes; None where there are none.
 
-        In `message` stand `{count}` for the number of causes with its noun, `{told}` for the first of them, and
+        In `message` stand `{count}` for the number of causes with its noun, `{told}` for the first `shown` of them, and
         `{utterances}` for the number of utterances.
         """
         found = list(causes)
@@ -58,7 +67,7 @@ class Finding:
         utterances = tuple(dict.fromkeys(utterance for _, several in found for utterance in several))
         written = message.format(
             count=plural(len(found), noun),
-            told=some([told for told, _ in found]),
+            told=some([told for told, _ in found], shown),
             utterances=plural(len(utterances), "utterance"),
         )
         return cls(name, grade, written, effect, utterances)
@@ -85,7 +94,7 @@ class Evidence:
     """Rows left out before: utterance, reason."""
     impossible: Sequence[ImpossiblePair] = ()
     """Pairs of domains that have no fits."""
-    _codes: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def column(self, name: str) -> pl.Series:
         """Return a column of the table; all null where there is none."""
@@ -95,21 +104,31 @@ class Evidence:
 
     def codes(self, name: str) -> Rows:
         """Number the values of a column of the table from 0; -1 is unknown."""
-        if name not in self._codes:
-            self._codes[name] = numbered(self.column(name))
-        return self._codes[name]
+        return self.once(f"codes of {name}", lambda: numbered(self.column(name)))
+
+    def once(self, name: str, compute: Callable[[], Value]) -> Value:
+        """Return what a computation that several checks need gave the first time."""
+        if name not in self._known:
+            self._known[name] = compute()
+        found: Value = self._known[name]
+        return found
 
     def digests(self) -> Rows:
         """Number the contents of the audio from 0; -1 is unknown."""
         if self.scan is None:
             return np.full(len(self.table), -1, dtype=np.int64)
-        return numbered(self.scan["digest"])
+        scan = self.scan
+        return self.once("digests", lambda: numbered(scan["digest"]))
 
     def labels(self) -> Rows:
         """Number the labels from 0; all -1 where the target is a number."""
         if self.target.kind != "classification":
             return np.full(len(self.table), -1, dtype=np.int64)
         return self.codes(self.target.name)
+
+    def label_names(self) -> list[str]:
+        """Return the labels in the order of their numbers."""
+        return self.column(self.target.name).drop_nulls().unique().sort().cast(pl.String).to_list()
 
     def domains(self) -> Iterator[tuple[str, Rows]]:
         """Yield every domain with its rows."""
@@ -126,12 +145,12 @@ class Evidence:
     def utterances(self, rows: Rows | npt.NDArray[np.bool_]) -> tuple[str, ...]:
         """Name the utterances of some rows (indices or a mask), in order."""
         found = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.unique(rows)
-        return tuple(self.column("utterance").gather(found.tolist()).to_list())
+        return tuple(self.column("utterance").gather(found).to_list())
 
 
 def numbered(column: pl.Series) -> Rows:
     """Number the values from 0 in sorted order; -1 is null."""
-    return np.asarray(column.rank("dense").cast(pl.Int64).fill_null(0).to_numpy() - 1)
+    return schemes.codes(column, unknown=-1)
 
 
 def place(fit: Fit, test: Test) -> str:

@@ -1,14 +1,11 @@
 """Leaks: what the test shares with what trained or selected."""
 
-import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 
-from sibboleth.audit.finding import Evidence, Finding, numbered, place, plural
+from sibboleth.audit.finding import Evidence, Finding, place, plural
 from sibboleth.splits import Fit, Rows
 
 
@@ -34,17 +31,22 @@ class Overlap:
 
 def overlap(evidence: Evidence, values: Rows, part: Callable[[Fit], Rows]) -> Overlap | None:
     """Compare the values (-1 is unknown) of a part of every fit with those of its tests."""
-    there = np.zeros(int(values.max(initial=-1)) + 2, dtype=bool)
+    if values.max(initial=-1) < 0:
+        return None
+    there = np.zeros(int(values.max()) + 2, dtype=bool)
     worst, where, hits, rows, count = (0, 1), "", 0, [np.empty(0, dtype=np.int64)], 0
+    last: Fit | None = None
     for fit, test in evidence.tests():
         count += 1
-        there[:] = False
-        there[values[part(fit)]] = True
-        there[-1] = False
+        if fit is not last:
+            there[:] = False
+            there[values[part(fit)]] = True
+            there[-1] = False
+            last = fit
         tested = values[test.rows]
-        known = np.unique(tested[tested >= 0])
-        shared = int(there[known].sum())
-        if shared:
+        if there[tested].any():
+            known = np.unique(tested[tested >= 0])
+            shared = int(there[known].sum())
             hits += 1
             rows.append(test.rows[there[tested]])
             if shared * worst[1] > worst[0] * len(known) or not where:
@@ -102,8 +104,12 @@ def dev_shares_speakers(evidence: Evidence) -> Finding | None:
     values = evidence.codes("speaker")
     shared = np.zeros(len(values), dtype=bool)
     fits = 0
+    there = np.zeros(int(values.max(initial=-1)) + 2, dtype=bool)
     for fit in evidence.fits:
-        rows = fit.dev[np.isin(values[fit.dev], np.setdiff1d(values[fit.train], [-1]))]
+        there[:] = False
+        there[values[fit.train]] = True
+        there[-1] = False
+        rows = fit.dev[there[values[fit.dev]]]
         shared[rows] = True
         fits += len(rows) > 0
     if not fits:
@@ -117,36 +123,15 @@ def dev_shares_speakers(evidence: Evidence) -> Finding | None:
     )
 
 
-def shared_sentences(evidence: Evidence) -> Finding | None:
-    """Find test utterances whose sentence is also spoken in train."""
-    text = evidence.column("text").cast(pl.String)
-    values = numbered(pl.Series([None if line is None else normalised(line) or None for line in text], dtype=pl.String))
-    found = overlap(evidence, values, lambda fit: fit.train)
-    if found is None:
-        return None
-    known = np.unique(np.concatenate([test.rows[values[test.rows] >= 0] for _, test in evidence.tests()]))
-    return Finding(
-        "shared-sentences",
-        "warning",
-        f"Train and test share sentences: {len(found.rows) / len(known):.0%} of the {len(known)} test utterances with "
-        f"a text speak a sentence that is also in train (different sentences: {found}).",
-        "The words are known from training. Where sentence and label go together, scores are too high for new texts.",
-        evidence.utterances(found.rows),
-    )
-
-
-def normalised(text: str) -> str:
-    """Reduce a text to its words: no case, punctuation, or differences of spacing and Unicode form."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.findall(r"[^\W_]+", folded))
-
-
 def target_labels_select(evidence: Evidence) -> Finding | None:
     """Find fits that are selected on the labels of the domain they are tested on."""
     fits = [fit for fit in evidence.fits if any(test.regime == "target-selected" for test in fit.tests)]
     if not fits:
         return None
-    rows = np.unique(np.concatenate([fit.dev for fit in fits]))
+    selecting = np.zeros(len(evidence.table), dtype=bool)
+    for fit in fits:
+        selecting[fit.dev] = True
+    rows = np.flatnonzero(selecting)
     return Finding(
         "target-labels-select",
         "warning",
@@ -173,11 +158,12 @@ def no_dev(evidence: Evidence) -> Finding | None:
 
 def repeated_test(evidence: Evidence) -> Finding | None:
     """Find utterances that several folds test."""
-    counts: dict[tuple[str, str, str], Rows] = {}
+    tests: dict[tuple[str, str, str], list[Rows]] = {}
     for fit, test in evidence.tests():
-        tally = counts.setdefault((fit.source, test.regime, test.domain), np.zeros(len(evidence.table), dtype=np.int64))
-        np.add.at(tally, test.rows, 1)
-    repeated = np.any([tally > 1 for tally in counts.values()], axis=0) if counts else np.zeros(0, dtype=bool)
+        tests.setdefault((fit.source, test.regime, test.domain), []).append(test.rows)
+    repeated = np.zeros(len(evidence.table), dtype=bool)
+    for rows in tests.values():
+        repeated |= np.bincount(np.concatenate(rows), minlength=len(repeated)) > 1
     if not repeated.any():
         return None
     return Finding(

@@ -12,7 +12,7 @@ import json
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,12 @@ class Corpus:
 
 
 def read(
-    path: Path, *, name: str | None = None, columns: Mapping[str, str] | None = None, language: str | None = None
+    path: Path,
+    *,
+    name: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    language: str | None = None,
+    without_audio: bool = False,
 ) -> Corpus:
     """Read and validate a manifest.
 
@@ -71,8 +76,9 @@ def read(
         name: name of the corpus; else the file's, or its folder's if the file is called `manifest`.
         columns: our column name to the manifest's, where they differ; it replaces a column that has our name already.
         language: language of every row, where the manifest has no such column.
+        without_audio: take the paths of audio as they are written, and do not look whether the files are there.
 
-    Raises `InvalidInput` with every bad row at once.
+    Raises `InvalidInput` with every bad row at once; of more than `sheets.KEPT`, with the first and their number.
     """
     if path.suffix.lower() not in sheets.SUFFIXES:
         raise InvalidInput(f"{path}: not a manifest; save it as one of {', '.join(sheets.SUFFIXES)}")
@@ -80,15 +86,17 @@ def read(
         data = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
+    digest = hashlib.sha256(data).hexdigest()
     sheet = sheets.read(path, data)
+    del data
     if not sheet.rows and not sheet.problems:
         raise InvalidInput(f"{path}: the manifest is empty; it needs column names and one row per utterance")
     _rename(path, sheet, columns or {})
-    table = _validated(path, sheet)
+    table = _validated(path, sheet, without_audio)
     if language is not None and "language" not in sheet.columns:
         table = table.with_columns(pl.lit(language).alias("language"))
     default = path.absolute().parent.name if path.stem == "manifest" else path.stem
-    return Corpus(name or default, table, path, hashlib.sha256(data).hexdigest())
+    return Corpus(name or default, table, path, digest)
 
 
 def complete(table: pl.DataFrame) -> pl.DataFrame:
@@ -211,47 +219,85 @@ def _rename(path: Path, sheet: Sheet, columns: Mapping[str, str]) -> None:
     sheet.columns = renamed
 
 
-def _validated(path: Path, sheet: Sheet) -> pl.DataFrame:
+class _Complaints:
+    """What is wrong with which rows: the first `sheets.KEPT` problems, and the number of rows."""
+
+    def __init__(self, path: Path, sheet: Sheet) -> None:
+        """Begin with the rows that could not be taken apart."""
+        self.path, self.sheet = path, sheet
+        self.problems = list(sheet.problems)
+        self.bad = pl.repeat(False, len(sheet.rows), dtype=pl.Boolean, eager=True)
+        self.count = sheet.unread
+
+    def add(self, bad: pl.Series, column: str, messages: Callable[[list[int]], Iterable[str]]) -> None:
+        """Complain about the rows in which `bad` is true; `messages` makes a text for each of some rows."""
+        bad = bad.fill_null(False)
+        indices = bad.arg_true()
+        self.count += len(indices)
+        self.bad = self.bad | bad
+        kept = indices.head(sheets.KEPT).to_list()
+        told = zip(kept, messages(kept), strict=True)
+        self.problems += [Problem(str(self.path), text, self.sheet.rows[row], column) for row, text in told]
+
+    def refuse(self) -> None:
+        """Raise `InvalidInput` if there is any problem, with all in the order of the file."""
+        if not self.count:
+            return
+        first = sorted(self.problems, key=lambda problem: problem.row or 0)[: sheets.KEPT]
+        rows = int(self.bad.sum()) + self.sheet.unread
+        more = f" with {self.count} problems; the first {len(first)} are kept" if self.count > len(first) else ""
+        raise InvalidInput(f"{self.path}: {rows} bad row{'s' * (rows > 1)}{more}", first)
+
+
+def _validated(path: Path, sheet: Sheet, without_audio: bool) -> pl.DataFrame:
     """Type and check every row; raises `InvalidInput` with all problems, in the order of the file."""
-    problems = list(sheet.problems)
+    complaints = _Complaints(path, sheet)
     folder = _folder(path)
-
-    def complain(bad: pl.Series, column: str, message: Callable[[int], str]) -> None:
-        for index in bad.fill_null(False).arg_true():
-            problems.append(Problem(str(path), message(index), sheet.rows[index], column))
-
-    typed = _typed(path, sheet)
-    columns = dict(typed)
-    doubtful = typed["audio"].is_null()
+    columns = _typed(path, sheet)
+    given, blank = columns["audio"], columns["start"].is_null() if "start" in columns else None
+    doubtful = given.is_null()
     for name in SPAN:
         if name in columns:
             columns[name], bad = _seconds(columns[name], sheet.decimal_comma)
             doubtful = doubtful | bad
-            complain(bad, name, lambda _: "must be a number of seconds, 0 or more")
-    given = columns["audio"]
-    found = places.locate(folder, given.drop_nulls())
-    table = complete(pl.DataFrame(columns)).with_columns(
-        pl.Series("audio", [None if one is None else found[one] for one in given], pl.String)
-    )
+            complaints.add(bad, name, _same("must be a number of seconds, 0 or more"))
+    columns["audio"] = places.supposed(folder, given) if without_audio else places.locate(folder, given)
     made = "utterance" not in columns
+    table = complete(pl.DataFrame(columns))
     if made:
         table = table.with_columns(_ids(table, folder).set(doubtful, None))
     for name in ("utterance", *REQUIRED):
         if name in columns:
-            complain(columns[name].is_null(), name, lambda _: "is empty")
-    complain(given.is_not_null() & table["audio"].is_null(), "audio", lambda row: places.absence(folder, given[row]))
-    start, end, ids = table["start"], table["end"], table["utterance"]
-    blank = typed["start"].is_null() if "start" in typed else start.is_null()
-    complain(blank & end.is_not_null(), "start", lambda _: "is empty although end is not; write 0 for the beginning")
-    complain(end <= start, "end", lambda row: f"must be after start ({end[row]:g} <= {start[row]:g})")
-    hint = "; the id is made of the audio path, add a column utterance" if made else ""
-    repeated = ids.is_duplicated() & ids.is_not_null()
-    complain(repeated, "utterance", lambda row: f"{ids[row]!r} is the id of another row too{hint}")
-    if problems:
-        problems.sort(key=lambda problem: problem.row or 0)
-        count = len({problem.row for problem in problems})
-        raise InvalidInput(f"{path}: {count} bad row{'s' * (count > 1)}", problems)
+            complaints.add((given if name == "audio" else columns[name]).is_null(), name, _same("is empty"))
+    absent = given.is_not_null() & table["audio"].is_null()
+    complaints.add(absent, "audio", lambda rows: places.absences(folder, given.gather(rows).to_list()))
+    _check_spans(complaints, table, table["start"].is_null() if blank is None else blank)
+    _check_ids(complaints, table["utterance"], made)
+    complaints.refuse()
     return table
+
+
+def _check_spans(complaints: _Complaints, table: pl.DataFrame, blank: pl.Series) -> None:
+    start, end = table["start"], table["end"]
+    wanting = "is empty although end is not; write 0 for the beginning"
+    complaints.add(blank & end.is_not_null(), "start", _same(wanting))
+    complaints.add(
+        end <= start, "end", lambda rows: [f"must be after start ({end[row]:g} <= {start[row]:g})" for row in rows]
+    )
+
+
+def _check_ids(complaints: _Complaints, ids: pl.Series, made: bool) -> None:
+    hint = "; the id is made of the audio path, add a column utterance" if made else ""
+    if ids.n_unique() == len(ids):
+        return
+    repeated = ids.is_duplicated() & ids.is_not_null()
+    complaints.add(
+        repeated, "utterance", lambda rows: [f"{ids[row]!r} is the id of another row too{hint}" for row in rows]
+    )
+
+
+def _same(message: str) -> Callable[[list[int]], Iterable[str]]:
+    return lambda rows: [message] * len(rows)
 
 
 def _folder(path: Path) -> Path:
@@ -259,7 +305,7 @@ def _folder(path: Path) -> Path:
 
 
 def _typed(path: Path, sheet: Sheet) -> dict[str, pl.Series]:
-    """Make text of our columns, and clean text of the others."""
+    """Make text of our columns, and clean text of the others; the sheet's own columns are given up one by one."""
     embedded = [n for n, c in sheet.columns.items() if n in COLUMNS and (c.dtype.is_nested() or c.dtype == pl.Binary)]
     if embedded:
         message = "must hold one text per row; write embedded audio to files of its own"
@@ -267,7 +313,11 @@ def _typed(path: Path, sheet: Sheet) -> dict[str, pl.Series]:
         raise InvalidInput(f"{path}: columns of the wrong kind", kinds)
     ours = COLUMNS.keys() - {c.name for c in sheet.columns.values() if c.name in SPAN and c.dtype.is_numeric()}
     plain = (pl.String, pl.Categorical, pl.Enum)
-    return {n: as_text(c) if n in ours or c.dtype in plain else c for n, c in sheet.columns.items()}
+    typed = {}
+    for name in list(sheet.columns):
+        column = sheet.columns.pop(name)
+        typed[name] = as_text(column) if name in ours or column.dtype in plain else column
+    return typed
 
 
 def _seconds(column: pl.Series, decimal_comma: bool) -> tuple[pl.Series, pl.Series]:
@@ -284,13 +334,27 @@ def _seconds(column: pl.Series, decimal_comma: bool) -> tuple[pl.Series, pl.Seri
 def _ids(table: pl.DataFrame, folder: Path) -> pl.Series:
     """Name utterances by their path below the manifest (else below what all share), without suffix, and their span."""
     below = _prefix(folder)
-    outside = {one.rpartition(os.sep)[0] for one in table["audio"].drop_nulls() if not one.startswith(below)}
-    names = table["audio"].str.strip_prefix(below)
+    audio = table["audio"]
+    outside = audio.filter(~audio.str.starts_with(below)).str.replace(r"/?[^/]*$", "").unique().to_list()
+    names = audio.str.strip_prefix(below)
     if outside:
         names = names.str.strip_prefix(_prefix(os.path.commonpath(outside)))
     stems = names.str.replace_all(os.sep, "/", literal=True).str.replace(r"\.[^./]*$", "")
-    spans = ("".join(f"-{t:.3f}" for t in span if t is not None) for span in table.select(SPAN).iter_rows())
-    return (stems + pl.Series(list(spans), dtype=pl.String)).alias("utterance")
+    for name in SPAN:
+        stems = stems + _milliseconds(table[name])
+    return stems.alias("utterance")
+
+
+def _milliseconds(seconds: pl.Series) -> pl.Series:
+    """Write `-1.250` for each number of seconds, nothing for null; rounded as Python does."""
+    thousandths = seconds * 1000
+    whole = thousandths.round().fill_null(0.0).clip(0, 2**53)
+    unsure = (((thousandths - thousandths.floor() - 0.5).abs() < 1e-3) | (thousandths > 2**40)).fill_null(False)
+    number = whole.cast(pl.Int64)
+    text = pl.select(pl.format("-{}.{}", number // 1000, (number % 1000).cast(pl.String).str.zfill(3))).to_series()
+    if unsure.any():
+        text = text.scatter(unsure.arg_true(), [f"-{one:.3f}" for one in seconds.filter(unsure)])
+    return text.set(seconds.is_null(), "")
 
 
 def _prefix(folder: Path | str) -> str:

@@ -3,14 +3,24 @@
 import csv
 import io
 import json
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 
+from sibboleth.corpus import delimited
+from sibboleth.corpus.delimited import BOM, Records
 from sibboleth.errors import InvalidInput, Problem
+
+KEPT = 1000
+"""Problems of a file that are told apart; of more, only the number is known."""
+CHUNK = 50_000
+"""Records that are held as Python objects at a time."""
 
 
 @dataclass
@@ -18,12 +28,34 @@ class Sheet:
     """What a file holds, before anything is known about its columns."""
 
     columns: dict[str, pl.Series]
-    """Values by column name; text as it stands in CSV and TSV, typed in JSONL and Parquet."""
-    rows: list[int]
+    """Values by column name; text as it stands in CSV and TSV (empty or null where there is none), else typed."""
+    rows: Sequence[int]
     """Line of the file (or row, in Parquet) that each value stands in."""
     problems: list[Problem] = field(default_factory=list)
-    """Rows that could not be taken apart; they are not in the columns."""
+    """Rows that could not be taken apart, the first `KEPT` of them; they are not in the columns."""
+    unread: int = 0
+    """Number of rows that could not be taken apart."""
     decimal_comma: bool = False
+
+
+class _Faults:
+    """Rows that cannot be taken apart: the first of them, and their number."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin with none."""
+        self.path = path
+        self.problems: list[Problem] = []
+        self.count = 0
+
+    def add(self, message: str, row: int) -> None:
+        """Count a row, and keep what is wrong with it if it is among the first."""
+        self.count += 1
+        if self.count <= KEPT:
+            self.problems.append(Problem(str(self.path), message, row))
+
+    def wrong_width(self, width: int, header: int, row: int) -> None:
+        """Add a row with too few or too many values."""
+        self.add(f"has {width} values where the header has {header}", row)
 
 
 def read(path: Path, data: bytes) -> Sheet:
@@ -34,18 +66,22 @@ def read(path: Path, data: bytes) -> Sheet:
     return _PARSERS[path.suffix.lower()](path, data)
 
 
-def _decode(path: Path, data: bytes) -> str:
+def _require_text(path: Path, data: bytes) -> None:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         raise InvalidInput(f"{path}: not UTF-8 text (it looks like UTF-16); save it as UTF-8")
+
+
+def _decode(path: Path, data: bytes) -> str:
+    _require_text(path, data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        problems = [
-            Problem(str(path), f"not UTF-8; as Latin-1 it reads {line[:60].decode('latin-1').strip()!r}", number)
-            for number, line in enumerate(data.split(b"\n"), start=1)
-            if not _is_utf8(line)
-        ]
-        raise InvalidInput(f"{path}: wrong encoding; save the file as UTF-8", problems) from None
+        faults = _Faults(path)
+        for number, line in enumerate(data.split(b"\n"), start=1):
+            if not _is_utf8(line):
+                faults.add(f"not UTF-8; as Latin-1 it reads {line[:60].decode('latin-1').strip()!r}", number)
+        told = f"; {faults.count} lines are not UTF-8, the first {KEPT} are kept" if faults.count > KEPT else ""
+        raise InvalidInput(f"{path}: wrong encoding; save the file as UTF-8{told}", faults.problems) from None
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -57,12 +93,74 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _parse_csv(path: Path, data: bytes) -> Sheet:
-    text = _decode(path, data)
-    header = text.partition("\n")[0]
-    delimiter = ";" if header.count(";") > header.count(",") else ","
-    sheet = _from_records(path, _csv_records(text, delimiter))
+    _require_text(path, data)
+    header = data.partition(b"\n")[0]
+    delimiter = ";" if header.count(b";") > header.count(b",") else ","
+    sheet = _delimited(path, data, delimiter, quoted=True)
     sheet.decimal_comma = delimiter == ";"
     return sheet
+
+
+def _parse_tsv(path: Path, data: bytes) -> Sheet:
+    """Read without quoting unless all is quoted: R quotes everything; to Common Voice a quote is a part of the text."""
+    _require_text(path, data)
+    return _delimited(path, data, "\t", quoted=data.removeprefix(BOM).startswith(b'"'))
+
+
+def _delimited(path: Path, data: bytes, delimiter: str, *, quoted: bool) -> Sheet:
+    """Read the records at once where they are plain, else one by one, which tells what is wrong with each."""
+    records = delimited.read(data.removeprefix(BOM), delimiter, quoted=quoted)
+    if records is not None:
+        return _from_table(path, records)
+    text = _decode(path, data)
+    if quoted:
+        return _from_records(path, _csv_records(text, delimiter))
+    lines = io.StringIO(text, newline="")
+    return _from_records(path, ((n, line.rstrip("\r\n").split("\t")) for n, line in enumerate(lines, start=1)))
+
+
+def _from_table(path: Path, records: Records) -> Sheet:
+    """Make a sheet of records that were read at once."""
+    table = records.table
+    blank = _blank(table)
+    if blank.all():
+        return Sheet({}, ())
+    first = int(np.argmin(blank))
+    width = int(records.widths[first])
+    header = [(value or "").strip() for value in table.row(first)[:width]]
+    _require_different(path, header)
+    spilt = ~_blank(table.select(table.columns[width:])) if table.width > width else np.zeros(len(table), dtype=bool)
+    wrong = ~blank & ((records.widths < width) | spilt)
+    kept = ~blank & ~wrong
+    wrong[: first + 1] = kept[: first + 1] = False
+    faults = _Faults(path)
+    for index in np.flatnonzero(wrong)[:KEPT].tolist():
+        faults.wrong_width(int(records.widths[index]), width, records.lines[index])
+    columns = {
+        name: column.filter(pl.Series(kept)).alias(name)
+        for name, column in zip(header, table.iter_columns(), strict=False)
+        if name
+    }
+    lines = array("q", np.asarray(records.lines)[kept].tobytes())
+    return Sheet(columns, lines, faults.problems, int(wrong.sum()))
+
+
+def _blank(table: pl.DataFrame) -> Any:
+    """Say which rows have nothing but blanks in all columns."""
+    blank = np.ones(len(table), dtype=bool)
+    for column in table.iter_columns():
+        some = np.flatnonzero(blank)
+        if not len(some):
+            break
+        here = column if len(some) == len(blank) else column.gather(some)
+        blank[some] = (here.str.strip_chars() == "").fill_null(True).to_numpy()
+    return blank
+
+
+def _require_different(path: Path, header: Sequence[str]) -> None:
+    twice = [name for name, count in Counter(filter(None, header)).items() if count > 1]
+    if twice:
+        raise InvalidInput(f"{path}: the header names a column twice: {', '.join(twice)}")
 
 
 def _csv_records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
@@ -81,60 +179,65 @@ def _csv_records(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | s
             yield first, f'stray quote ({error}); put the value in quotes and write a quote inside it as ""'
 
 
-def _parse_tsv(path: Path, data: bytes) -> Sheet:
-    text = _decode(path, data)
-    if text.startswith('"'):  # R quotes everything; Common Voice nothing, so that a quote is a part of its text
-        return _from_records(path, _csv_records(text, "\t"))
-    lines = io.StringIO(text, newline="")
-    return _from_records(path, ((n, line.rstrip("\r\n").split("\t")) for n, line in enumerate(lines, start=1)))
-
-
 def _from_records(path: Path, records: Iterator[tuple[int, list[str] | str]]) -> Sheet:
     """Make a sheet of a header and rows of text; blank rows and columns without a name are passed over."""
-    problems: list[Problem] = []
+    faults = _Faults(path)
     header: list[str] = []
-    rows: list[int] = []
+    rows = array("q")
     values: list[list[str]] = []
+    chunks: list[pl.DataFrame] = []
     for number, record in records:
         if isinstance(record, str):
-            problems.append(Problem(str(path), record, number))
+            faults.add(record, number)
         elif not any(value.strip() for value in record):
             continue
         elif not header:
             header = [value.strip() for value in record]
+            _require_different(path, header)
         elif len(record) < len(header) or any(value.strip() for value in record[len(header) :]):
-            message = f"has {len(record)} values where the header has {len(header)}"
-            problems.append(Problem(str(path), message, number))
+            faults.wrong_width(len(record), len(header), number)
         else:
             rows.append(number)
             values.append(record[: len(header)])
-    twice = [name for name, count in Counter(filter(None, header)).items() if count > 1]
-    if twice:
-        raise InvalidInput(f"{path}: the header names a column twice: {', '.join(twice)}")
-    by_column = zip(*values, strict=True) if values else [()] * len(header)
-    columns = {n: pl.Series(n, column, pl.String) for n, column in zip(header, by_column, strict=True) if n}
-    return Sheet(columns, rows, problems)
+            if len(values) == CHUNK:
+                chunks.append(_columns(header, values))
+                values = []
+    table = pl.concat([*chunks, _columns(header, values)])
+    return Sheet({column.name: column for column in table}, rows, faults.problems, faults.count)
+
+
+def _columns(header: Sequence[str], values: Sequence[Sequence[str]]) -> pl.DataFrame:
+    by_column: Iterable[Sequence[str]] = zip(*values, strict=True) if values else [()] * len(header)
+    named = zip(header, by_column, strict=True)
+    return pl.DataFrame([pl.Series(name, column, pl.String) for name, column in named if name])
 
 
 def _parse_jsonl(path: Path, data: bytes) -> Sheet:
-    problems: list[Problem] = []
-    rows: list[int] = []
-    values: list[dict[str, object]] = []
+    faults = _Faults(path)
+    rows = array("q")
+    columns: dict[str, list[object]] = {}
     for number, line in enumerate(io.StringIO(_decode(path, data), newline=""), start=1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
         except ValueError as error:
-            problems.append(Problem(str(path), f"not valid JSON: {error}", number))
+            faults.add(f"not valid JSON: {error}", number)
             continue
-        if isinstance(value, dict):
-            rows.append(number)
-            values.append(value)
-        else:
-            problems.append(Problem(str(path), "not a JSON object; write one object {...} per line", number))
-    names = dict.fromkeys(name for value in values for name in value)
-    return Sheet({n: pl.Series(n, [v.get(n) for v in values], strict=False) for n in names}, rows, problems)
+        if not isinstance(value, dict):
+            faults.add("not a JSON object; write one object {...} per line", number)
+            continue
+        for name, one in value.items():
+            column = columns.setdefault(name, [])
+            column.extend([None] * (len(rows) - len(column)))
+            column.append(one)
+        rows.append(number)
+    series = {}
+    for name in list(columns):
+        column = columns.pop(name)
+        column.extend([None] * (len(rows) - len(column)))
+        series[name] = pl.Series(name, column, strict=False)
+    return Sheet(series, rows, faults.problems, faults.count)
 
 
 def _parse_parquet(path: Path, data: bytes) -> Sheet:
@@ -142,7 +245,7 @@ def _parse_parquet(path: Path, data: bytes) -> Sheet:
         table = pl.read_parquet(io.BytesIO(data))
     except pl.exceptions.PolarsError as error:
         raise InvalidInput(f"{path}: not a Parquet file ({error})") from None
-    return Sheet({column.name: column for column in table}, list(range(1, len(table) + 1)))
+    return Sheet({column.name: column for column in table}, range(1, len(table) + 1))
 
 
 _PARSERS: dict[str, Callable[[Path, bytes], Sheet]] = {

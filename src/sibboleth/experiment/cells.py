@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from sibboleth import metrics, predictions
 from sibboleth.errors import SibbolethError
+from sibboleth.experiment import parts
 from sibboleth.experiment.material import Material
 from sibboleth.metrics import classification, regression
 from sibboleth.runs import RunDirectory, write_table
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from sibboleth.models.features import Features as Encoded
     from sibboleth.models.probes import Answer, Pooling, Probing
 
-VERSION = 1
+VERSION = 2
 """Raised when the numbers that a cell produces change."""
 
 Array = npt.NDArray[np.float64]
@@ -70,13 +71,17 @@ class Cell:
 
 
 def finished(cell: Cell, material: Material, directory: RunDirectory) -> bool:
-    """Say whether the cell's files are there and can be read; they are written whole, after all its work."""
+    """Say whether the cell's files are there and can be read; they are written whole, after all its work.
+
+    Of a finished cell no parts are left, even if it was killed when it was about to remove them.
+    """
     path = directory / cell.file(material)
     try:
         pl.read_parquet_schema(path.with_suffix(".selection.parquet"))
         pl.read_parquet_schema(path)
     except (OSError, pl.exceptions.PolarsError):
         return False
+    parts.remove(path)
     return True
 
 
@@ -88,27 +93,40 @@ def steps(cell: Cell, layers: int) -> int:
 
 
 def solve(cell: Cell, aligned: "Aligned", material: Material, directory: RunDirectory) -> Iterator[None]:
-    """Train every probe of the cell and write what they answered, and what dev chose; yields at each answer."""
+    """Train every probe of the cell and write what they answered, and what dev chose; yields at each answer.
+
+    What was killed goes on: the answers of each unit of layers are kept as they come, until the cell is written.
+    """
     path = directory / cell.file(material)
     truth = material.truth()
     cell = replace(cell, fits=without(cell.fits, cell.missing, cell.encoder))
-    answers = []
-    for answer in cell.probing.answers(aligned, truth, cell.fits):
-        answers.append(answer)
-        yield
-    chosen = [_choose(index, fit, answers, truth, material) for index, fit in enumerate(cell.fits)]
+    answers: list[Answer] = []
+    for unit in cell.probing.units(aligned, truth.shape[1], cell.fits):
+        kept = parts.read(parts.file(path, unit))
+        if kept is None:
+            kept = []
+            for answer in cell.probing.answers_of(unit, aligned, truth, cell.fits):
+                kept.append(answer)
+                yield
+            parts.write(parts.file(path, unit), kept)
+        else:
+            yield from (None for _ in kept)
+        answers += kept
+    scores = [_dev_score(answer, cell.fits[answer.fit], truth, material) for answer in answers]
+    chosen = _choose(answers, scores, material)
     written = _Rows(cell, material)
     selection = []
-    for answer in answers:
+    for answer, score in zip(answers, scores, strict=True):
         fit = cell.fits[answer.fit]
         best = answer.layer is not None and answer.layer == chosen[answer.fit]
         for test, output in zip(fit.tests, answer.tests, strict=True):
             written.add(answer, fit, test, output, rater(answer.layer))
             if best:
                 written.add(answer, fit, test, output, "selected")
-        selection += _selection(cell, answer, best, _dev_score(answer, fit, truth, material))
+        selection += _selection(cell, answer, best, score)
     write_table(path.with_suffix(".selection.parquet"), pl.DataFrame(selection, schema=SELECTION, orient="row"))
     write_table(path, written.table())
+    parts.remove(path)
 
 
 SELECTION = {
@@ -118,6 +136,8 @@ SELECTION = {
     "trial": pl.Int32,
     "layer": pl.Int32,
     "choice": pl.Float64,
+    "learning_rate": pl.Float64,
+    "weight_decay": pl.Float64,
     "dev": pl.Float64,
     "selected": pl.Boolean,
 }
@@ -126,19 +146,23 @@ SELECTION = {
 def _selection(cell: Cell, answer: "Answer", best: bool, score: float) -> list[tuple[object, ...]]:
     fit = cell.fits[answer.fit]
     names = {run_name(cell.encoder, cell.probing.probe.kind, test, cell.source) for test in fit.tests}
-    row = (rater(answer.layer), fit.fold, answer.trial, answer.layer, answer.choice, score, best)
+    chosen = answer.choice, answer.learning_rate, answer.weight_decay
+    row = (rater(answer.layer), fit.fold, answer.trial, answer.layer, *chosen, score, best)
     return [(name, *row) for name in sorted(names)]
 
 
-def _choose(index: int, fit: Fit, answers: Iterable["Answer"], truth: Array, material: Material) -> int:
-    """Return the layer with the best mean dev score over trials; ties go to the lower layer."""
-    scores: dict[int, list[float]] = {}
-    for answer in answers:
-        if answer.fit == index and answer.layer is not None:
-            scores.setdefault(answer.layer, []).append(_dev_score(answer, fit, truth, material))
+def _choose(answers: Sequence["Answer"], scores: Sequence[float], material: Material) -> dict[int, int]:
+    """Return each fit's layer with the best mean dev score over trials; ties go to the lower layer."""
+    every: dict[int, dict[int, list[float]]] = {}
+    for answer, score in zip(answers, scores, strict=True):
+        if answer.layer is not None:
+            every.setdefault(answer.fit, {}).setdefault(answer.layer, []).append(score)
     sign = 1 if metrics.of(material.target)[0].higher_is_better else -1
-    means = {layer: float(np.nan_to_num(sign * np.mean(values), nan=-np.inf)) for layer, values in scores.items()}
-    return max(sorted(means), key=lambda layer: means[layer])
+    chosen = {}
+    for fit, layers in every.items():
+        means = {layer: float(np.nan_to_num(sign * np.mean(values), nan=-np.inf)) for layer, values in layers.items()}
+        chosen[fit] = max(sorted(means), key=means.__getitem__)
+    return chosen
 
 
 def _dev_score(answer: "Answer", fit: Fit, truth: Array, material: Material) -> float:

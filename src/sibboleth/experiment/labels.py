@@ -6,11 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from sibboleth.corpus.sheets import KEPT
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.study import Study
 from sibboleth.targets import Target
 
 Array = npt.NDArray[np.float64]
+
+MOST = 2**30
+"""Label weights, one for every utterance and label, above which a target is refused: 8 GiB."""
 
 
 def soft_columns(columns: Sequence[str], target: str) -> dict[str, str]:
@@ -62,6 +66,11 @@ def labelled(table: pl.DataFrame, study: Study) -> tuple[Target, pl.DataFrame]:
     if len(labels) < 2:
         told = ", ".join(labels) or "none"
         raise InvalidInput(f"the target {name!r} has only one label ({told}): nothing to tell apart")
+    if len(labels) * len(table) > MOST:
+        raise InvalidInput(
+            f"the target {name!r} has {len(labels)} different labels over {len(table)} utterances, too many to tell "
+            f"apart ({', '.join(labels[:3])}, ...); is it the right column? Name the labels to keep in target.labels"
+        )
     reason = (
         pl.when(pl.col(name).is_null())
         .then(pl.lit(f"no label in column {name!r}"))
@@ -78,8 +87,8 @@ def truth(table: pl.DataFrame, target: Target) -> Array:
     """
     if target.kind != "classification":
         return table[target.name].cast(pl.Float64).to_numpy().reshape(-1, 1)
-    index = {label: position for position, label in enumerate(target.labels)}
-    weights = np.eye(len(target.labels))[[index[label] for label in table[target.name]]]
+    positions = table[target.name].replace_strict(target.labels, range(len(target.labels)), return_dtype=pl.Int64)
+    weights = np.eye(len(target.labels))[positions.to_numpy()]
     soft = soft_columns(table.columns, target.name)
     if soft:
         shares = _weights(table, [soft.get(label) for label in target.labels])
@@ -96,7 +105,7 @@ def _with_heaviest(table: pl.DataFrame, name: str) -> pl.DataFrame:
     if not soft:
         return table
     weights = _weights(table, list(soft.values()))
-    heaviest = pl.Series(list(soft)).gather(weights.argmax(axis=1).tolist())
+    heaviest = pl.Series(list(soft)).gather(weights.argmax(axis=1))
     has_weight = pl.Series(weights.sum(axis=1) > 0)
     return table.with_columns(pl.when(has_weight).then(heaviest).otherwise(pl.col(name)).alias(name))
 
@@ -105,16 +114,15 @@ def _weights(table: pl.DataFrame, columns: Sequence[str | None]) -> Array:
     """Return soft labels `[utterance, column]`, zero where there is none; raises `InvalidInput` for a bad weight."""
     picked = [pl.lit(None, pl.Float64) if c is None else pl.col(c).cast(pl.Float64, strict=False) for c in columns]
     frame = table.select("utterance", *(one.alias(str(number)) for number, one in enumerate(picked)))
-    problems = [
-        Problem(f"utterance {row['utterance']}", f"{row[column]!r} is not a weight (a number from 0 on)", field=column)
-        for number, column in enumerate(columns)
-        if column is not None
-        for row in table.filter(
-            table[column].is_not_null() & ~(frame[str(number)].is_finite() & (frame[str(number)] >= 0)).fill_null(False)
-        ).iter_rows(named=True)
-    ]
+    problems, count = [], 0
+    for number, column in enumerate(columns):
+        if column is not None:
+            good = (frame[str(number)].is_finite() & (frame[str(number)] >= 0)).fill_null(False)
+            bad = table.filter(table[column].is_not_null() & ~good)
+            count += len(bad)
+            problems += _told(bad, column, "is not a weight (a number from 0 on)")
     if problems:
-        raise InvalidInput("soft labels must be weights", problems)
+        raise InvalidInput(f"soft labels must be weights, and {count} are not", problems[:KEPT])
     return frame.drop("utterance").fill_null(0.0).to_numpy()
 
 
@@ -122,10 +130,15 @@ def _numbered(table: pl.DataFrame, name: str) -> pl.DataFrame:
     numbers = table[name].cast(pl.Float64, strict=False)
     bad = table.filter(table[name].is_not_null() & numbers.is_null())
     if not bad.is_empty():
-        problems = [
-            Problem(f"utterance {row['utterance']}", f"{row[name]!r} is not a number", field=name)
-            for row in bad.iter_rows(named=True)
-        ]
-        raise InvalidInput(f"the target {name!r} is a regression target but not all its values are numbers", problems)
+        problems = _told(bad, name, "is not a number")
+        raise InvalidInput(
+            f"the target {name!r} is a regression target but {len(bad)} of its values are not numbers", problems
+        )
     left_out = pl.when(pl.col(name).is_null() | ~pl.col(name).is_finite()).then(pl.lit(f"no number in column {name!r}"))
     return table.with_columns(numbers.alias(name)).with_columns(left_out.alias("left_out"))
+
+
+def _told(bad: pl.DataFrame, column: str, message: str) -> list[Problem]:
+    """Name the first `KEPT` rows and their values."""
+    rows = bad.head(KEPT).select("utterance", column).iter_rows()
+    return [Problem(f"utterance {utterance}", f"{value!r} {message}", field=column) for utterance, value in rows]

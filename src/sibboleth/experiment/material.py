@@ -9,6 +9,7 @@ import polars as pl
 
 from sibboleth import audio, corpus, predictions, splits, storage
 from sibboleth.corpus import Corpus
+from sibboleth.corpus.sheets import KEPT
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.experiment import labels
 from sibboleth.study import CorpusSettings, Study
@@ -26,26 +27,30 @@ class Material:
     table: pl.DataFrame
     """The merged corpus table, usable rows only, in canonical order (sorted by utterance)."""
     scan: pl.DataFrame
-    """What `audio.scan` found, the same rows in the same order."""
+    """What `audio.scan` found, the same rows in the same order; without audio, what the manifest says."""
     target: Target
     excluded: pl.DataFrame
     """Rows left out: utterance, audio, reason."""
+    heard: bool = True
+    """Whether the audio was looked at."""
 
     def truth(self) -> Array:
         """Return what is to be predicted: label weights `[utterance, label]`, or numbers `[utterance, 1]`."""
         return labels.truth(self.table, self.target)
 
 
-def gather(study: Study) -> Material:
-    """Read, translate, merge and scan the corpora of a study.
+def gather(study: Study, *, without_audio: bool = False) -> Material:
+    """Read, translate, merge and scan the corpora of a study; without audio, take the manifests' word for it.
 
     Raises `InvalidInput` with every bad row, an absent column, or a label map that matches nothing.
     """
-    corpora = tuple(_read(settings) for settings in study.corpora)
+    corpora = tuple(_read(settings, without_audio) for settings in study.corpora)
     for settings, one in zip(study.corpora, corpora, strict=True):
         _require_columns(settings, one, study)
     mapped = [_mapped(settings, one, study.target.column) for settings, one in zip(study.corpora, corpora, strict=True)]
-    target, merged = labels.labelled(corpus.merge(mapped).sort("utterance"), study)
+    merged = corpus.merge(mapped)
+    del mapped
+    target, merged = labels.labelled(merged.sort("utterance"), study)
     if study.domain not in merged.columns:
         raise InvalidInput(f"no column {study.domain!r}, asked for by domain; there are {', '.join(merged.columns)}")
     no_domain = pl.when(pl.col(study.domain).is_null()).then(pl.lit(f"no value in the domain column {study.domain!r}"))
@@ -54,15 +59,15 @@ def gather(study: Study) -> Material:
     )
     asked = judged.filter(pl.col("left_out").is_null()).drop("left_out")
     if asked.is_empty():
-        reasons = judged.group_by("left_out").len().sort("len", descending=True).rows()
+        reasons = judged.group_by("left_out").len().sort("len", descending=True).head(10).rows()
         told = "; ".join(f"{count} rows: {reason}" for reason, count in reasons)
         raise InvalidInput(f"no utterance is left for the study. {told}")
-    scan = audio.scan(asked, store=storage.scans())
+    scan = _unheard(asked) if without_audio else audio.scan(asked, store=storage.scans())
     usable = scan["status"] == "ok"
     heard = asked.filter(usable)
     if heard.is_empty():
-        problems = [Problem(path, reason) for path, reason in zip(asked["audio"], scan["reason"], strict=True)]
-        raise InvalidInput("no utterance has usable audio", problems)
+        heads = zip(asked["audio"].head(KEPT), scan["reason"].head(KEPT), strict=True)
+        raise InvalidInput("no utterance has usable audio", [Problem(path, reason) for path, reason in heads])
     table = heard
     if study.splits.balance:
         table = splits.balanced(heard, target.name, study.splits.balance, study.seed)
@@ -76,7 +81,7 @@ def gather(study: Study) -> Material:
     ]
     left_out = pl.concat([some.select("utterance", "audio", "reason") for some in excluded])
     found = kept.join(scan, on="utterance", how="left", maintain_order="left")
-    return Material(study, corpora, table, found, target, left_out)
+    return Material(study, corpora, table, found, target, left_out, heard=not without_audio)
 
 
 def reference(material: Material) -> pl.DataFrame:
@@ -98,9 +103,29 @@ def reference(material: Material) -> pl.DataFrame:
     return table.sort(predictions.KEY)
 
 
-def _read(settings: CorpusSettings) -> Corpus:
+DURATIONS = ("duration", "seconds")
+"""Columns of a manifest that may hold the seconds of an utterance."""
+
+
+def _unheard(table: pl.DataFrame) -> pl.DataFrame:
+    """Make a scan of what the manifest knows: the utterances, and their seconds where it has them."""
+    told = [pl.col(name).cast(pl.Float64, strict=False) for name in DURATIONS if name in table.columns]
+    seconds = pl.coalesce(pl.col("end") - pl.col("start"), *told)
+    known = {
+        "utterance": pl.col("utterance"),
+        "seconds": pl.when(seconds.is_finite() & (seconds > 0)).then(seconds),
+        "status": pl.lit("ok"),
+    }
+    return table.select(known.get(name, pl.lit(None)).cast(kind).alias(name) for name, kind in audio.SCHEMA.items())
+
+
+def _read(settings: CorpusSettings, without_audio: bool) -> Corpus:
     return corpus.read(
-        settings.manifest, name=settings.name, columns=settings.columns or None, language=settings.language
+        settings.manifest,
+        name=settings.name,
+        columns=settings.columns or None,
+        language=settings.language,
+        without_audio=without_audio,
     )
 
 

@@ -2,21 +2,25 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from sibboleth.experiment import cells
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.runs import RunDirectory
+from sibboleth.splits import Fit
+from sibboleth.study import EncoderSettings, Study
 
 if TYPE_CHECKING:
     from sibboleth.models.cache import Cache
     from sibboleth.models.encoders import Encoder
+    from sibboleth.models.probes import Probing
 
 TRIAL_SECONDS = 2.0
 """Audio that is encoded to see how fast an encoder is here."""
@@ -24,75 +28,179 @@ BYTES_PER_ROW = 6
 """Of a predictions table on disk, per utterance, label, layer and trial; it stands there twice."""
 SHARE_OF_PEAK = 0.25
 """Of the speed of a matrix product that probes reach."""
+MANY = 1000
+"""Fits of one encoder from which on the plan says how to have fewer."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One encoder and the cells it is to fill."""
+
+    encoder: "Encoder"
+    probing: "Probing"
+    cells: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one encoder has to do."""
+    """What one encoder has to do; null where it is unknown."""
 
     encoder: str
     cells: int
-    finished: int
-    forward_passes: int
-    hours: float
-    disk: int
+    finished: int | None
+    fits: int
+    """Training problems of the cells that are not finished."""
+    forward_passes: int | None
+    hours: float | None
+    disk: int | None
     """Bytes that the cache and the run's tables will take."""
     minutes: float | None
-    """To encode and to probe; unknown where the encoder fails on the trial."""
+    """To encode and to probe."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do; it prints as a table."""
+
+    title: str
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+    fits_on_disk: bool
+
+    def __rich__(self) -> Table:
+        """Show a row for every encoder, and the notes below."""
+        table = Table(title=Text(self.title), title_justify="left", caption_justify="left")
+        table.caption = Text("; ".join(self.notes))
+        if not self.fits_on_disk:
+            table.caption.append("; this is more disk than there is", "bold red")
+        for name in ("encoder", "cells", "done", "fits", "forward passes", "hours to encode", "disk", "time about"):
+            table.add_column(name, justify="left" if name == "encoder" else "right", overflow="fold")
+        for line in self.lines:
+            table.add_row(
+                Text(line.encoder),
+                str(line.cells),
+                _told(line.finished),
+                str(line.fits),
+                _told(line.forward_passes),
+                "unknown" if line.hours is None else f"{line.hours:.2f}",
+                "unknown" if line.disk is None else _size(line.disk),
+                _duration(line.minutes),
+            )
+        return table
+
+
+def work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Sequence[Fit]) -> Work:
+    """List the cells of an encoder, one for every domain that trains."""
+    from sibboleth.models.probes import Probing
+
+    probing = Probing(
+        kind=study.target.kind,
+        probe=study.probe,
+        pooling=settings.pooling or encoder.default_pooling,
+        trials=study.seeds,
+        seed=study.seed,
+        layer_mix=study.layer_mix,
+    )
+    sources = cells.of_sources(fits).items()
+    mine = (Cell(settings.name, encoder.identity, source, some, probing) for source, some in sources)
+    return Work(encoder, probing, tuple(mine))
 
 
 def of(
     material: Material,
-    work: Sequence[tuple["Encoder", Sequence[Cell]]],
+    work: Sequence[Work],
     cache: "Cache",
     directory: RunDirectory,
-) -> Table:
-    """Tell cells, hours of audio, forward passes, disk and time of every encoder, as a table for the terminal."""
-    lines = [_line(material, encoder, mine, cache, directory) for encoder, mine in work]
-    hours = material.scan["seconds"].sum() / 3600
+    fits: Sequence[Fit],
+    absent: Sequence[str] = (),
+) -> Plan:
+    """Count cells, fits, hours of audio, forward passes, disk and time of every encoder.
+
+    Without audio neither what the cache has nor what is finished is known: all of it counts, and no time is measured.
+    Of `absent` encoders, which are not on this machine, only the passes over the audio are known.
+    """
+    lines = [_line(material, one, cache, directory) for one in work]
+    lines += [_unknown(name, material, fits) for name in absent]
     speakers = material.table["speaker"].n_unique()
     domains = material.table[material.study.domain].n_unique()
-    table = Table(
-        title=f"{material.study.name}: {material.table.height} utterances, {hours:.2f} hours, {speakers} speakers, "
-        f"{domains} domains ({material.study.domain})",
-        title_justify="left",
-        caption=_caption(lines, material, cache),
-        caption_justify="left",
+    title = (
+        f"{material.study.name}: {material.table.height} utterances, {_hours(material)}, {speakers} speakers, "
+        f"{domains} domains ({material.study.domain})"
     )
-    for name in ("encoder", "cells", "done", "forward passes", "hours to encode", "disk", "time about"):
-        table.add_column(name, justify="left" if name == "encoder" else "right")
-    for line in lines:
-        table.add_row(
-            line.encoder,
-            str(line.cells),
-            str(line.finished),
-            str(line.forward_passes),
-            f"{line.hours:.2f}",
-            _size(line.disk),
-            _duration(line.minutes),
-        )
-    return table
+    needed = sum(line.disk or 0 for line in lines)
+    free = shutil.disk_usage(cache.folder).free
+    room = f"cache ({cache.folder}) and tables will take {_size(needed)} of {_size(free)} free"
+    return Plan(title, tuple(lines), (room, *_notes(lines, material, absent)), needed <= free)
 
 
-def _line(
-    material: Material, encoder: "Encoder", mine: Sequence[Cell], cache: "Cache", directory: RunDirectory
-) -> Line:
-    from sibboleth.models import features
-
-    todo = [cell for cell in mine if not cells.finished(cell, material, directory)]
-    done = len(mine) - len(todo)
+def _line(material: Material, work: Work, cache: "Cache", directory: RunDirectory) -> Line:
+    encoder, mine = work.encoder, work.cells
+    todo = [cell for cell in mine if not (material.heard and cells.finished(cell, material, directory))]
+    done = len(mine) - len(todo) if material.heard else None
     if not todo:
-        return Line(encoder.name, len(mine), done, 0, 0.0, 0, 0.0)
-    missing = features.plan(encoder, material.table, material.scan, cache)
-    speed = _speed(encoder) if missing.seconds else 1.0
+        return Line(encoder.name, len(mine), done, 0, 0, 0.0, 0, 0.0)
+    passes, seconds, size = _missing(encoder, material, cache)
     out = max(1, len(material.target.labels))
-    operations = sum(cell.probing.operations(encoder.layers, encoder.dim, out, cell.fits) for cell in todo)
-    probing = operations / _operations_per_second()
-    minutes = None if speed is None else (missing.seconds / speed + probing) / 60
     answers = sum(cells.steps(cell, encoder.layers) + len(cell.fits) for cell in todo) / len(todo)
     rows = answers * sum(len(test.rows) for cell in todo for fit in cell.fits for test in fit.tests) / len(todo[0].fits)
-    disk = missing.bytes + int(2 * rows * out * BYTES_PER_ROW)
-    return Line(encoder.name, len(mine), done, missing.passes, missing.seconds / 3600, disk, minutes)
+    known = _durations_known(material)
+    return Line(
+        encoder.name,
+        len(mine),
+        done,
+        sum(len(cell.fits) for cell in todo),
+        passes if known else None,
+        seconds / 3600 if known else None,
+        size + int(2 * rows * out * BYTES_PER_ROW),
+        _minutes(material, encoder, todo, seconds) if material.heard else None,
+    )
+
+
+def _unknown(name: str, material: Material, fits: Sequence[Fit]) -> Line:
+    known = _durations_known(material)
+    passes, seconds = _passes(material)
+    return Line(
+        name,
+        len({fit.source for fit in fits}),
+        None,
+        len(fits),
+        passes if known else None,
+        seconds / 3600 if known else None,
+        None,
+        None,
+    )
+
+
+def _missing(encoder: "Encoder", material: Material, cache: "Cache") -> tuple[int, float, int]:
+    """Return passes, seconds and bytes of what the cache has not; of everything where it cannot be asked."""
+    from sibboleth.models import features
+
+    if material.heard:
+        missing = features.plan(encoder, material.table, material.scan, cache)
+        return missing.passes, missing.seconds, missing.bytes
+    different = material.table.select("audio", "start", "end").n_unique()
+    return *_passes(material), different * encoder.layers * 2 * encoder.dim * 4
+
+
+def _passes(material: Material) -> tuple[int, float]:
+    """Count forward passes and seconds of all different utterances whose duration is known."""
+    from sibboleth.models.encoders import WINDOW
+
+    places = material.table.select("audio", "start", "end").with_columns(material.scan["seconds"]).unique()
+    seconds = places["seconds"].drop_nulls()
+    windows = (seconds / WINDOW).ceil().clip(1)
+    return int(windows.sum()), float(seconds.sum())
+
+
+def _durations_known(material: Material) -> bool:
+    return material.scan["seconds"].null_count() == 0
+
+
+def _minutes(material: Material, encoder: "Encoder", todo: Sequence[Cell], seconds: float) -> float | None:
+    speed = _speed(encoder) if seconds else 1.0
+    out = max(1, len(material.target.labels))
+    operations = sum(cell.probing.operations(encoder.layers, encoder.dim, out, cell.fits) for cell in todo)
+    return None if speed is None else (seconds / speed + operations / _operations_per_second()) / 60
 
 
 def _operations_per_second() -> float:
@@ -118,12 +226,34 @@ def _speed(encoder: "Encoder") -> float | None:
     return TRIAL_SECONDS / (time.perf_counter() - begun)
 
 
-def _caption(lines: Sequence[Line], material: Material, cache: "Cache") -> str:
-    needed = sum(line.disk for line in lines)
-    free = shutil.disk_usage(cache.folder).free
-    left_out = f"; {material.excluded.height} rows left out" if material.excluded.height else ""
-    warning = "; [bold red]this is more than there is[/]" if needed > free else ""
-    return f"cache ({cache.folder}) and tables will take {_size(needed)} of {_size(free)} free{warning}{left_out}"
+def _hours(material: Material) -> str:
+    seconds = material.scan["seconds"]
+    known = f"{seconds.sum() / 3600:.2f} hours"
+    if not seconds.null_count():
+        return known
+    if seconds.null_count() == len(seconds):
+        return "hours unknown"
+    return f"{known} known (no duration of {seconds.null_count()} utterances)"
+
+
+def _notes(lines: Sequence[Line], material: Material, absent: Sequence[str]) -> Iterator[str]:
+    if material.excluded.height:
+        yield (f"{material.excluded.height} rows left out")
+    if absent:
+        yield (f"not on this machine, will be fetched by the run: {', '.join(absent)}")
+    if not material.heard:
+        yield (
+            "without audio it is not known what the cache has, what is done already, what audio cannot be used and how "
+            "long it all takes"
+        )
+        if material.scan["seconds"].null_count():
+            yield ("durations come from end - start, or a column duration or seconds in the manifest")
+    if max((line.fits for line in lines), default=0) > MANY:
+        yield (f'over {MANY} fits, each one trained for every layer: splits.scheme = "speaker-folds" needs far fewer')
+
+
+def _told(count: int | None) -> str:
+    return "unknown" if count is None else str(count)
 
 
 def _size(size: float) -> str:

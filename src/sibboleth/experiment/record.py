@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from sibboleth import metrics
+from sibboleth import metrics, protocols
 from sibboleth.experiment.cells import Cell, run_name
 from sibboleth.experiment.material import Material
 from sibboleth.metrics import classification
@@ -50,6 +50,7 @@ class Record:
             "finished": None,
             "seed": study.seed,
             "study": study.model_dump(mode="json"),
+            "protocol": protocols.read(study.protocol).model_dump(mode="json") if study.protocol else None,
             "versions": _versions(),
             "corpora": [_corpus(material, index) for index in range(len(material.corpora))],
             "encoders": [_encoder(one, how) for one, how in zip(encoders, pooling, strict=True)],

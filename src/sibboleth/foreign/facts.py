@@ -9,7 +9,7 @@ from sibboleth.errors import InvalidInput, Problem
 from sibboleth.foreign import outputs
 from sibboleth.foreign.outputs import File
 from sibboleth.foreign.remarks import count, some
-from sibboleth.stats import FEW_CLUSTERS
+from sibboleth.stats import FEW_CLUSTERS, coverage
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Facts:
             notes.append(f"WARNING: {lone} without a speaker, each resampled alone: {some(without)}")
         if len(known) + len(without) < FEW_CLUSTERS:
             clusters = len(known) + len(without)
-            rough = f"intervals are rough and no p is below {2 / 2**clusters:.3g}"
+            rough = f"no p is below {2 / 2**clusters:.3g}, and with so few {coverage(clusters)} (docs/statistics.md)"
             effect = rough if clusters > 1 else "there can be no interval and no p"
             notes.append(f"WARNING: only {count(clusters, 'speaker' if known else 'utterance')}: {effect}")
         return speakers

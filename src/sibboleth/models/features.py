@@ -1,23 +1,32 @@
-"""Features: an encoder run over a corpus once, its hidden states pooled over time, through the cache."""
+"""Features: an encoder run over a corpus once, its hidden states pooled over time, through the cache.
+
+Statistics over time of all layers are kept always; frames, one by one, of the layers that are asked for.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sibboleth import audio, progress
+from sibboleth import progress
 from sibboleth.errors import SibbolethError
-from sibboleth.models.cache import Cache, Shard, Statistics, Store
-from sibboleth.models.encoders import WINDOW, Encoder, HiddenStates, Pooling
+from sibboleth.models.cache import Cache, Store
+from sibboleth.models.encoders import WINDOW, Encoder, Pooling
+from sibboleth.models.encoding import CONTEXT, Recording, Statistics
+from sibboleth.models.filling import Filling
+from sibboleth.models.shards import Frames, StatisticsShard, described
+from sibboleth.storage import Lock
 
 Rows = npt.NDArray[np.int64]
 
-BATCH_UTTERANCES = 64
-BATCH_SECONDS = 120.0
-"""Work that a kill loses at most: a batch is written when it has so many utterances or so much audio."""
+STEP = WINDOW - 2 * CONTEXT
+"""Seconds by which every further window of a long recording takes it on, at most."""
+TRIAL_SECONDS = (1.0, 3.0)
+"""Noise that is encoded to see how many frames an encoder gives, where it does not say."""
 EXCLUDED = {"utterance": pl.String, "audio": pl.String, "reason": pl.String}
 
 
@@ -34,12 +43,14 @@ class Plan:
     passes: int
     """Forward passes: one per utterance, more where it is longer than `encoders.WINDOW`."""
     bytes: int
-    """That the cache will grow by."""
+    """That the cache will grow by, with the frames."""
+    frame_bytes: int = 0
+    """That frames will take of them."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """Statistics over time of every layer, read from the cache layer by layer."""
+    """Statistics over time of every layer, and frames of some, read from the cache as they are asked for."""
 
     encoder: str
     identity: str
@@ -49,71 +60,167 @@ class Features:
     dim: int
     excluded: pl.DataFrame
     """Rows left out: utterance, audio, reason."""
-    parts: tuple[tuple[Shard, Rows, Rows], ...]
+    parts: tuple[tuple[StatisticsShard, Rows, Rows], ...]
     """Shard, rows of the matrix, positions in the shard."""
+    framed: tuple[int, ...]
+    """Layers whose frames are there."""
+    recordings: tuple[Recording, ...]
+    """One per utterance."""
+    stride: float | None
+    """Seconds from one frame to the next, if the encoder has a fixed stride."""
+    store: Store = field(repr=False)
+    guard: Lock | None = field(repr=False, default=None)
+    """Keeps others from emptying the cache of this encoder meanwhile."""
 
     def matrix(self, layer: int, pooling: Pooling = "mean") -> npt.NDArray[np.float32]:
         """Return one layer's mean, or mean and standard deviation side by side, `[utterance, dim or 2 * dim]`."""
-        if not 0 <= layer < self.layers:
-            raise IndexError(f"{self.encoder} has layers 0 to {self.layers - 1}, not {layer}")
+        self._require(layer)
         statistics = 2 if pooling == "mean+std" else 1
         matrix = np.empty((len(self.utterances), statistics, self.dim), dtype=np.float32)
         for shard, rows, positions in self.parts:
             for statistic in range(statistics):
-                matrix[rows, statistic] = shard.read(layer, statistic, positions)
+                matrix[rows, statistic] = shard.matrix(layer, statistic, positions)
         return matrix.reshape(len(self.utterances), statistics * self.dim)
+
+    def statistics(self, rows: range, layers: Sequence[int]) -> Statistics:
+        """Return mean and standard deviation of some layers of successive utterances, `[utterance, layer, 2, dim]`."""
+        found = np.empty((len(rows), len(layers), 2, self.dim), dtype=np.float32)
+        for shard, all_rows, all_positions in self.parts:
+            mine = (all_rows >= rows.start) & (all_rows < rows.stop)
+            for index, layer in enumerate(layers) if mine.any() else ():
+                self._require(layer)
+                for statistic in range(2):
+                    numbers = shard.matrix(layer, statistic, all_positions[mine])
+                    found[all_rows[mine] - rows.start, index, statistic] = numbers
+        return found
+
+    def frames(self, row: int, layer: int) -> Frames:
+        """Return one layer of one utterance, `[frame, dim]`, reading nothing else.
+
+        Raises `SibbolethError` where the frames of this layer were not asked for.
+        """
+        self._require(layer)
+        if layer not in self.framed:
+            there = ", ".join(map(str, self.framed)) or "no layer"
+            raise SibbolethError(
+                f"{self.encoder}: frames of layer {layer} were not asked for (of {there}); give frames=[{layer}] to "
+                f"extract, or --frames {layer} to `sibboleth encode`"
+            )
+        return self.store.frames(self.recordings[row].digest, layer)
+
+    def times(self, row: int, frames: int) -> npt.NDArray[np.float64]:
+        """Return the middle of every one of an utterance's frames, `[frame]`, in seconds from its beginning.
+
+        Frame k stands for the time from k to k + 1 strides, which is right to half a stride: front ends differ in how
+        far they see to both sides. Without a fixed stride the frames divide the utterance equally.
+        """
+        stride = self.stride or self.recordings[row].seconds / frames
+        return np.asarray(stride * (np.arange(frames) + 0.5), dtype=np.float64)
+
+    def _require(self, layer: int) -> None:
+        if not 0 <= layer < self.layers:
+            raise IndexError(f"{self.encoder} has layers 0 to {self.layers - 1}, not {layer}")
 
 
 @dataclass(frozen=True)
 class _Utterance:
     name: str
     path: str
-    start: float | None
-    end: float | None
-    seconds: float
-    digest: str
+    recording: Recording
     reason: str | None
     """Why it is left out."""
 
 
-def plan(encoder: Encoder, table: pl.DataFrame, scan: pl.DataFrame, cache: Cache) -> Plan:
-    """Say what `extract` would have to do."""
-    usable = [utterance for utterance in _utterances(table, scan) if utterance.reason is None]
+def plan(encoder: Encoder, table: pl.DataFrame, scan: pl.DataFrame, cache: Cache, frames: Sequence[int] = ()) -> Plan:
+    """Say what `extract` would have to do, as far as the headers of the cache tell."""
+    layers = _layers(encoder, frames)
+    different = _different(_utterances(table, scan))
     store = cache.store(encoder)
-    missing = _missing(usable, store)
-    different = len({utterance.digest for utterance in usable})
+    there = store.whole(different, layers)
+    missing = [recording for digest, recording in different.items() if digest not in there]
+    new = sum(recording.digest not in store.places for recording in missing)
+    frame_bytes = 0
+    for layer in layers:
+        seconds = sum(r.seconds for r in missing if r.digest not in store.framed.get(layer, {}))
+        frame_bytes += math.ceil(seconds * frames_per_second(encoder)) * encoder.dim * 4 if seconds else 0
     return Plan(
         encoder=encoder.name,
         utterances=len(missing),
-        cached=different - len(missing),
-        seconds=sum(utterance.seconds for utterance in missing),
-        passes=sum(max(1, math.ceil(utterance.seconds / WINDOW)) for utterance in missing),
-        bytes=len(missing) * encoder.layers * 2 * encoder.dim * 4,
+        cached=len(there),
+        seconds=sum(recording.seconds for recording in missing),
+        passes=sum(1 + max(0, math.ceil((recording.seconds - WINDOW) / STEP)) for recording in missing),
+        bytes=new * encoder.layers * 2 * encoder.dim * 4 + frame_bytes,
+        frame_bytes=frame_bytes,
     )
 
 
-def extract(encoder: Encoder, table: pl.DataFrame, scan: pl.DataFrame, cache: Cache) -> Features:
-    """Encode what the cache has not, and return the features of all.
+def frames_per_second(encoder: Encoder) -> float:
+    """Return how many frames an encoder gives per second; without a fixed stride, what it gives for noise."""
+    if encoder.stride:
+        return encoder.rate / encoder.stride
+    encoder.prepare()
+    noise = np.random.default_rng(0).normal(0, 0.1, int(TRIAL_SECONDS[1] * encoder.rate)).astype(np.float32)
+    short, long = (encoder.hidden_states(noise[: int(seconds * encoder.rate)]).shape[1] for seconds in TRIAL_SECONDS)
+    return float(long - short) / (TRIAL_SECONDS[1] - TRIAL_SECONDS[0])
+
+
+def extract(
+    encoder: Encoder, table: pl.DataFrame, scan: pl.DataFrame, cache: Cache, frames: Sequence[int] = ()
+) -> Features:
+    """Encode what the cache has not, and return the features of all; `frames` are layers whose frames are kept too.
 
     table has the columns utterance, audio, start and end, scan what `audio.scan` found of it. Utterances that the
-    scan excluded are left out, and so is one that the encoder fails on, with the reason; the others go on. A call that
-    was stopped, however, is gone on with by the next one. Raises `SibbolethError` where the encoder cannot be loaded,
-    fails on every utterance, or the cache cannot be written.
+    scan excluded are left out, and so is one that the encoder fails on or whose file was changed since the scan, with
+    the reason; the others go on. A call that was stopped, however, is gone on with by the next one, and processes that
+    need the same recordings at the same time share the work. Raises `SibbolethError` where the encoder cannot be
+    loaded, fails on every utterance, or the cache cannot be written.
     """
+    layers = _layers(encoder, frames)
     utterances = _utterances(table, scan)
     store = cache.store(encoder)
-    missing = _missing([u for u in utterances if u.reason is None], store)
-    failed: dict[str, str] = {}
+    guard = store.use()
+    different = _different(utterances)
+    there = store.whole(store.find(different), layers)
+    missing = [recording for digest, recording in different.items() if digest not in there]
+    filling = Filling(encoder, store, layers, cache.scans)
     if missing:
         encoder.prepare()
-        total = round(sum(utterance.seconds for utterance in missing))
-        work = _seconds(_encode(encoder, missing, store, failed))
+        total = round(sum(recording.seconds for recording in missing))
+        work = _seconds(filling.fill(missing))
         for _ in progress.track(work, f"Encoding with {encoder.name}", total, "s of audio"):
             pass
-    told = [replace(u, reason=u.reason or failed.get(u.digest)) for u in utterances]
+    failed = filling.failed
+    told = [replace(u, reason=u.reason or failed.get(u.recording.digest)) for u in utterances]
     if failed and all(utterance.reason for utterance in told):
         raise SibbolethError(f"encoder {encoder.name!r} fails on every utterance: {next(iter(failed.values()))}")
-    return _features(encoder, told, store)
+    return _features(described(encoder), told, store, layers, guard)
+
+
+def cached(store: Store, table: pl.DataFrame, scan: pl.DataFrame, frames: Sequence[int] = ()) -> Features:
+    """Return the features of what is in the cache, without the encoder; the rest is left out, with the reason.
+
+    Raises `SibbolethError` where nothing of the table is there.
+    """
+    guard = store.use()
+    utterances = _utterances(table, scan)
+    different = _different(utterances)
+    layers = tuple(sorted(set(frames)))
+    there = store.whole(store.find(different), layers)
+    missing = "it is not in the cache; run `sibboleth encode` first"
+    told = [u if u.reason or u.recording.digest in there else replace(u, reason=missing) for u in utterances]
+    if not there:
+        kind = f" with frames of layers {', '.join(map(str, layers))}" if layers else ""
+        raise SibbolethError(f"{store.folder}: holds none of these utterances{kind}; run `sibboleth encode` first")
+    return _features(next(iter(store.shards.values())).header, told, store, layers, guard)
+
+
+def _layers(encoder: Encoder, frames: Sequence[int]) -> tuple[int, ...]:
+    """Sort the layers whose frames are kept; raises `SibbolethError` for one that the encoder has not."""
+    if unknown := [layer for layer in frames if not 0 <= layer < encoder.layers]:
+        raise SibbolethError(
+            f"encoder {encoder.name!r} has layers 0 to {encoder.layers - 1}; there are no frames of layer {unknown[0]}"
+        )
+    return tuple(sorted(set(frames)))
 
 
 def _utterances(table: pl.DataFrame, scan: pl.DataFrame) -> list[_Utterance]:
@@ -124,71 +231,17 @@ def _utterances(table: pl.DataFrame, scan: pl.DataFrame) -> list[_Utterance]:
     utterances = []
     for name, path, start, end, seconds, digest, status, reason in rows.iter_rows():
         excuse = None if status == "ok" else reason or "its audio was not scanned"
-        utterances.append(_Utterance(name, path, start, end, seconds or 0.0, digest or "", excuse))
+        utterances.append(_Utterance(name, path, Recording(digest or "", path, start, end, seconds or 0.0), excuse))
     return utterances
 
 
-def _missing(utterances: Sequence[_Utterance], store: Store) -> list[_Utterance]:
-    """Return one utterance of every recording that the cache has not, in order."""
-    different = {utterance.digest: utterance for utterance in reversed(utterances)}
-    there = store.find(different)
-    return [u for u in reversed(different.values()) if u.digest not in there]
-
-
-def _encode(
-    encoder: Encoder, utterances: Sequence[_Utterance], store: Store, failed: dict[str, str]
-) -> Iterator[float]:
-    """Encode and write batch by batch; yields the seconds of audio done. Stopped in a batch, it writes what it has."""
-    batch: dict[str, Statistics] = {}
-    seconds = 0.0
-    try:
-        for utterance in utterances:
-            try:
-                batch[utterance.digest] = _statistics(encoder, utterance)
-            except Exception as error:  # whatever one utterance does to an encoder must not lose the others
-                failed[utterance.digest] = _reason(encoder, error)
-            seconds += utterance.seconds
-            if len(batch) >= BATCH_UTTERANCES or seconds >= BATCH_SECONDS:
-                full, batch, seconds = batch, {}, 0.0
-                if full:
-                    store.write(encoder, full)
-            yield utterance.seconds
-    finally:
-        if batch:
-            store.write(encoder, batch)
-
-
-def _statistics(encoder: Encoder, utterance: _Utterance) -> Statistics:
-    """Pool every layer over all frames of all windows, `[layer, 2, dim]`; float64 inside."""
-    count, mean, squares = 0, np.zeros(()), np.zeros(())
-    for samples in _windows(utterance, encoder.rate):
-        states: HiddenStates = encoder.hidden_states(samples)
-        frames = states.shape[1]
-        window_mean = states.mean(axis=1, dtype=np.float64)
-        window_squares = np.square(states - window_mean[:, None]).sum(axis=1)
-        apart = window_mean - mean
-        total = count + frames
-        # Chan, Golub and LeVeque (1979): moments of parts to moments of the whole, without cancellation.
-        mean = mean + apart * (frames / total)
-        squares = squares + window_squares + apart**2 * (count * frames / total)
-        count = total
-    statistics = np.stack([mean, np.sqrt(squares / count)], axis=1).astype(np.float32)
-    if not np.isfinite(statistics).all():
-        raise SibbolethError("its output is not finite (NaN or infinity)")
-    return statistics
-
-
-def _windows(utterance: _Utterance, rate: int) -> Iterator[npt.NDArray[np.float32]]:
-    """Read an utterance whole, or in windows of equal length, none above `WINDOW`, in bounded memory."""
-    longest = int(WINDOW * rate)
-    place = (utterance.path, rate, utterance.start, utterance.end)
-    if utterance.seconds <= WINDOW:
-        yield audio.read(*place)[0][:longest]
-        return
-    spare = 16  # samples by which resampling may be longer than expected; no window of so few is left over
-    number = math.ceil(utterance.seconds * rate / (longest - spare))
-    size = math.ceil(utterance.seconds * rate / number) + spare
-    yield from audio.blocks(*place, seconds=min(size, longest) / rate)
+def _different(utterances: Sequence[_Utterance]) -> dict[str, Recording]:
+    """Return digest to recording of what is to be encoded, in order; identical audio once."""
+    different: dict[str, Recording] = {}
+    for utterance in utterances:
+        if utterance.reason is None:
+            different.setdefault(utterance.recording.digest, utterance.recording)
+    return different
 
 
 def _seconds(done: Iterator[float]) -> Iterator[None]:
@@ -202,28 +255,36 @@ def _seconds(done: Iterator[float]) -> Iterator[None]:
             yield
 
 
-def _reason(encoder: Encoder, error: Exception) -> str:
-    text = str(error) if isinstance(error, SibbolethError) else f"{type(error).__name__}: {error}"
-    return f"encoder {encoder.name!r} fails on it: {text}"
-
-
-def _features(encoder: Encoder, utterances: Sequence[_Utterance], store: Store) -> Features:
+def _features(
+    encoder: Mapping[str, Any],
+    utterances: Sequence[_Utterance],
+    store: Store,
+    layers: tuple[int, ...],
+    guard: Lock | None,
+) -> Features:
     kept = [utterance for utterance in utterances if utterance.reason is None]
     left_out = [(u.name, u.path, u.reason) for u in utterances if u.reason is not None]
     by_shard: dict[str, list[tuple[int, int]]] = {}
+    used = {store.framed[layer][u.recording.digest][0] for layer in layers for u in kept}
     for row, utterance in enumerate(kept):
-        shard, position = store.places[utterance.digest]
+        shard, position = store.places[utterance.recording.digest]
         by_shard.setdefault(shard, []).append((row, position))
     parts = []
     for name, places in by_shard.items():
         rows, positions = np.array(places, dtype=np.int64).T
-        parts.append((store.shards[name], rows, positions))
+        parts.append((store.statistics_shard(name), rows, positions))
+    store.touch({*by_shard, *used})
     return Features(
-        encoder=encoder.name,
-        identity=encoder.identity,
+        encoder=encoder["encoder"],
+        identity=encoder["identity"],
         utterances=tuple(utterance.name for utterance in kept),
-        layers=encoder.layers,
-        dim=encoder.dim,
+        layers=encoder["layers"],
+        dim=encoder["dim"],
         excluded=pl.DataFrame(left_out, schema=EXCLUDED, orient="row"),
         parts=tuple(parts),
+        framed=layers,
+        recordings=tuple(utterance.recording for utterance in kept),
+        stride=encoder.get("stride"),
+        store=store,
+        guard=guard,
     )

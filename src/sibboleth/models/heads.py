@@ -20,6 +20,12 @@ class Mlp:
     mixed_layers: int = 0
     """Number of layers that a softmax-weighted sum mixes first; 0 for a single layer's features."""
 
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        sizes = (self.dim, *self.hidden, self.out)
+        return self.mixed_layers + sum((a + 1) * b for a, b in zip(sizes, sizes[1:], strict=False))
+
     def start(self, seeds: Sequence[int]) -> Parameters:
         """Draw one head per seed as `torch.nn.Linear` does: uniform within 1/sqrt(inputs); equal seeds, equal heads."""
         drawn = {seed: self._draw(seed) for seed in set(seeds)}
@@ -34,6 +40,14 @@ class Mlp:
             parameters[f"weight{index}"] = torch.empty(fan_in, fan_out).uniform_(-bound, bound, generator=generator)
             parameters[f"bias{index}"] = torch.empty(fan_out).uniform_(-bound, bound, generator=generator)
         return parameters
+
+    def spread(self, parameters: Parameters, scale: Tensor) -> Tensor:
+        """Return the first linear layer's weights for features of all layers that are yet to be scaled and mixed.
+
+        scale `[head, layer, dim]`; returns `[head, out, layer * dim]`.
+        """
+        by_layer = torch.softmax(parameters["mix"], -1)[:, :, None] * scale
+        return (parameters["weight0"].transpose(1, 2)[:, :, None] * by_layer[:, None]).flatten(2)
 
     def __call__(self, parameters: Parameters, features: Tensor) -> Tensor:
         """Turn features `[head, row, dim]` (`[head, row, layer, dim]` if mixed) into outputs `[head, row, out]`."""

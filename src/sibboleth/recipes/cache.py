@@ -1,53 +1,18 @@
-"""The cache of encoded speech: what is in it, whether it is sound, and how to empty it."""
+"""The cache of encoded speech: what is in it, whether it is sound, what can go, and its features for other tools."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from sibboleth.errors import SibbolethError
 from sibboleth.progress import track
+from sibboleth.recipes.holdings import SHORT, Exported, Held, Holdings, Pruned
 
 if TYPE_CHECKING:
-    from sibboleth.models.cache import Store
+    from sibboleth.models.cache import Cache, Store
 
-SHORT = 12
-"""Characters of an identity that are shown, and suffice to name it."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """What the cache holds of one encoder."""
-
-    encoder: str
-    """Its name when it was last written, or several where one encoder went by several names."""
-    identity: str
-    utterances: int
-    layers: int
-    dim: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Holdings:
-    """What the cache holds, encoder by encoder."""
-
-    folder: Path
-    encoders: tuple[Held, ...]
-    title: str = ""
-
-    def __rich__(self) -> Table:
-        """Show it as a table."""
-        total = sum(held.bytes for held in self.encoders)
-        table = Table(title=self.title or None, caption=f"{megabytes(total)} in {self.folder}", title_justify="left")
-        for heading in ("encoder", "identity", "utterances", "layers", "dim", "size"):
-            table.add_column(heading, justify="left" if heading in ("encoder", "identity") else "right")
-        for held in self.encoders:
-            numbers = (str(held.utterances), str(held.layers), str(held.dim), megabytes(held.bytes))
-            table.add_row(held.encoder, held.identity[:SHORT], *numbers)
-        return table
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def size(*, folder: Path | None = None) -> Holdings:
@@ -59,25 +24,130 @@ def size(*, folder: Path | None = None) -> Holdings:
     from sibboleth.models.cache import Cache
 
     cache = Cache(folder)
-    return Holdings(cache.folder, tuple(_held(store) for store in cache.stores() if store.shards))
+    stores = list(cache.stores())
+    return Holdings(cache.folder, _all_held(stores), remarks=_newer(stores))
 
 
-def verify(*, folder: Path | None = None) -> Holdings:
+def verify(*, audio: bool = False, folder: Path | None = None) -> Holdings:
     """Check every checksum; what is corrupt is removed, and encoded again when it is next needed.
 
     Args:
+        audio: Also decode all audio that was ever scanned, and look whether its samples are still those that were
+            scanned: a file that was changed without a change of size and time is then scanned anew.
         folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
     """
     from sibboleth.models.cache import Cache
 
     cache = Cache(folder)
-    found = list(cache.folder.glob("features/*/[!.]*.features"))
+    found = list(cache.folder.glob("features/*/[!.]*.features")) + list(cache.folder.glob("features/*/[!.]*.frames"))
     stores = list(cache.stores())
-    for store in track(stores, "Verifying", len(stores), "encoders"):
-        store.find(list(store.places))
-    removed = len(found) - sum(len(store.shards) for store in stores)
+    files = [(store, name) for store in stores for name in list(store.shards)]
+    for store, name in track(files, "Verifying", len(files), "files"):
+        store.verify(name)
+    removed = len(found) - sum(len(store.shards) + len(store.newer) for store in stores)
     title = "every file is sound" if removed == 0 else f"{removed} corrupt files of {len(found)} were removed"
-    return Holdings(cache.folder, tuple(_held(store) for store in stores if store.shards), title)
+    return Holdings(cache.folder, _all_held(stores), title, _newer(stores) + (_rechecked(cache) if audio else ()))
+
+
+def prune(
+    *,
+    unused_for: float | None = None,
+    gone: bool = False,
+    to: str | None = None,
+    yes: bool = False,
+    folder: Path | None = None,
+) -> Pruned:
+    """Show what of the cache can go; with --yes, remove it. What a running process is using stays.
+
+    Args:
+        unused_for: Days since a file was last used.
+        gone: Files of which no audio is there any more as it was scanned.
+        to: The size to which the cache is to shrink, such as 20GB; what was used longest ago goes first.
+        yes: Remove it.
+        folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
+
+    Returns:
+        What can go, or went. Raises `SibbolethError` where nothing says what is to go.
+    """
+    from sibboleth.models import pruning
+    from sibboleth.models.cache import Cache
+
+    if unused_for is None and not gone and to is None:
+        raise SibbolethError("say what can go: --unused-for DAYS, --gone, --to SIZE, or several of them")
+    if unused_for is not None and unused_for < 0:
+        raise SibbolethError(f"--unused-for is {unused_for:g}: give a number of days, 0 or more")
+    cache = Cache(folder)
+    removals = pruning.find(cache, unused_for=unused_for, gone=gone, to=None if to is None else bytes_of(to))
+    rows = []
+    names = {removal.store.folder: ", ".join(_names(removal.store)) for removal in removals}
+    for removal in removals:
+        for reason in dict.fromkeys(removal.names.values()):
+            files = [removal.store.shards[name] for name, why in removal.names.items() if why == reason]
+            freed = sum(file.bytes for file in files)
+            rows.append((removal.store.folder, reason, len(files), freed))
+    busy = pruning.remove(removals) if yes else ()
+    left = {removal.store.folder for removal in busy}
+    return Pruned(
+        folder=cache.folder,
+        rows=tuple((names[place], place.name, *row) for place, *row in rows if place not in left),  # type: ignore[misc]
+        done=yes,
+        busy=tuple(names[place] for place in left),
+    )
+
+
+def export(
+    encoder: str,
+    manifest: Path,
+    output: Path,
+    *,
+    layer: tuple[int, ...] = (),
+    frames: bool = False,
+    columns: dict[str, str] | None = None,
+    folder: Path | None = None,
+) -> Exported:
+    """Write what the cache holds of one encoder for a manifest, for other tools; nothing is encoded.
+
+    Args:
+        encoder: Its name or the beginning of its identity, as `size` shows them.
+        manifest: CSV, TSV, JSONL or Parquet file.
+        output: An .npz file: `utterance`, `layer`, and `mean` and `std` over time, `[utterance, layer, dim]`; or a
+            .parquet file: a row per utterance and layer.
+        layer: Layers to write; all of them where not given.
+        frames: Write the frames of these layers instead, into a .parquet file: a row per frame.
+        columns: Our column name to the manifest's, where they differ.
+        folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
+
+    Returns:
+        What was written, and what was left out with the reason. Raises `SibbolethError` where there is no such
+        encoder, or nothing of the manifest is there.
+    """
+    from sibboleth import audio, corpus
+    from sibboleth.models import export as exporting
+    from sibboleth.models import features
+    from sibboleth.models.cache import Cache
+    from sibboleth.runs import atomic
+
+    exporting.require_format(output)
+    if frames and output.suffix != ".parquet":
+        raise SibbolethError(f"{output}: frames are written as .parquet; give a file that ends so")
+    cache = Cache(folder)
+    stores = _called(cache, encoder)
+    if len(stores) > 1:
+        several = ", ".join(store.folder.name[:SHORT] for store in stores)
+        raise SibbolethError(f"{encoder!r} is several encoders: {several}; give the beginning of one's identity")
+    (store,) = stores
+    held = _held(store)
+    wanted = tuple(sorted(set(layer))) or tuple(sorted(store.framed) if frames else range(held.layers))
+    if unknown := [one for one in wanted if not 0 <= one < held.layers]:
+        raise SibbolethError(f"{encoder} has layers 0 to {held.layers - 1}, not {unknown[0]}")
+    if frames and not wanted:
+        raise SibbolethError(f"the cache holds no frames of {encoder}; run `sibboleth encode` with --frames LAYER")
+    table = corpus.read(manifest, columns=columns).table
+    scan = audio.scan(table, store=cache.scans)
+    found = features.cached(store, table, scan, wanted if frames else ())
+    with atomic(output) as temporary:
+        exporting.write(found, output, wanted, temporary)
+    return Exported(output, found.encoder, len(found.utterances), wanted, found.dim, found.excluded)
 
 
 def clear(encoder: str, *, folder: Path | None = None) -> Holdings:
@@ -88,24 +158,58 @@ def clear(encoder: str, *, folder: Path | None = None) -> Holdings:
         folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
 
     Returns:
-        What was removed. Raises `SibbolethError` where there is no such encoder.
+        What was removed. Raises `SibbolethError` where there is no such encoder, or a running process is using it.
     """
     from sibboleth.models.cache import Cache
 
     cache = Cache(folder)
-    stores = [store for store in cache.stores() if encoder == "all" or _is(store, encoder)]
-    if not stores and encoder != "all":
-        there = ", ".join(sorted({name for store in cache.stores() for name in _names(store)})) or "nothing"
-        raise SibbolethError(f"{cache.folder}: holds no encoder {encoder!r}; it holds: {there}")
-    gone = tuple(_held(store) for store in stores if store.shards)
+    stores = list(cache.stores()) if encoder == "all" else _called(cache, encoder)
+    gone = _all_held(stores)
     for store in stores:
-        cache.remove(store)
+        guard = store.emptying()
+        if guard is None:
+            raise SibbolethError(f"{', '.join(_names(store))} is in use by a running process; wait until it is done")
+        with guard:
+            cache.remove(store)
     return Holdings(cache.folder, gone, "removed")
 
 
-def megabytes(count: int) -> str:
-    """Write a number of bytes as MB."""
-    return f"{count / 1e6:,.1f} MB"
+def bytes_of(text: str) -> int:
+    """Read a size such as `20GB`, `1.5 TB` or a number of bytes; raises `SibbolethError` for anything else."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?B?)\s*", text, re.IGNORECASE)
+    if found is None:
+        raise SibbolethError(f"{text!r} is no size; write one such as 20GB or 500MB")
+    unit = found[2].upper()
+    return int(float(found[1]) * UNITS[unit if unit.endswith("B") or not unit else f"{unit}B"])
+
+
+def _called(cache: "Cache", encoder: str) -> list["Store"]:
+    """Return what is called so; raises `SibbolethError` where nothing is."""
+    stores = [store for store in cache.stores() if store.shards]
+    found = [store for store in stores if _is(store, encoder)]
+    if not found:
+        there = ", ".join(sorted({name for store in stores for name in _names(store)})) or "nothing"
+        raise SibbolethError(f"{cache.folder}: holds no encoder {encoder!r}; it holds: {there}")
+    return found
+
+
+def _rechecked(cache: "Cache") -> tuple[str, ...]:
+    import sqlite3
+
+    from sibboleth.audio import rechecking
+
+    try:
+        changed = rechecking.recheck(cache.scans)
+    except sqlite3.Error as error:
+        return (f"{cache.scans}: audio could not be checked ({error})",)
+    if not changed:
+        return ("all audio is as it was scanned",)
+    return tuple(f"{path}: its samples are no longer those that were scanned; it is scanned anew" for path in changed)
+
+
+def _newer(stores: Sequence["Store"]) -> tuple[str, ...]:
+    count = sum(len(store.newer) for store in stores)
+    return (f"{count} files of a newer sibboleth are left alone",) if count else ()
 
 
 def _names(store: "Store") -> Sequence[str]:
@@ -116,7 +220,20 @@ def _is(store: "Store", encoder: str) -> bool:
     return encoder in _names(store) or (len(encoder) >= SHORT and store.folder.name.startswith(encoder))
 
 
+def _all_held(stores: Sequence["Store"]) -> tuple[Held, ...]:
+    return tuple(_held(store) for store in stores if store.shards)
+
+
 def _held(store: "Store") -> Held:
     header = next(iter(store.shards.values())).header
-    names = ", ".join(_names(store))
-    return Held(names, header["identity"], len(store.places), header["layers"], header["dim"], store.size())
+    frames = sum(shard.bytes for name, shard in store.shards.items() if name.endswith(".frames"))
+    return Held(
+        encoder=", ".join(_names(store)),
+        identity=header["identity"],
+        utterances=len(store.places),
+        layers=header["layers"],
+        dim=header["dim"],
+        bytes=store.size() - frames,
+        frames=", ".join(map(str, sorted(layer for layer, places in store.framed.items() if places))),
+        frame_bytes=frames,
+    )

@@ -26,21 +26,34 @@ if TYPE_CHECKING:
 COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 SHOWN = 3
 """Utterances that the terminal shows of a finding."""
+UNHEARD = (
+    "Not checked, because the audio was not looked at: whether the files are there and can be read; identical and "
+    "nearly identical recordings; silence, truncation, clipping; whether level, rate or duration tells the label."
+)
 
 
 class Findings(list[Finding]):
     """What the audit found; it prints well."""
 
+    def __init__(self, findings: Iterable[Finding] = (), unchecked: str | None = None) -> None:
+        """Keep the findings, and say what could not be looked at."""
+        super().__init__(findings)
+        self.unchecked = unchecked
+
     def __rich__(self) -> RenderableType:
-        """Show grade, name, message, effect and the first utterances of each finding."""
+        """Show grade, name, message, effect and the first utterances of each finding, and what was not checked."""
+        limits = [] if self.unchecked is None else [Text(), Text(self.unchecked, style="bold")]
         if not self:
-            return Text("The audit found nothing.", style="bold green")
+            return Group(Text("The audit found nothing.", style="bold green"), *limits)
         counts = [(grade, sum(finding.grade == grade for finding in self)) for grade in GRADES]
         told = ", ".join(f"{count} {grade}{'s' * (count != 1)}" for grade, count in counts if count)
-        return Group(Text(f"The audit found {told}.", style="bold"), *(_shown(finding) for finding in self))
+        shown = (_shown(finding) for finding in self)
+        return Group(Text(f"The audit found {told}.", style="bold"), *shown, *limits)
 
 
-def check(source: Path, *, speaker: str | None = None, allow: tuple[str, ...] = ()) -> Findings:
+def check(
+    source: Path, *, speaker: str | None = None, allow: tuple[str, ...] = (), without_audio: bool = False
+) -> Findings:
     """Audit a study file, or split lists made by anybody, before anything is trained.
 
     Args:
@@ -48,6 +61,7 @@ def check(source: Path, *, speaker: str | None = None, allow: tuple[str, ...] = 
             and part, or a folder such as train.csv, dev.csv, test.csv; see `lists.read`.
         speaker: For lists without a column speaker: regular expression that finds the speaker in a file's name.
         allow: Errors to accept by name, besides those that the study allows.
+        without_audio: Look at no audio file, only at what the manifests or lists say; what that leaves open is told.
 
     Returns:
         What was found. Raises `RefusedByAudit`, after showing it, for an error that is not allowed.
@@ -55,18 +69,20 @@ def check(source: Path, *, speaker: str | None = None, allow: tuple[str, ...] = 
     if source.suffix.lower() == ".toml":
         study = studies.read(source)
         study = study.model_copy(update={"allow": (*study.allow, *allow)})
-        stuff = material.gather(study)
+        stuff = material.gather(study, without_audio=without_audio)
         return audited(stuff, fits(stuff))
     table, listed = _listed(source, lists.read(source, speaker))
     target = Target(name="label", kind="classification" if table["label"].null_count() == 0 else "transcription")
-    findings = audit(table, listed, target=target, domain="corpus", scan=_scan(table, source), allow=allow)
-    return _judged(findings, lists=True)
+    scan = None if without_audio else _scan(table, source)
+    findings = audit(table, listed, target=target, domain="corpus", scan=scan, allow=allow)
+    return _judged(findings, UNHEARD if without_audio else None, lists=True)
 
 
 def fits(stuff: Material) -> Fits:
     """List the training problems of a study, and the pairs of domains that have none."""
     study = stuff.study
-    known = [f"{corpus.name}/{name}" for corpus in stuff.corpora for name in corpus.table["utterance"]]
+    listed = study.splits.scheme == "file"
+    known = [f"{corpus.name}/{name}" for corpus in stuff.corpora if listed for name in corpus.table["utterance"]]
     folds = splits.folds(stuff.table, study.domain, stuff.target.name, study.splits, study.seed, known)
     return splits.fits(folds, study.regimes, stuff.table)
 
@@ -82,18 +98,18 @@ def audited(stuff: Material, fits: Fits, encoders: "Sequence[Encoder]" = ()) -> 
         fits,
         target=stuff.target,
         domain=study.domain,
-        scan=stuff.scan,
+        scan=stuff.scan if stuff.heard else None,
         encoders=[encoder.name for encoder in study.encoders],
         fine_tuned=[encoder.name for encoder in encoders if encoder.fine_tuned],
         excluded=stuff.excluded,
         impossible=fits.impossible,
         allow=study.allow,
     )
-    return _judged(findings)
+    return _judged(findings, None if stuff.heard else UNHEARD)
 
 
-def _judged(findings: Iterable[Finding], lists: bool = False) -> Findings:
-    found = Findings(findings)
+def _judged(findings: Iterable[Finding], unchecked: str | None, lists: bool = False) -> Findings:
+    found = Findings(findings, unchecked)
     try:
         refuse(found, lists)
     except Exception:

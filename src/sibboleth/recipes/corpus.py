@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sibboleth import audio, corpora, corpus, storage
+from sibboleth.audio import matching
 from sibboleth.errors import InvalidInput
 
 GROUPS = ("language", "dialect", "accent", "speaker")
@@ -22,9 +23,21 @@ MOST_LABELS = 12
 MOST_ROWS = 30
 """Longer tables are cut on the screen; the `Description` has them whole."""
 
+MEASURES = {
+    "seconds": "{:.2f} s",
+    "peak": "{:.1f} dBFS",
+    "level": "{:.1f} dBFS",
+    "noise": "{:.1f} dBFS",
+    "silence": "{:.0%}",
+    "clipped": "{:.2%}",
+    "bandwidth": "{:,.0f} Hz",
+}
+"""Measures of a recording, and how they are written."""
 CLIPPED = 0.001
 MOSTLY_SILENT = 0.5
 QUIET = -45.0
+WHOLE = 0.85
+"""Share of half the rate under which a bandwidth shows an earlier, lower rate or a codec."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +48,21 @@ class Description:
     label: str | None
     """The column whose values are counted, if there is one."""
     table: pl.DataFrame
-    """The corpus with the columns of `audio.scan`, one row per utterance."""
+    """The corpus with the columns of `audio.scan` but the fingerprint, one row per utterance."""
     groups: dict[str, pl.DataFrame]
     """By column of `GROUPS`: its values with utterances, speakers, hours, and utterances per label."""
     formats: pl.DataFrame
     """Utterances and hours by rate and channels."""
     measures: pl.DataFrame
-    """Least, median and greatest seconds, peak, level, clipped, silence of the utterances that can be used."""
+    """Least, median and greatest of each measure of `MEASURES`, over the utterances that can be used."""
     remarks: pl.DataFrame
     """What to know before relying on the audio: remark, utterances, an example."""
     excluded: pl.DataFrame
     """Utterances that cannot be used: utterance, audio, reason."""
     duplicates: pl.DataFrame
     """Utterances with identical audio: copy (the same number for the same sound), utterance, speaker, label."""
+    near: pl.DataFrame
+    """Pairs with the same sound in other files, encodings or cuts: utterance, other, seconds shared, difference."""
 
     def __rich__(self) -> RenderableType:
         """Lay the tables out under each other."""
@@ -82,8 +97,9 @@ def describe(
     scan = audio.scan(one.table, store=storage.scans())
     ours = {c: f"manifest {c}" for c in scan.columns[1:] if c in one.table.columns}
     label = ours.get(label, label) if label is not None else None
-    table = pl.concat([one.table.rename(ours), scan.drop("utterance")], how="horizontal")
-    usable = table.filter(pl.col("status") == "ok")
+    table = pl.concat([one.table.rename(ours), scan.drop("utterance", "fingerprint")], how="horizontal")
+    ok = table["status"] == "ok"
+    usable = table.filter(ok)
     return Description(
         name=one.name,
         label=label,
@@ -96,6 +112,7 @@ def describe(
         remarks=_remarks(usable),
         excluded=table.filter(pl.col("status") != "ok").select("utterance", "audio", "reason"),
         duplicates=_duplicates(usable, label),
+        near=_near(usable, scan["fingerprint"].filter(ok)),
     )
 
 
@@ -146,10 +163,7 @@ def _group(usable: pl.DataFrame, column: str, label: str | None) -> pl.DataFrame
 
 
 def _measures(usable: pl.DataFrame) -> pl.DataFrame:
-    rows = [
-        (name, usable[name].min(), usable[name].median(), usable[name].max())
-        for name in ("seconds", "peak", "level", "clipped", "silence")
-    ]
+    rows = [(name, usable[name].min(), usable[name].median(), usable[name].max()) for name in MEASURES]
     schema = {"measure": pl.String, "least": pl.Float64, "median": pl.Float64, "greatest": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -160,6 +174,8 @@ def _remarks(usable: pl.DataFrame) -> pl.DataFrame:
         f"silent for more than {MOSTLY_SILENT:.0%} of the time": pl.col("silence") > MOSTLY_SILENT,
         f"very quiet, level under {QUIET:.0f} dBFS": pl.col("level") < QUIET,
         "several channels, which are averaged": pl.col("channels") > 1,
+        "the band breaks off early: an earlier, lower rate or a codec": pl.col("bandwidth")
+        < WHOLE * pl.col("rate") / 2,
     }
     found = ((remark, usable.filter(rule)["utterance"]) for remark, rule in rules.items())
     rows = [(remark, len(utterances), utterances[0]) for remark, utterances in found if len(utterances)]
@@ -176,6 +192,21 @@ def _duplicates(usable: pl.DataFrame, label: str | None) -> pl.DataFrame:
     )
 
 
+def _near(usable: pl.DataFrame, prints: pl.Series) -> pl.DataFrame:
+    """List the pairs that share sound, but neither their samples nor their file."""
+    found = matching.matches(prints.to_list())
+    pairs = pl.DataFrame(
+        {
+            "utterance": usable["utterance"].gather(found.first),
+            "other": usable["utterance"].gather(found.second),
+            "seconds": pl.Series(found.seconds.round(1), dtype=pl.Float64),
+            "difference": pl.Series(found.error.round(3), dtype=pl.Float64),
+        }
+    )
+    differ = [usable[name].gather(found.first) != usable[name].gather(found.second) for name in ("digest", "audio")]
+    return pairs.filter(differ[0] & differ[1])
+
+
 def _rendered(one: Description) -> Iterator[RenderableType]:
     usable = one.table.filter(pl.col("status") == "ok")
     hours = float(usable["seconds"].sum()) / 3600
@@ -189,14 +220,14 @@ def _rendered(one: Description) -> Iterator[RenderableType]:
     yield from _block("levels", _with_units(one.measures))
     yield from _block("to know", one.remarks)
     yield from _block("identical audio", one.duplicates, "yellow")
+    yield from _block("the same sound in other files", one.near, "yellow")
     yield from _block("cannot be used", one.excluded, "red")
 
 
 def _with_units(measures: pl.DataFrame) -> pl.DataFrame:
     """Write each measure as one would say it."""
-    written = {"seconds": "{:.2f} s", "clipped": "{:.2%}", "silence": "{:.0%}"}
     rows = [
-        (name, *("-" if v is None else written.get(name, "{:.1f} dBFS").format(v) for v in values))
+        (name, *("-" if v is None else MEASURES[name].format(v) for v in values))
         for name, *values in measures.iter_rows()
     ]
     return pl.DataFrame(rows, schema=measures.columns, orient="row")

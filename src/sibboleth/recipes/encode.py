@@ -1,19 +1,24 @@
 """Encode a manifest once with one encoder, for all layers and every later use."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 
 from sibboleth import audio, corpus
 from sibboleth.errors import SibbolethError
+from sibboleth.progress import console
+from sibboleth.recipes.holdings import megabytes
+from sibboleth.recipes.verified import Verified
 from sibboleth.runs import atomic
 from sibboleth.settings import checked
 from sibboleth.study import EncoderSettings
 
 if TYPE_CHECKING:
+    from sibboleth.models.encoders import Encoder
     from sibboleth.models.features import Features
 
 
@@ -57,10 +62,13 @@ def encode(
     manifest: Path,
     *,
     output: Path | None = None,
+    frames: tuple[int, ...] = (),
     columns: dict[str, str] | None = None,
     seed: int = 0,
+    precision: Literal["float32", "bfloat16", "auto"] = "float32",
+    verify: bool = False,
     folder: Path | None = None,
-) -> Encoded:
+) -> Encoded | Verified:
     """Encode every utterance of a manifest with one encoder into the cache; the same command goes on after a stop.
 
     Args:
@@ -68,8 +76,12 @@ def encode(
             `python:FILE.py:FUNCTION`.
         manifest: CSV, TSV, JSONL or Parquet file.
         output: An .npz file to write: `utterance`, and `mean` and `std` over time, `[utterance, layer, dim]`.
+        frames: Layers whose frames are kept in the cache one by one, beside the statistics over time of all layers.
         columns: Our column name to the manifest's, where they differ.
         seed: Seed of the random weights of an untrained encoder.
+        precision: Of a transformer's arithmetic; `auto` is bfloat16 where this machine is faster with it.
+        verify: Encode nothing into the cache, but a sample in every way there is (alone, in threads, in batches, in
+            windows, in bfloat16 where this machine has it), and show how far each is from the plainest.
         folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
 
     Returns:
@@ -82,12 +94,16 @@ def encode(
 
     if output is not None and output.suffix != ".npz":
         raise SibbolethError(f"{output}: features are written as .npz; give a file that ends so")
-    chosen = load(checked(EncoderSettings, name=encoder, seed=seed))
+    chosen = load(checked(EncoderSettings, name=encoder, seed=seed, precision=precision))
     table = corpus.read(manifest, columns=columns).table
     cache = Cache(folder)
     scan = audio.scan(table, store=cache.scans)
-    before = features.plan(chosen, table, scan, cache)
-    found = features.extract(chosen, table, scan, cache)
+    if verify:
+        return _verified(chosen, table, scan)
+    before = features.plan(chosen, table, scan, cache, frames)
+    if frames:
+        _require_room(before.bytes, before.frame_bytes, cache.folder)
+    found = features.extract(chosen, table, scan, cache, frames)
     if output is not None:
         _export(found, output)
     return Encoded(
@@ -105,9 +121,39 @@ def encode(
     )
 
 
+def _require_room(needed: int, frames: int, folder: Path) -> None:
+    """Tell what frames will take, before they are encoded; raises `SibbolethError` where the disk has no room."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    told = f"the cache will grow by {megabytes(needed)}, {megabytes(frames)} of it frames; {megabytes(free)} are free"
+    if needed > free:
+        raise SibbolethError(
+            f"{folder}: {told}. Keep fewer layers, make room (`sibboleth cache prune`) or set SIBBOLETH_CACHE to a "
+            "folder on a larger disk"
+        )
+    console.print(told)
+
+
 def _export(found: "Features", output: Path) -> None:
     """Write utterance ids and both statistics of every layer."""
     both = np.stack([found.matrix(layer, "mean+std") for layer in range(found.layers)], axis=1)
     mean, deviation = both[:, :, : found.dim], both[:, :, found.dim :]
     with atomic(output) as temporary:
         np.savez(temporary, utterance=np.array(found.utterances, dtype=np.str_), mean=mean, std=deviation)
+
+
+def _verified(chosen: "Encoder", table: pl.DataFrame, scan: pl.DataFrame) -> Verified:
+    """Verify an encoder on usable utterances of the manifest; raises `SibbolethError` where it is not exact."""
+    from sibboleth.models.encoding import Recording
+    from sibboleth.models.verification import verify
+
+    places = table.select("audio", "start", "end").hstack(scan.select("digest", "seconds", "status"))
+    usable = places.filter(status="ok").unique("digest", keep="first", maintain_order=True)
+    rows = usable.select("digest", "audio", "start", "end", "seconds").iter_rows()
+    found = Verified(verify(chosen, [Recording(*row) for row in rows]))
+    if not found.exact:
+        console.print(found)
+        raise SibbolethError(f"encoder {chosen.name!r}: its features depend on how it is called, as shown above")
+    return found

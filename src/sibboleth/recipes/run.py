@@ -4,7 +4,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,19 +18,17 @@ from sibboleth.errors import SibbolethError
 from sibboleth.experiment import cells, material, plan
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
+from sibboleth.experiment.plan import Work
 from sibboleth.experiment.record import Record, cell_table
 from sibboleth.progress import console, track
 from sibboleth.recipes import check
 from sibboleth.recipes.report import report
 from sibboleth.runs import RunDirectory, atomic, write_table, write_text
 from sibboleth.scores import Pair
-from sibboleth.splits import Fit
-from sibboleth.study import EncoderSettings, Study
 
 if TYPE_CHECKING:
     from sibboleth.models.cache import Cache
     from sibboleth.models.encoders import Encoder
-    from sibboleth.models.probes import Probing
 
 
 RESULTS = ("predictions", "scores", "comparisons", "cells", "selection")
@@ -61,19 +59,20 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     fits = check.fits(stuff)
     encoders = [loading.load(settings) for settings in asked.encoders]
     findings = check.audited(stuff, fits, encoders)
-    work = [_work(asked, settings, one, fits) for settings, one in zip(asked.encoders, encoders, strict=True)]
+    work = [plan.work(asked, settings, one, fits) for settings, one in zip(asked.encoders, encoders, strict=True)]
     _tell(findings, encoders)
-    console.print(plan.of(stuff, [(one.encoder, one.cells) for one in work], cache, directory))
+    console.print(plan.of(stuff, work, cache, directory, fits))
     command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
     record = Record.begin(directory, stuff, encoders, [one.probing.pooling for one in work], command)
-    with record.until_done():
-        directory.clear(RESULTS)
-        found = json.dumps([one.record() for one in findings], indent=2, ensure_ascii=False)
-        write_text(directory / "audit.json", found + "\n")
-        write_table(directory / "utterances.parquet", stuff.table.with_columns(stuff.scan["seconds"]))
-        filled = [cell for one in work for cell in _answer(one, stuff, cache, directory, record)]
-        _score(stuff, filled, directory, record)
-    return report(directory.path)
+    with directory.alone():
+        with record.until_done():
+            directory.clear(RESULTS)
+            found = json.dumps([one.record() for one in findings], indent=2, ensure_ascii=False)
+            write_text(directory / "audit.json", found + "\n")
+            write_table(directory / "utterances.parquet", stuff.table.with_columns(stuff.scan["seconds"]))
+            filled = [cell for one in work for cell in _answer(one, stuff, cache, directory, record)]
+            _score(stuff, filled, directory, record)
+        return report(directory.path)
 
 
 def _tell(findings: Sequence[Finding], encoders: Sequence["Encoder"]) -> None:
@@ -84,31 +83,6 @@ def _tell(findings: Sequence[Finding], encoders: Sequence["Encoder"]) -> None:
     for encoder in encoders:
         for note in encoder.notes:
             console.print(f"[yellow]note[/] {escape(encoder.name)}: {escape(note)}")
-
-
-@dataclass(frozen=True)
-class Work:
-    """One encoder and the cells it is to fill."""
-
-    encoder: "Encoder"
-    probing: "Probing"
-    cells: tuple[Cell, ...]
-
-
-def _work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Sequence[Fit]) -> Work:
-    from sibboleth.models.probes import Probing
-
-    probing = Probing(
-        kind=study.target.kind,
-        probe=study.probe,
-        pooling=settings.pooling or encoder.default_pooling,
-        trials=study.seeds,
-        seed=study.seed,
-        layer_mix=study.layer_mix,
-    )
-    sources = cells.of_sources(fits).items()
-    mine = (Cell(settings.name, encoder.identity, source, some, probing) for source, some in sources)
-    return Work(encoder, probing, tuple(mine))
 
 
 def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory, record: Record) -> tuple[Cell, ...]:

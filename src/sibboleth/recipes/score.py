@@ -1,7 +1,7 @@
 """Score predictions made by anybody: labels, posteriors, numbers or transcripts, by any slice, with intervals."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from sibboleth import metrics, runs, scores
 from sibboleth.errors import InvalidInput
 from sibboleth.foreign import reading
 from sibboleth.settings import checked
+from sibboleth.stats import FEW_CLUSTERS
 from sibboleth.study import StatisticsSettings
 from sibboleth.targets import Kind, Target
 
@@ -68,6 +69,7 @@ def score(
     utterance: str | None = None,
     speaker: str | None = None,
     rater: str | None = None,
+    people: bool = False,
     normalise: str = "basic",
     resamples: int = 2000,
     seed: int = 0,
@@ -90,6 +92,9 @@ def score(
         utterance: column of the utterance ids; else `utterance`, `id`, `file` or the like.
         speaker: column of the speakers, who are resampled; else `speaker` or the like.
         rater: column that says which system or listener answered.
+        people: the raters of a file are people: they are also scored together as one group, with intervals that
+            resample speakers and people, and groups are compared with each other and with systems. So are raters of
+            source `listener` in a predictions table.
         normalise: rule for both sides of a transcript: basic (lower case, no punctuation) or none.
         resamples: resamples of speakers behind an interval.
         seed: seed of the resamples.
@@ -109,15 +114,35 @@ def score(
         raise InvalidInput("seed must be 0 or more")
     found = reading.gather(paths, reference, names, normalise)
     settings = checked(StatisticsSettings, resamples=resamples, slices=by)
-    raters = found.answers.select("run", "rater").unique().sort("run", "rater").rows()
+    groups = _groups(found.answers, people)
+    grouped = {member for members in groups.values() for member in members}
+    named = found.answers.select("run", "rater").unique().sort("run", "rater").rows()
+    raters = [*groups, *(name for name in named if name not in grouped)]
     pairs = [("raters", *a, *b) for a, b in itertools.combinations(raters, 2)] if len(raters) <= MOST else []
     common = {"clusters": found.clusters, "slices": found.slices, "statistics": settings, "seed": seed}
+    common["groups"] = groups
     table = scores.score(found.answers, found.reference, found.target, **common)  # type: ignore[arg-type]
     compared = scores.compare(found.answers, found.reference, found.target, pairs, **common)  # type: ignore[arg-type]
-    notes = found.notes
+    notes = (*found.notes, *(_grouped(name, members) for name, members in groups.items()))
     if len(raters) > MOST:
         notes += (f"{len(raters)} raters are too many to compare in pairs; score {MOST} or fewer for that",)
     return Scored(found.target, table, compared, notes, by, _write(output, table, compared))
+
+
+def _groups(answers: pl.DataFrame, people: bool) -> scores.Groups:
+    """Gather the people of each run that has several: those of source listener, or all raters if the user says so."""
+    who = answers.filter(pl.lit(people) | (pl.col("source") == "listener")).select("run", "rater").unique()
+    runs_of = who.sort("run", "rater").group_by("run", maintain_order=True).agg("rater")
+    return {
+        (run, f"{len(raters)} people"): [(run, rater) for rater in raters]
+        for run, raters in runs_of.iter_rows()
+        if len(raters) > 1
+    }
+
+
+def _grouped(name: tuple[str, str], members: Sequence[tuple[str, str]]) -> str:
+    few = f"; {len(members)} people are few to speak for others" if len(members) < FEW_CLUSTERS else ""
+    return f"{len(members)} raters of {name[0]} are one group of people: speakers and people are resampled{few}"
 
 
 def _write(output: Path | None, table: pl.DataFrame, compared: pl.DataFrame) -> tuple[Path, ...]:

@@ -22,7 +22,7 @@ from sibboleth.report.contrasts import (
 )
 from sibboleth.report.results import Encoder, Results, Score
 from sibboleth.schemes import OTHERS
-from sibboleth.stats import FEW_CLUSTERS
+from sibboleth.stats import FEW_CLUSTERS, coverage
 
 FEW_PAIRS = 2
 """Up to so many pairs of domains are each told; more are told as a range."""
@@ -235,8 +235,8 @@ def _cautions(results: Results, encoder: Encoder) -> list[str]:
         who = wording.count(least, "speaker") if least == most else f"{least} to {most} speakers"
         tested = "is tested by" if len(few) == 1 else "are each tested by"
         cautions.append(
-            f"{wording.listing(list(few))} {tested} {who} only. Intervals that resample fewer than "
-            f"{FEW_CLUSTERS} speakers tend to be too narrow."
+            f"{wording.listing(list(few))} {tested} {who} only. With {least} speaker{'s' * (least != 1)} "
+            f"{coverage(least, results.confidence) or 'there is no interval'} (docs/statistics.md)."
         )
     if any(not (math.isfinite(s.low) and math.isfinite(s.high)) for s in results.main):
         cautions.append("Some scores have no interval: there were too few speakers, or the metric is undefined there.")

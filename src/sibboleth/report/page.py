@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from sibboleth import runs
 from sibboleth.progress import track
-from sibboleth.report import confusions, figures, listings, sections, significance, slices, wording
+from sibboleth.report import confusions, figures, listings, published, sections, significance, slices, wording
 from sibboleth.report.answer import Answer, answer
 from sibboleth.report.examples import EMBED_LIMIT, Players, examples
 from sibboleth.report.exclusions import left_out
@@ -92,6 +92,9 @@ TABLES = (
     listings.confusions,
     listings.slices,
     listings.comparisons,
+    published.numbers,
+    published.others,
+    published.differences,
     listings.excluded,
     listings.encoders,
     listings.manifests,
@@ -128,6 +131,7 @@ def _facts(results: Results) -> dict[str, Any]:
         "excluded": len({x.get("utterance") or x.get("audio") for x in record.get("excluded") or []}),
         "remarks": [(str(e["name"]), list(e["notes"])) for e in record.get("encoders") or [] if e.get("notes")],
         "resamples": results.settings("statistics").get("resamples"),
+        "protocol": published.block(results),
     }
 
 

@@ -4,8 +4,9 @@ Nothing here asks who answered: models, listeners and other people's systems are
 """
 
 from sibboleth.scores.comparison import COMPARISON, Pair, compare
+from sibboleth.scores.groups import Groups
 from sibboleth.scores.mistakes import judge, worst
 from sibboleth.scores.scoring import SCHEMA, score
 from sibboleth.scores.slices import Clusters
 
-__all__ = ["COMPARISON", "SCHEMA", "Clusters", "Pair", "compare", "judge", "score", "worst"]
+__all__ = ["COMPARISON", "SCHEMA", "Clusters", "Groups", "Pair", "compare", "judge", "score", "worst"]

@@ -11,13 +11,14 @@ import polars as pl
 from sibboleth import metrics
 from sibboleth.errors import SibbolethError
 from sibboleth.metrics import Alignment, Metric
+from sibboleth.scores.groups import Groups, members, people
 from sibboleth.scores.slices import Array, Clusters, Codes, Items, code
-from sibboleth.stats import Resampler, holm, sum_by
+from sibboleth.stats import Cells, Resampler, crossed_difference, holm, sum_by
 from sibboleth.study import StatisticsSettings
 from sibboleth.targets import Target
 
 Pair = tuple[str, str, str, str, str]
-"""Family, run and rater of A, run and rater of B."""
+"""Family, run and rater of A, run and rater of B; either may be a group."""
 
 FLIPS = 40
 """Swaps of each permutation test per row of its family, so that Holm's correction leaves the smallest p at 1 / 40."""
@@ -37,6 +38,8 @@ COMPARISON: dict[str, type[pl.DataType]] = {
     "p_holm": pl.Float64,
     "n": pl.Int64,
     "clusters": pl.Int64,
+    "a_raters": pl.Int64,
+    "b_raters": pl.Int64,
 }
 
 
@@ -51,19 +54,26 @@ def compare(
     statistics: StatisticsSettings | None = None,
     seed: int = 0,
     names: Sequence[str] = (),
+    groups: Groups | None = None,
 ) -> pl.DataFrame:
-    """Compare pairs of raters, A minus B, on the utterances that both answered; a row of `COMPARISON` each.
+    """Compare pairs of raters or groups, A minus B, on the utterances that both answered; a row of `COMPARISON` each.
 
     `names` are the metrics, the main one by default. Trials count as parts of one answer, so that `n` counts
-    utterances and both sides weigh alike. p is the two-sided sign-flip permutation test over speakers, with at least
-    `FLIPS` swaps per row of its family; `p_holm` is corrected over all rows of one family and metric, its slices
-    included. Raises `SibbolethError` for a rater who
-    answered nothing that has a reference, or an unknown metric.
+    utterances and both sides weigh alike; so do the people of a group. p is the two-sided sign-flip permutation test
+    over speakers, with at least `FLIPS` swaps per row of its family; `p_holm` is corrected over all rows of one family
+    and metric, its slices included. Where a side is a group, its people are resampled as well as the speakers, and p is
+    that of `stats.crossed_difference`; two groups of the same people are paired by person. Raises `SibbolethError` for
+    a rater who answered nothing that has a reference, or an unknown metric.
     """
     settings = statistics or StatisticsSettings()
     chosen = _metrics(target, names)
     wanted = pl.DataFrame(
-        [(run, rater) for _, *ab in pairs for run, rater in (ab[:2], ab[2:])],
+        [
+            member
+            for _, *ab in pairs
+            for name in ((ab[0], ab[1]), (ab[2], ab[3]))
+            for member in (groups or {}).get(name, [name])
+        ],
         schema={"run": pl.String, "rater": pl.String},
         orient="row",
     )
@@ -72,7 +82,7 @@ def compare(
     utterances = aligned.keys["utterance"].unique().sort()
     items = Items.of(utterances, clusters, slices, settings.slices)
     resampler = Resampler(settings.resamples, settings.confidence, seed)
-    systems = _systems(aligned, utterances, chosen)
+    systems = _systems(aligned, utterances, chosen, groups or {})
     met = [(family, ab, _system(systems, ab[:2]), _system(systems, ab[2:])) for family, *ab in pairs]
     sizes: Counter[str] = Counter()
     for family, _, a, b in met:
@@ -88,12 +98,28 @@ def compare(
 
 @dataclass(frozen=True)
 class _System:
-    """One rater's parts of each metric, one row per utterance, its trials averaged."""
+    """The parts of each metric of one rater or group, an utterance weighing one in all."""
 
     utterances: Codes
     """Answered utterances, sorted."""
+    places: Codes
+    """`[row]`: index of the utterance in `utterances`; a row for each person who answered it."""
+    who: Codes
+    """`[row]`: index of the person in `people`."""
+    people: tuple[str, ...]
     parts: tuple[Array, ...]
-    """For each metric `[utterance, part]`."""
+    """For each metric `[row, part]`: trials averaged, then divided by the number of people who answered."""
+
+    def on(self, utterances: Codes) -> tuple[Codes, Codes]:
+        """Return the rows about some of the utterances, and the index of each row's utterance among these."""
+        index = np.searchsorted(utterances, self.utterances[self.places])
+        index = np.minimum(index, max(len(utterances) - 1, 0))
+        there = (
+            np.flatnonzero(utterances[index] == self.utterances[self.places])
+            if len(utterances)
+            else np.zeros(0, np.int64)
+        )
+        return there, index[there]
 
 
 def _metrics(target: Target, names: Sequence[str]) -> list[Metric[Any]]:
@@ -105,19 +131,38 @@ def _metrics(target: Target, names: Sequence[str]) -> list[Metric[Any]]:
 
 
 def _systems(
-    aligned: Alignment, utterances: pl.Series, chosen: Sequence[Metric[Any]]
+    aligned: Alignment, utterances: pl.Series, chosen: Sequence[Metric[Any]], groups: Groups
 ) -> dict[tuple[str, str], _System]:
     places = code(aligned.keys["utterance"], utterances.to_list())
     rows = aligned.keys.select("run", "rater").with_row_index("row")
-    systems = {}
-    for run, rater, found in rows.group_by("run", "rater").agg("row").sort("run", "rater").iter_rows():
-        here = np.array(found, dtype=np.int64)
-        answered, inverse = np.unique(places[here], return_inverse=True)
-        answers = aligned.answers.take(here)
-        trials = np.bincount(inverse)[:, None]
-        parts = tuple(sum_by(metric.parts(answers), inverse, len(answered)) / trials for metric in chosen)
-        systems[run, rater] = _System(answered, parts)
-    return systems
+    answered: dict[tuple[str, str], tuple[Codes, Codes, tuple[str, ...]]] = {
+        (run, rater): (np.array(found, dtype=np.int64), np.zeros(len(found), np.int64), (rater,))
+        for run, rater, found in rows.group_by("run", "rater").agg("row").sort("run", "rater").iter_rows()
+    }
+    answered |= {
+        name: (here, who, tuple(people(groups[name])))
+        for name, (here, who) in members(aligned.keys, groups).items()
+        if len(here)
+    }
+    return {name: _rated(aligned, places, chosen, *found) for name, found in answered.items()}
+
+
+def _rated(
+    aligned: Alignment,
+    places: Codes,
+    chosen: Sequence[Metric[Any]],
+    here: Codes,
+    who: Codes,
+    names: tuple[str, ...],
+) -> _System:
+    """Average trials within each person's answer, and let an utterance's people share its weight."""
+    utterances, index = np.unique(places[here], return_inverse=True)
+    cells, answer, trials = np.unique(index * len(names) + who, return_inverse=True, return_counts=True)
+    place = cells // len(names)
+    weight = (trials * np.bincount(place)[place])[:, None]
+    answers = aligned.answers.take(here)
+    parts = tuple(sum_by(metric.parts(answers), answer, len(cells)) / weight for metric in chosen)
+    return _System(utterances, place, cells % len(names), names, parts)
 
 
 def _system(systems: dict[tuple[str, str], _System], name: Sequence[str]) -> _System:
@@ -130,14 +175,33 @@ def _system(systems: dict[tuple[str, str], _System], name: Sequence[str]) -> _Sy
 def _differences(
     a: _System, b: _System, items: Items, chosen: Sequence[Metric[Any]], resampler: Resampler, flips: int
 ) -> Iterator[tuple[object, ...]]:
-    common, in_a, in_b = np.intersect1d(a.utterances, b.utterances, assume_unique=True, return_indices=True)
+    common = np.intersect1d(a.utterances, b.utterances, assume_unique=True)
     here = items.take(common)
-    parted = _parted(here)
-    for metric, a_parts, b_parts in zip(chosen, a.parts, b.parts, strict=True):
-        for name, rows in parted:
-            a_sums, b_sums = here.sums(a_parts[in_a], rows), here.sums(b_parts[in_b], rows)
-            difference = resampler.difference(a_sums, b_sums, metric.rate, flips)
-            yield metric.name, name, *difference, len(rows), len(a_sums)
+    sides = [(side, *side.on(common)) for side in (a, b)]
+    for k, metric in enumerate(chosen):
+        for name, rows in _parted(here):
+            cells = [_cells(side, k, here, chosen_rows, index, rows) for side, chosen_rows, index in sides]
+            raters = tuple(len(np.unique(side.who[there])) for side, there, _ in sides)
+            if len(a.people) == len(b.people) == 1:
+                sums, sizes = [side.parts[:, 0] for side in cells], cells[0].answers[:, 0]
+                difference = resampler.difference(sums[0], sums[1], metric.rate, flips, sizes, metric.bounds)
+            else:
+                difference = crossed_difference(
+                    resampler,
+                    cells[0],
+                    cells[1],
+                    metric.rate,
+                    same_raters=a.people == b.people,
+                    bounds=metric.bounds,
+                )
+            yield metric.name, name, *difference, len(rows), len(cells[0].parts), *raters
+
+
+def _cells(system: _System, k: int, items: Items, rows: Codes, index: Codes, part: Codes) -> Cells:
+    """Sum one side's rows about some of the items by speaker and person."""
+    chosen = np.isin(index, part)
+    mine = items.take(index[chosen]).answered_by(system.who[rows[chosen]], len(system.people))
+    return mine.cells(system.parts[k][rows[chosen]])
 
 
 def _parted(items: Items) -> list[tuple[str, Codes]]:

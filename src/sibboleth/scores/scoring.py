@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sibboleth import metrics
+from sibboleth import metrics, stats
 from sibboleth.metrics import Answers, Breakdown, Metric, Parts, classification
+from sibboleth.scores.groups import Groups, members, people
 from sibboleth.scores.slices import Array, Clusters, Codes, Items
 from sibboleth.stats import Resampler
 from sibboleth.study import StatisticsSettings
@@ -26,6 +27,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
     "high": pl.Float64,
     "n": pl.Int64,
     "clusters": pl.Int64,
+    "raters": pl.Int64,
 }
 Row = tuple[str, str, float, float, float, int, int]
 ROW = ("metric", "slice", "estimate", "low", "high", "n", "clusters")
@@ -40,27 +42,37 @@ def score(
     slices: pl.DataFrame | None = None,
     statistics: StatisticsSettings | None = None,
     seed: int = 0,
+    groups: Groups | None = None,
 ) -> pl.DataFrame:
-    """Score every (run, rater, layer) with all metrics of the target's kind; a row of `SCHEMA` each.
+    """Score every (run, rater, layer) and group with all metrics of the target's kind; a row of `SCHEMA` each.
 
     Slices are `all`; `label=X` (recall, precision, F1) and `label=X,answer=Y` (confusion: shares of a row); and
     `column=value` for the columns of `slices` (found by `utterance`) that `statistics` names, a rater's constant
     columns passed over. Beside those stands the main metric's `MAIN_mean` in slice `column=*`, the mean over groups,
     and its `MAIN_gap` in slice `column=WORST,column=BEST`, how far the worst group lies behind the best.
 
-    Trials (seeds, repeats) are pooled by adding parts. Metrics that need distributions are left out where answers
+    `groups` are people scored together, as raters of their own: their answers are pooled, and their intervals resample
+    speakers and people (`stats.crossed`). Trials (seeds, repeats) of one rater are pooled by adding parts, and not
+    resampled. Metrics that need distributions are left out where answers
     are forced choices, answers without a reference always. `n` counts answers and `clusters` speakers, for a label
-    those of that label. Limits are NaN with fewer than two clusters.
+    those of that label, `raters` the people who were resampled (1 where none). Limits are NaN with fewer than two
+    clusters.
     """
     settings = statistics or StatisticsSettings()
     aligned = metrics.align(predictions, reference, target)
     resampler = Resampler(settings.resamples, settings.confidence, seed)
     items = Items.of(aligned.keys["utterance"], clusters, slices, settings.slices)
+    alone = [(run, rater, layer, rows, items.take(rows)) for run, rater, layer, rows in _raters(aligned.keys)]
+    together = [
+        (*name, None, rows, items.take(rows).answered_by(codes, len(people((groups or {})[name]))))
+        for name, (rows, codes) in members(aligned.keys, groups or {}).items()
+    ]
     frames = [pl.DataFrame(schema=SCHEMA)]
-    for run, rater, layer, rows in _raters(aligned.keys):
-        found = list(_rows(aligned.answers.take(rows), items.take(rows), target, resampler))
+    for run, rater, layer, rows, here in (*alone, *together):
+        found = list(_rows(aligned.answers.take(rows), here, target, resampler))
         schema = {name: SCHEMA[name] for name in ROW}
         named = {"run": run, "rater": rater, "reference": aligned.reference, "target": target.name, "layer": layer}
+        named["raters"] = here.present()
         frame = pl.DataFrame(found, schema=schema, orient="row").with_columns(
             pl.lit(value, SCHEMA[name]).alias(name) for name, value in named.items()
         )
@@ -90,29 +102,45 @@ def _raters(keys: pl.DataFrame) -> Iterator[tuple[str, str, int | None, Codes]]:
 
 
 def _rows(answers: Answers, items: Items, target: Target, resampler: Resampler) -> Iterator[Row]:
-    """Yield the rows of one rater: all metrics, then those per class, then those per slice."""
+    """Yield the rows of one rater or group: all metrics, then those per class, then those per slice."""
     forced = isinstance(answers, classification.Answers) and answers.forced
     wanted = [metric for metric in metrics.of(target) if not (forced and metric.needs_posterior)]
     broken = metrics.breakdowns(target)
     parts = Parts.of([*wanted, *broken], answers)
-    sums = items.sums(parts.rows)
-    intervals = _intervals(resampler, sums, parts, [*wanted, *broken])
+    cells = items.cells(parts.rows, counts=_counts(answers, wanted, broken))
+    intervals = _intervals(resampler, cells, parts, [*wanted, *broken])
     for metric in wanted:
-        yield metric.name, "all", *next(intervals), len(answers), len(sums)
+        yield metric.name, "all", *next(intervals), len(answers), len(cells.parts)
     if isinstance(answers, classification.Answers):
         yield from _per_class(broken, answers, items, intervals)
     for column, groups in items.groups():
         for value, rows in groups:
-            sums = items.sums(parts.rows, rows)
-            for metric, interval in zip(wanted, _intervals(resampler, sums, parts, wanted), strict=True):
-                yield metric.name, f"{column}={value}", *interval, len(rows), len(sums)
+            cells = items.cells(parts.rows, rows)
+            for metric, interval in zip(wanted, _intervals(resampler, cells, parts, wanted), strict=True):
+                yield metric.name, f"{column}={value}", *interval, len(rows), len(cells.parts)
         yield from _between(column, groups, parts, items, wanted[0], resampler)
 
 
+def _counts(answers: Answers, wanted: Sequence[Metric[Any]], broken: Sequence[Breakdown[Any]]) -> Array:
+    """Count the answers `[answer, number]` that each number is about: all, or those with a label."""
+    everything = np.ones((len(answers), len(wanted)))
+    if not isinstance(answers, classification.Answers):
+        return everything
+    labels = [label for breakdown in broken for label in breakdown.labels]
+    return np.concatenate([everything, (answers.reference > 0)[:, labels].astype(np.float64)], axis=1)
+
+
 def _intervals(
-    resampler: Resampler, sums: Array, parts: Parts, wanted: Sequence[Metric[Any] | Breakdown[Any]]
+    resampler: Resampler, cells: stats.Cells, parts: Parts, wanted: Sequence[Metric[Any] | Breakdown[Any]]
 ) -> Iterator[tuple[float, float, float]]:
-    limits = resampler.intervals(sums, parts.rates(wanted))
+    """Yield estimate and limits of each number; a group without some people's answers has the others."""
+    bounds = [
+        bound for w in wanted for bound in ([w.bounds] if isinstance(w, Metric) else [(0.0, 1.0)] * len(w.slices))
+    ]
+    there = np.flatnonzero(cells.answers.reshape(*cells.parts.shape[:2], -1).sum(axis=(0, 2)) > 0)
+    if len(there) < cells.raters and len(there):
+        cells = cells.take(np.arange(len(cells.parts)), there)
+    limits = stats.crossed(resampler, cells, parts.rates(wanted), np.array(bounds))
     return zip(*(numbers.tolist() for numbers in limits), strict=True)
 
 
@@ -149,52 +177,80 @@ def _between(
     largest of many noisy differences would not.
     """
     rate = parts.rates([main])
-    summed = [items.sums(parts.rows, rows) for _, rows in groups]
-    estimates = np.array([rate(sums.sum(axis=0))[0] for sums in summed])
+    summed = [items.cells(parts.rows, rows) for _, rows in groups]
+    estimates = np.array([rate(cells.parts.sum(axis=(0, 1)))[0] for cells in summed])
     known = np.flatnonzero(~np.isnan(estimates)).tolist()
     if len(known) < 2:
         return
     sign = 1.0 if main.higher_is_better else -1.0
     ranked = sorted(known, key=lambda k: -sign * float(estimates[k]))
     best, worst = ranked[0], ranked[-1]
-    resampled = _joint(groups, parts, items, main, resampler)
-    for name, part, used, weights in (
-        (f"{main.name}_mean", f"{column}=*", known, {k: 1 / len(known) for k in known}),
+    resampled, apart = _joint(groups, parts, items, main, resampler)
+    for name, part, used, weights, bounds in (
+        (f"{main.name}_mean", f"{column}=*", known, {k: 1 / len(known) for k in known}, main.bounds),
         (
             f"{main.name}_gap",
             f"{column}={groups[worst][0]},{column}={groups[best][0]}",
             [best, worst],
             {best: sign, worst: -sign},
+            stats.difference_bounds(main.bounds),
         ),
     ):
         combine = np.array([weights.get(k, 0.0) for k in used])
         estimate = estimates[used] @ combine
-        limits = resampler.limits((resampled[:, used] @ combine)[:, None], np.array([estimate]))
-        enough = min(len(summed[k]) for k in used) > 1
-        low, high = (float(limit[0]) if enough else np.nan for limit in limits)
         rows = np.concatenate([groups[k][1] for k in used])
+        freedom = _freedom(
+            [summed[k] for k in used], resampled[:, used] * combine, apart, items.cells(parts.rows, rows)
+        )
+        limits = resampler.limits((resampled[:, used] @ combine)[:, None], np.array([estimate]), freedom, bounds)
+        enough = min(len(summed[k].parts) for k in used) > 1
+        low, high = (float(limit[0]) if enough else np.nan for limit in limits)
         yield name, part, float(estimate), low, high, len(rows), len(np.unique(items.clusters[rows]))
+
+
+def _freedom(groups: Sequence[stats.Cells], resampled: Array, apart: bool, all_: stats.Cells) -> Array:
+    """Degrees of freedom of a sum of groups: Satterthwaite's where each has its own speakers and there is one rater.
+
+    Else those of all speakers together, or of the raters, if they are fewer.
+    """
+    one = np.zeros(1)
+    if apart and all_.raters == 1:
+        each = np.stack([cells.freedom(1, one) for cells in groups])
+        return stats.degrees(stats.spread(resampled)[:, None] ** 2, each)
+    if apart:
+        fewest = min(float(cells.freedom(1, one)[0]) for cells in groups)
+        return np.array([min(fewest, float(all_.freedom(0, one)[0]))])
+    return all_.freedom(1, one) if all_.raters == 1 else np.minimum(all_.freedom(1, one), all_.freedom(0, one))
 
 
 def _joint(
     groups: list[tuple[str, Codes]], parts: Parts, items: Items, main: Metric[Any], resampler: Resampler
-) -> Array:
-    """Return the main metric of every group in every resample, `[resample, group]`.
+) -> tuple[Array, bool]:
+    """Return the main metric of every group in every resample, `[resample, group]`, and whether speakers are apart.
 
     Where every speaker belongs to one group, speakers are drawn within their group; else from all, and a speaker's
-    utterances of all groups come and go together.
+    utterances of all groups come and go together. People are drawn once for all groups.
     """
     place = parts.places[main.parts]
-    summed = [items.sums(parts.rows[:, place], rows) for _, rows in groups]
-    rows = np.concatenate([rows for _, rows in groups])
-    if sum(map(len, summed)) == len(np.unique(items.clusters[rows])):
+    rows = np.sort(np.concatenate([rows for _, rows in groups]))
+    raters = items.cells(parts.rows[:, place], rows).rater_order()
+    summed = [items.cells(parts.rows[:, place], rows) for _, rows in groups]
+    if sum(len(cells.parts) for cells in summed) == len(np.unique(items.clusters[rows])):
         drawn = [
-            resampler.rates(sums, lambda s: main.rate(s)[..., None], stream) for stream, sums in enumerate(summed, 1)
+            stats.crossed_rates(
+                resampler, cells.take(np.arange(len(cells.parts)), raters), lambda s: main.rate(s)[..., None], stream
+            )
+            for stream, cells in enumerate(summed, 1)
         ]
-        return np.concatenate(drawn, axis=1)
+        return np.concatenate(drawn, axis=1), True
     width = place.stop - place.start
     wide = np.zeros((len(items.clusters), len(groups), width))
     for k, (_, chosen) in enumerate(groups):
         wide[chosen, k] = parts.rows[chosen, place]
-    sums = items.sums(wide.reshape(len(wide), -1), np.sort(rows))
-    return resampler.rates(sums, lambda s: main.rate(s.reshape(*s.shape[:-1], len(groups), width)))
+    cells = items.cells(wide.reshape(len(wide), -1), rows)
+    cells = cells.take(np.arange(len(cells.parts)), raters)
+
+    def rates(sums: Array) -> Array:
+        return main.rate(sums.reshape(*sums.shape[:-1], len(groups), width))
+
+    return stats.crossed_rates(resampler, cells, rates), False

@@ -1,13 +1,13 @@
 """What is known about the utterance of each answer: its cluster (speaker) and its slices, as codes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sibboleth.stats import sum_by
+from sibboleth.stats import Cells, sum_by
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -26,6 +26,9 @@ class Items:
     """Values of each column, sorted."""
     codes: Codes
     """`[answer, column]`: index of the value, -1 where unknown."""
+    raters: Codes | None = None
+    """`[answer]`: which of the people of a group answered; None for one rater."""
+    people: int = 1
 
     @classmethod
     def of(
@@ -55,7 +58,16 @@ class Items:
 
     def take(self, rows: Codes) -> "Items":
         """Return some of the answers' codes."""
-        return Items(self.clusters[rows], self.columns, self.values, self.codes[rows])
+        raters = None if self.raters is None else self.raters[rows]
+        return replace(self, clusters=self.clusters[rows], codes=self.codes[rows], raters=raters)
+
+    def answered_by(self, raters: Codes, people: int) -> "Items":
+        """Say which of the people of a group gave each answer."""
+        return replace(self, raters=raters, people=people)
+
+    def present(self) -> int:
+        """Count the people who gave these answers; 1 where they are not resampled."""
+        return 1 if self.raters is None else len(np.unique(self.raters))
 
     def groups(self) -> Iterator[tuple[str, list[tuple[str, Codes]]]]:
         """Yield each column that is not constant, with each of its values and the rows that have it."""
@@ -66,9 +78,24 @@ class Items:
 
     def sums(self, parts: Array, rows: Codes | None = None) -> Array:
         """Sum parts `[answer, part]` (of some rows) by cluster: `[cluster, part]`."""
-        clusters = self.clusters if rows is None else self.clusters[rows]
-        present, codes = np.unique(clusters, return_inverse=True)
-        return sum_by(parts if rows is None else parts[rows], codes, len(present))
+        return np.asarray(self.cells(parts, rows).parts.sum(axis=1))
+
+    def cells(self, parts: Array, rows: Codes | None = None, counts: Array | None = None) -> Cells:
+        """Sum parts `[answer, part]` (of some rows) by cluster and rater; `counts` `[answer, number]` beside them.
+
+        Without `counts` every answer counts as one.
+        """
+        chosen = slice(None) if rows is None else rows
+        present, clusters = np.unique(self.clusters[chosen], return_inverse=True)
+        raters = np.zeros(len(clusters), np.int64) if self.raters is None else self.raters[chosen]
+        counted = np.ones((len(clusters), 1)) if counts is None else counts[chosen]
+        both = sum_by(
+            np.concatenate([parts[chosen], counted], axis=1),
+            clusters * self.people + raters,
+            len(present) * self.people,
+        ).reshape(len(present), self.people, parts.shape[1] + counted.shape[1])
+        width = parts.shape[1]
+        return Cells(both[..., :width], both[..., width] if counts is None else both[..., width:])
 
 
 def code(values: pl.Series, names: Sequence[str]) -> Codes:

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from sibboleth.errors import MissingExtra
+from sibboleth.errors import MissingExtra, SibbolethError
 from sibboleth.models.encoders.contract import (
     WINDOW,
     Audio,
@@ -11,6 +11,7 @@ from sibboleth.models.encoders.contract import (
     HiddenStates,
     Kind,
     Pooling,
+    Precision,
     identify,
 )
 from sibboleth.models.encoders.custom import check, custom
@@ -25,6 +26,7 @@ __all__ = [
     "HiddenStates",
     "Kind",
     "Pooling",
+    "Precision",
     "check",
     "identify",
     "load",
@@ -38,16 +40,16 @@ def load(settings: EncoderSettings) -> Encoder:
     where it needs torch and transformers and they are not installed.
     """
     name = settings.name
-    if name == "logmel":
-        return logmel(name, settings.language)
-    if name.startswith("python:"):
-        return custom(name, settings.language)
+    if name == "logmel" or name.startswith("python:"):
+        if settings.precision == "bfloat16":
+            raise SibbolethError(f"encoder {name!r}: its precision cannot be chosen; leave `precision` out")
+        return logmel(name, settings.language) if name == "logmel" else custom(name, settings.language)
     if not all(importlib.util.find_spec(package) for package in ("torch", "transformers")):
         raise MissingExtra(f"encoder {name!r}", "models")
     if name.startswith("untrained:"):
         from sibboleth.models.encoders.untrained import untrained
 
-        return untrained(name, name.removeprefix("untrained:"), settings.seed, settings.language)
+        return untrained(settings)
     from sibboleth.models.encoders.checkpoint import checkpoint
 
-    return checkpoint(name, settings.language)
+    return checkpoint(settings)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sibboleth.errors import SibbolethError
-from sibboleth.models.encoders import hub
+from sibboleth.models.encoders import arithmetic, hub
 from sibboleth.models.encoders.contract import identify
-from sibboleth.models.encoders.transformer import FAMILIES, Configuration, Transformer, size
+from sibboleth.models.encoders.transformer import FAMILIES, Configuration, Transformer, hop, size
+from sibboleth.study import EncoderSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,14 +56,16 @@ class Checkpoint(Transformer):
         return loaded
 
 
-def checkpoint(name: str, language: str | None = None) -> Checkpoint:
+def checkpoint(settings: EncoderSettings) -> Checkpoint:
     """Find the checkpoint `name`, `name@revision` or a folder, fetching its files where they are not cached.
 
     Raises `SibbolethError` where it cannot be found, is not a speech encoder of a known family, or holds its weights
     only as a pickle that would run code.
     """
+    name = settings.name
     folder = _locate(name)
     config = _config(name, folder)
+    precision = arithmetic.precision(settings)
     weights = hub.weights(folder)
     if not weights:
         raise SibbolethError(
@@ -78,14 +81,16 @@ def checkpoint(name: str, language: str | None = None) -> Checkpoint:
     files = {file.name: _digest(file) for file in (folder / "config.json", *weights)}
     return Checkpoint(
         name=name,
-        identity=identify(encoder="transformers-5", files=files, preprocessor=preprocessor),
+        identity=identify(encoder="transformers-5", files=files, preprocessor=preprocessor, precision=precision),
         kind="checkpoint",
         rate=int(preprocessor.get("sampling_rate", 16_000)),
         layers=layers,
         dim=dim,
-        language=language,
+        stride=hop(config),
+        precision=precision,
+        language=settings.language,
         fine_tuned=labelled,
-        notes=notes,
+        notes=notes + arithmetic.remark(precision),
         config=config,
         preprocessor=preprocessor,
         folder=folder,

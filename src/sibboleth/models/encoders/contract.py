@@ -1,10 +1,12 @@
 """What an encoder is: audio in, hidden states of all layers out."""
 
+import contextlib
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +20,12 @@ HiddenStates = npt.NDArray[np.float32]
 Kind = Literal["control", "checkpoint", "callable"]
 Pooling = Literal["mean", "mean+std"]
 
-VERSION = 1
+VERSION = 2
 """Raised when the numbers that encoders produce change; it is part of every identity."""
 
 WINDOW = 30.0
-"""Seconds. A longer utterance is encoded in consecutive windows of equal length, none above this."""
+"""Seconds. A longer utterance is encoded in overlapping windows, none above this."""
+Precision = Literal["float32", "bfloat16"]
 
 
 class EncodingError(SibbolethError):
@@ -44,6 +47,10 @@ class Encoder(ABC):
     """Number of hidden states: the input of the first layer, and the output of each."""
     dim: int
     """Size of one frame of one layer."""
+    stride: int | None = None
+    """Samples from one frame to the next, if that is a fixed number."""
+    precision: Precision = "float32"
+    """Of its arithmetic; what it returns is float32."""
     default_pooling: Pooling = "mean"
     """Statistics over time that a probe is given where the study does not say."""
     language: str | None = None
@@ -62,6 +69,34 @@ class Encoder(ABC):
 
         Audio shorter than one frame is padded with zeros to one. Raises `EncodingError` where it cannot.
         """
+
+    def plainly(self, audio: Audio) -> HiddenStates:
+        """Encode one utterance in the plainest way there is, slowly perhaps: what every other way is held against."""
+        return self.hidden_states(audio)
+
+    def batch(self, several: Sequence[Audio], samples: int | None = None) -> list[HiddenStates]:
+        """Encode several utterances; each as if it were alone, up to rounding (1e-5 of its norm in float32).
+
+        An encoder that pads them pads to `samples`, or to the longest.
+        """
+        return [self.hidden_states(audio) for audio in several]
+
+    def for_recording(self, blocks: Iterable[Audio]) -> Self:
+        """Return an encoder for windows of one recording, which knows what depends on all of it.
+
+        `blocks` are the whole recording in order; they are only iterated where something is needed of them.
+        """
+        return self
+
+    @contextlib.contextmanager
+    def side_by_side(self) -> Iterator[int]:
+        """Make ready to encode in several threads, and say in how many; 1 where that is unsafe or gains nothing."""
+        yield 1
+
+    @property
+    def batch_seconds(self) -> float:
+        """Seconds of audio that a batch should hold; 0 where utterances are best encoded one at a time."""
+        return 0.0
 
 
 def identify(**parts: object) -> str:

@@ -63,6 +63,7 @@ def logmel(name: str = "logmel", language: str | None = None) -> LogMel:
         kind="control",
         rate=RATE,
         layers=1,
+        stride=HOP,
         dim=2 * BANDS + 2 * (CEPSTRA - 1) + len(PROSODY),
         default_pooling="mean+std",
         language=language,

@@ -1,17 +1,22 @@
 """Speech encoders of transformers: how each family takes its audio and gives its hidden states.
 
-Every utterance goes through alone and unpadded, so what it is encoded with cannot change it. Hidden state 0 is the
+What an utterance is encoded with cannot change it: alone it goes through unpadded; in a batch all that sees more than
+one frame (front end, positional convolution, attention) sees its own frames only. Hidden state 0 is the
 input of the first layer, hidden state k the output of layer k, as transformers 5 gives them: where a model has a final
 layer norm after its last layer (stable-layer-norm models such as XLS-R, HuBERT-large and WavLM-large) the last hidden
 state is taken before it; Whisper's is taken after it.
 """
 
 import contextlib
+import copy
+import math
+import threading
+import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -20,6 +25,8 @@ from sibboleth.models.encoders.contract import WINDOW, Audio, Encoder, EncodingE
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
+
+    from sibboleth.models.encoders.front import Whole
 
 FAMILIES = (
     "wav2vec2",
@@ -33,6 +40,11 @@ FAMILIES = (
 )
 """Model types (`model_type` of config.json) that can be encoded with; XLS-R and MMS are wav2vec2."""
 
+HOP = 320
+"""Samples from frame to frame at 16 kHz."""
+BATCH_SECONDS = 240.0
+"""Audio in a batch on an accelerator."""
+
 Configuration = Mapping[str, Any]
 
 
@@ -44,6 +56,8 @@ class Transformer(Encoder):
     """Its config.json."""
     preprocessor: Configuration = field(repr=False)
     """Its preprocessor_config.json; what is absent has the family's default."""
+    recording: "Whole | None" = field(default=None, repr=False)
+    """The recording that all audio is a window of."""
 
     @abstractmethod
     def build(self) -> "PreTrainedModel":
@@ -51,29 +65,84 @@ class Transformer(Encoder):
 
     def prepare(self) -> None:
         """Load the weights."""
-        _ = self._model
+        _ = self._model, self._extractor
 
     def hidden_states(self, audio: Audio) -> HiddenStates:
         """Encode one utterance of at most `WINDOW` seconds, all layers in one pass."""
+        return self.batch([audio])[0]
+
+    def batch(self, several: Sequence[Audio], samples: int | None = None) -> list[HiddenStates]:
+        """Encode several utterances of at most `WINDOW` seconds, all layers in one pass."""
         import torch
 
-        if len(audio) > WINDOW * self.rate:
-            raise EncodingError(f"{len(audio) / self.rate:.1f} s is longer than the window of {WINDOW:g} s")
-        inputs, frames = self._inputs(audio)
+        longest = max(len(audio) for audio in several) / self.rate
+        if longest > WINDOW:
+            raise EncodingError(f"{longest:.1f} s is longer than the window of {WINDOW:g} s")
         full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with torch.inference_mode(), full_precision:
-            output = self._model(inputs.to(self._model.device), output_hidden_states=True)
+        with torch.inference_mode(), full_precision, self._inputs(several, samples) as (inputs, frames):
+            output = self._model(**inputs, output_hidden_states=True)
             states: Sequence[torch.Tensor] = output.hidden_states
-            stacked = torch.cat([state[:, :frames] for state in states]).float()
-        return np.asarray(stacked.cpu().numpy())
+            return [
+                np.asarray(torch.stack([state[row, :count] for state in states]).float().cpu().numpy())
+                for row, count in enumerate(frames)
+            ]
+
+    def plainly(self, audio: Audio) -> HiddenStates:
+        """Encode one utterance of any length as transformers does by itself, in float32: what all else is held against.
+
+        A second copy of the model is loaded for it.
+        """
+        import torch
+
+        keyed = self._extractor(audio, sampling_rate=self.rate, return_tensors="pt", return_attention_mask=False)
+        inputs = keyed["input_features" if "input_features" in keyed else "input_values"]
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            states = self._plain(inputs.to(self._plain.device), output_hidden_states=True).hidden_states
+        whisper = self.config["model_type"] == "whisper"
+        frames = -(-len(audio) // (2 * self._extractor.hop_length)) if whisper else None
+        return np.asarray(torch.cat([state[:, :frames] for state in states]).cpu().numpy())
+
+    def for_recording(self, blocks: Iterable[Audio]) -> Self:
+        """Return an encoder that normalises windows of one recording by all of it."""
+        from sibboleth.models.encoders.front import Front, Whole
+
+        front = getattr(self._model, "feature_extractor", None)
+        if not isinstance(front, Front):
+            return self
+        knowing = copy.copy(self)
+        object.__setattr__(knowing, "recording", Whole.of(blocks, front.kernel, front.stride))
+        return knowing
+
+    @contextlib.contextmanager
+    def side_by_side(self) -> Iterator[int]:
+        """Give every thread of the processor an utterance of its own; that is faster than sharing one."""
+        import torch
+
+        before = torch.get_num_threads()
+        if self.batch_seconds:
+            yield 1
+            return
+        torch.set_num_threads(1)
+        try:
+            yield before
+        finally:
+            torch.set_num_threads(before)
+
+    @property
+    def batch_seconds(self) -> float:
+        """Batches pay on an accelerator only."""
+        return BATCH_SECONDS if self._model.device.type != "cpu" else 0.0
 
     @cached_property
     def _model(self) -> "PreTrainedModel":
-        """Load the weights, fold constant reparametrisations and go to the accelerator, if there is one."""
+        """Load the weights, go to the accelerator if there is one, and put what can be computed once in place."""
         import torch
         from torch.nn.utils import parametrize
 
-        with torch.random.fork_rng(devices=[]), _quiet():
+        from sibboleth.models.encoders import arithmetic
+        from sibboleth.models.encoders.front import Apart, Front
+
+        with _BUILDING, torch.random.fork_rng(devices=[]), _quiet():
             model = self.build()
         for module in list(model.modules()):
             if isinstance(module, torch.nn.Conv1d) and parametrize.is_parametrized(module, "weight"):
@@ -81,7 +150,30 @@ class Transformer(Encoder):
         model.eval()  # type: ignore[no-untyped-call]
         model.requires_grad_(False)
         placed: torch.nn.Module = model
-        placed.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        placed.to(arithmetic.device())
+        dtype = getattr(torch, self.precision)
+        original = getattr(model, "feature_extractor", None)
+        if original is not None and Front.fits(original):
+            front = Front(original, dtype)
+            model.feature_extractor = front
+            inner: Any = model.encoder
+            inner.pos_conv_embed = Apart(inner.pos_conv_embed, front)
+        placed.to(dtype)
+        if arithmetic.packing_pays():
+            arithmetic.pack(model)
+        return model
+
+    @cached_property
+    def _plain(self) -> "PreTrainedModel":
+        import torch
+
+        from sibboleth.models.encoders import arithmetic
+
+        with _BUILDING, torch.random.fork_rng(devices=[]), _quiet():
+            model = self.build()
+        model.eval()  # type: ignore[no-untyped-call]
+        placed: torch.nn.Module = model
+        placed.to(arithmetic.device())
         return model
 
     @cached_property
@@ -95,29 +187,73 @@ class Transformer(Encoder):
             return SeamlessM4TFeatureExtractor.from_dict(dict(self.preprocessor))
         return Wav2Vec2FeatureExtractor.from_dict(dict(self.preprocessor))
 
-    def _inputs(self, audio: Audio) -> tuple["torch.Tensor", int | None]:
-        """Return the model's input and how many frames of its output are the utterance's; all if none."""
+    @contextlib.contextmanager
+    def _inputs(self, several: Sequence[Audio], samples: int | None) -> Iterator[tuple[dict[str, Any], list[int]]]:
+        """Give the model's inputs, and how many frames of its output are each utterance's own."""
         family = self.config["model_type"]
         if family == "whisper":
             # The model takes exactly 30 s; what it says about the silence behind the utterance is dropped.
-            features = self._extractor(audio, sampling_rate=self.rate, return_tensors="pt")
-            return features.input_features, max(1, -(-len(audio) // (2 * self._extractor.hop_length)))
-        if family == "wav2vec2-bert":
-            # Two stacked filterbank frames of 25 ms, 10 ms apart, make one; an odd last one is dropped.
-            heard = lengthened(audio, 400 + 160)
-            features = self._extractor(heard, sampling_rate=self.rate, padding=False, return_tensors="pt")
-            return features.input_features, None
-        heard = lengthened(audio, self._receptive_field)
-        return self._extractor(heard, sampling_rate=self.rate, return_tensors="pt").input_values, None
+            features = self._extractor(list(several), sampling_rate=self.rate, return_tensors="pt").input_features
+            hop = 2 * self._extractor.hop_length
+            yield {"input_features": self._placed(features)}, [max(1, -(-len(audio) // hop)) for audio in several]
+        elif family == "wav2vec2-bert":
+            yield self._filterbanks(several, samples)
+        else:
+            with self._waveforms(several, samples) as waveforms:
+                yield waveforms
 
-    @cached_property
-    def _receptive_field(self) -> int:
-        """Samples that one frame of the convolutional front end sees."""
-        kernels, strides = self._model.config.conv_kernel, self._model.config.conv_stride
-        field = 1
-        for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
-            field = (field - 1) * stride + kernel
-        return field
+    def _filterbanks(self, several: Sequence[Audio], samples: int | None) -> tuple[dict[str, Any], list[int]]:
+        """Two stacked filterbank frames of 25 ms, 10 ms apart, make one; an odd last one is dropped."""
+        import torch
+
+        heard = [lengthened(audio, 400 + 160) for audio in several]
+        rows = [
+            self._extractor(audio, sampling_rate=self.rate, padding=False, return_tensors="pt").input_features[0]
+            for audio in heard
+        ]
+        frames = [len(row) for row in rows]
+        longest = max([*frames, 0 if samples is None else ((samples - 400) // 160 + 1) // 2])
+        if len(rows) == 1 and samples is None:
+            return {"input_features": self._placed(rows[0][None])}, frames
+        padded = torch.stack([torch.nn.functional.pad(row, (0, 0, 0, longest - len(row))) for row in rows])
+        mask = torch.arange(longest) < torch.tensor(frames)[:, None]
+        return {"input_features": self._placed(padded), "attention_mask": mask.long().to(self._model.device)}, frames
+
+    @contextlib.contextmanager
+    def _waveforms(self, several: Sequence[Audio], samples: int | None) -> Iterator[tuple[dict[str, Any], list[int]]]:
+        """Normalise each utterance (by the recording that it is a window of), pad them, and say who is who."""
+        import torch
+
+        from sibboleth.models.encoders.front import Company, Front, Whole, company
+
+        front = self._model.feature_extractor
+        if not isinstance(front, Front):
+            raise EncodingError("its convolutional front end is built in a way that is not known")
+        heard = [lengthened(audio, front.field) for audio in several]
+        wholes = [self.recording or Whole.of([audio], front.kernel, front.stride) for audio in heard]
+        if self._extractor.do_normalize:
+            heard = [whole.normalise(audio) for whole, audio in zip(wholes, heard, strict=True)]
+            wholes = [whole.normalised() for whole in wholes]
+        lengths = [len(audio) for audio in heard]
+        longest = max([*lengths, samples or 0])
+        rows = torch.stack([torch.from_numpy(lengthened(audio, longest)) for audio in heard])
+        inputs = {"input_values": rows.to(self._model.device)}
+        if len(rows) > 1 or longest > lengths[0]:
+            mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
+            inputs["attention_mask"] = mask.long().to(self._model.device)
+        token = company.set(Company(lengths, wholes))
+        try:
+            with contextlib.nullcontext() if len(rows) == 1 else _mismatched_masks():
+                yield inputs, [front.frames(length) for length in lengths]
+        finally:
+            company.reset(token)
+
+    def _placed(self, features: "torch.Tensor") -> "torch.Tensor":
+        return features.to(self._model.device, self._model.dtype)
+
+
+_BUILDING = threading.RLock()
+"""Building a model changes global state of torch and transformers."""
 
 
 def size(config: Configuration) -> tuple[int, int]:
@@ -125,6 +261,21 @@ def size(config: Configuration) -> tuple[int, int]:
     if config["model_type"] == "whisper":
         return config["encoder_layers"] + 1, config["d_model"]
     return config["num_hidden_layers"] + 1, config["hidden_size"]
+
+
+def hop(config: Configuration) -> int:
+    """Return the samples from one frame to the next; all families but those with odd convolutions have 20 ms."""
+    if config["model_type"] in ("whisper", "wav2vec2-bert"):
+        return HOP
+    return math.prod(config.get("conv_stride", (HOP,)))
+
+
+@contextlib.contextmanager
+def _mismatched_masks() -> Iterator[None]:
+    """Let WavLM hand torch a mask of another type than its position bias."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Support for mismatched")
+        yield
 
 
 @contextlib.contextmanager

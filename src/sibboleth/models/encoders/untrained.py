@@ -9,8 +9,10 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from sibboleth.errors import SibbolethError
+from sibboleth.models.encoders import arithmetic
 from sibboleth.models.encoders.contract import identify
-from sibboleth.models.encoders.transformer import Transformer, size
+from sibboleth.models.encoders.transformer import Transformer, hop, size
+from sibboleth.study import EncoderSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,26 +39,38 @@ class Untrained(Transformer):
         return model
 
 
-def untrained(name: str, architecture: str, seed: int, language: str | None = None) -> Untrained:
+def untrained(settings: EncoderSettings) -> Untrained:
     """Make an untrained encoder of a bundled architecture; raises `SibbolethError` for an unknown one."""
+    name = settings.name
+    architecture = name.removeprefix("untrained:")
     known = architectures()
     if architecture not in known:
         raise SibbolethError(f"encoder {name!r}: no such architecture; there are: {', '.join(known)}")
     config, preprocessor = known[architecture]["config"], known[architecture]["preprocessor"]
     layers, dim = size(config)
-    versions = {package: importlib.metadata.version(package) for package in ("torch", "transformers")}
+    precision = arithmetic.precision(settings)
+    determined = {
+        "config": config,
+        "preprocessor": preprocessor,
+        "precision": precision,
+        "seed": settings.seed,
+        # The same seed draws other weights with another torch or another initialisation.
+        "versions": {package: importlib.metadata.version(package) for package in ("torch", "transformers")},
+    }
     return Untrained(
         name=name,
-        # The same seed draws other weights with another torch or another initialisation.
-        identity=identify(encoder="untrained", config=config, preprocessor=preprocessor, seed=seed, versions=versions),
+        identity=identify(encoder="untrained", **determined),
         kind="control",
         rate=preprocessor["sampling_rate"],
         layers=layers,
         dim=dim,
-        language=language,
+        stride=hop(config),
+        precision=precision,
+        language=settings.language,
+        notes=arithmetic.remark(precision),
         config=config,
         preprocessor=preprocessor,
-        seed=seed,
+        seed=settings.seed,
     )
 
 

@@ -1,0 +1,75 @@
+"""Sentences: whether train and test speak the same texts.
+
+Two texts are the same sentence if their letters, marks and digits are the same, in this order. Ignored are case,
+punctuation, blanks (so that scripts with and without them compare alike, and `E-Mail` is `email`), compatibility and
+composition forms of Unicode, invisible characters, the optional vowel points of Arabic and Hebrew, and separators in
+numbers. Not ignored are diacritics that make other words (`schön`, `schon`), traditional and simplified characters,
+and numbers against their words. One word more or less is another sentence.
+"""
+
+import numpy as np
+import polars as pl
+
+from sibboleth.audit.finding import Evidence, Finding
+from sibboleth.audit.leaks import overlap
+from sibboleth.schemes import Rows
+
+_OPTIONAL = r"[\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7\u0610-\u061A\u0640\u064B-\u065F\u0670]"
+
+
+def shared_sentences(evidence: Evidence) -> Finding | None:
+    """Find test utterances whose sentence is also spoken in train."""
+    values = spoken(evidence)
+    found = overlap(evidence, values, lambda fit: fit.train)
+    if found is None:
+        return None
+    known = np.zeros(len(values), dtype=bool)
+    for _, test in evidence.tests():
+        known[test.rows[values[test.rows] >= 0]] = True
+    return Finding(
+        "shared-sentences",
+        "warning",
+        f"Train and test share sentences: {len(found.rows) / known.sum():.0%} of the {known.sum()} test utterances "
+        f"with a text speak a sentence that is also in train (different sentences: {found}).",
+        "The words are known from training. Where sentence and label go together, scores are too high for new texts.",
+        evidence.utterances(found.rows),
+    )
+
+
+def spoken(evidence: Evidence) -> Rows:
+    """Number the sentences of all utterances from 0; -1 is unknown."""
+    return evidence.once("sentences", lambda: _numbered(normalised(evidence.column("text").cast(pl.String))))
+
+
+def _numbered(sentences: pl.Series) -> Rows:
+    """Number the sentences as they come; -1 is null."""
+    different = pl.DataFrame({"text": sentences.drop_nulls().unique(maintain_order=True)}).with_row_index("number")
+    found = sentences.rename("text").to_frame().join(different, on="text", how="left", maintain_order="left")
+    return found["number"].cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def normalised(texts: pl.Series) -> pl.Series:
+    """Reduce texts to what makes two of them the same sentence; null where nothing is left."""
+    unique = pl.DataFrame({"text": texts.unique()})
+    ascii_only = pl.col("text").str.len_bytes() == pl.col("text").str.len_chars()
+    plain = pl.col("text").str.to_lowercase().str.replace_all("[^a-z0-9]", "")
+    letters = (
+        pl.col("text")
+        .str.normalize("NFKC")
+        .str.to_lowercase()
+        .str.replace_all("ß", "ss")
+        .str.replace_all("ς", "σ")
+        .str.replace_all(_OPTIONAL, "")
+        .str.replace_all(r"[^\p{L}\p{M}\p{N}]", "")
+        .str.normalize("NFC")
+    )
+    reduced = pl.concat(
+        [  # the forms of Unicode are slow to make, and ASCII has one only
+            unique.filter(mask).with_columns(pl.when(one != "").then(one).alias("reduced"))
+            for mask, one in ((ascii_only, plain), (~ascii_only.fill_null(True), letters))
+        ]
+    )
+    joined = (
+        texts.rename("text").to_frame().join(reduced, on="text", how="left", maintain_order="left", nulls_equal=True)
+    )
+    return joined["reduced"]

@@ -1,0 +1,261 @@
+"""Encoding: recordings through an encoder, each once, pooled over all its frames.
+
+What comes out of a recording does not depend on which others are encoded, in what order, or by which thread. On a
+processor every thread takes a recording of its own; on an accelerator batches of one shape are filled by length, so
+that company changes nothing but the last bits there. A recording above `WINDOW` goes through in overlapping windows.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sibboleth import audio
+from sibboleth.errors import SibbolethError
+from sibboleth.models.encoders import WINDOW, Audio, Encoder, HiddenStates
+
+Statistics = npt.NDArray[np.float32]
+"""Mean and standard deviation over frames, `[layer, 2, dim]`."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CONTEXT = 2.5
+"""Seconds at each edge of a window whose frames are taken from the neighbouring window, which sees further there."""
+LONGEST_ROUNDING = 16
+"""Samples by which resampled audio may be longer than expected."""
+LENGTHS = 1.25
+"""Ratio between the lengths to which batches are padded."""
+SHORTEST_BATCH = 1.0
+"""Seconds of the shortest of them."""
+SORTED = 512
+"""Recordings read ahead and sorted by length for batches."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Audio to encode: a file or a part of it."""
+
+    digest: str
+    path: str
+    start: float | None
+    end: float | None
+    seconds: float
+
+    def read(self, rate: int) -> Audio:
+        """Read all of it at a rate."""
+        return audio.read(self.path, rate, self.start, self.end)[0]
+
+    def blocks(self, rate: int) -> Iterator[Audio]:
+        """Read it in blocks of bounded size."""
+        return audio.blocks(self.path, rate, self.start, self.end, seconds=WINDOW)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What came out of one recording."""
+
+    recording: Recording
+    statistics: Statistics | None = None
+    frames: Mapping[int, HiddenStates] = field(default_factory=dict)
+    """Layer to `[frame, dim]`, for the layers asked for."""
+    failure: str | None = None
+    """Why there is nothing."""
+
+
+def encode(encoder: Encoder, recordings: Sequence[Recording], frames: Sequence[int] = ()) -> Iterator[Encoded]:
+    """Encode recordings in the order given; `frames` are layers whose frames are kept too.
+
+    A recording that cannot be read or encoded has a failure, and the others go on. Raises `SibbolethError` where the
+    encoder cannot be loaded.
+    """
+    encoder.prepare()
+
+    def alone(recording: Recording) -> Encoded:
+        return _guarded(encoder, recording, lambda: _encoded(recording, _windows(encoder, recording), frames))
+
+    if encoder.batch_seconds:
+        yield from _batched(encoder, recordings, frames, alone)
+        return
+    with encoder.side_by_side() as threads:
+        yield from in_threads(alone, recordings, threads)
+
+
+def windows(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: int) -> Iterator[HiddenStates]:
+    """Encode a long recording in overlapping windows; yields the frames `[layer, frame, dim]` that each contributes.
+
+    Together these are as many frames as one pass would give, where frames have a fixed stride. Windows are `WINDOW`
+    long and overlap by 2 * `CONTEXT` or more; the frames of an overlap come from the window that sees further there.
+
+    Args:
+        encoder: The encoder.
+        blocks: Starts reading the recording from its beginning.
+        samples: Its length at the encoder's rate, to `LONGEST_ROUNDING`.
+    """
+    knowing = encoder.for_recording(blocks())
+    stride = encoder.stride or 1
+    size = int(WINDOW * encoder.rate) // stride * stride
+    least = 2 * int(CONTEXT * encoder.rate)
+    beyond = max(0, samples + LONGEST_ROUNDING - size)
+    count = 1 + math.ceil(beyond / (size - least))
+    step = 0 if count == 1 else math.ceil(beyond / (count - 1) / stride) * stride
+    overlap = (size - step) // 2 // stride * stride
+    for index, window in enumerate(_cut(blocks(), size, step, count)):
+        states = knowing.hidden_states(window)
+        first = 0 if index == 0 else overlap
+        last = None if index == count - 1 else step + overlap
+        begin, end = (_frame(place, encoder, states, len(window)) for place in (first, last))
+        yield states[:, begin:end]
+
+
+def _frame(place: int | None, encoder: Encoder, states: HiddenStates, samples: int) -> int | None:
+    """Return the frame at a sample of a window."""
+    if place is None:
+        return None
+    if encoder.stride:
+        return place // encoder.stride
+    return int(round(place / samples * states.shape[1]))
+
+
+def _cut(blocks: Iterator[Audio], size: int, step: int, count: int) -> Iterator[Audio]:
+    """Cut a stream into windows of a size that begin every `step` samples; the last lasts to the end."""
+    held = np.empty(0, np.float32)
+    for index in range(count):
+        while len(held) < size and (block := next(blocks, None)) is not None:
+            held = np.concatenate([held, block])
+        yield held[:size]
+        held = held[step:] if index < count - 1 else held
+
+
+def _windows(encoder: Encoder, recording: Recording) -> Iterator[HiddenStates]:
+    """Encode a recording in one pass, or in windows where it is too long for one."""
+    if recording.seconds <= WINDOW:
+        yield encoder.hidden_states(recording.read(encoder.rate)[: int(WINDOW * encoder.rate)])
+    else:
+        samples = round(recording.seconds * encoder.rate)
+        yield from windows(encoder, lambda: recording.blocks(encoder.rate), samples)
+
+
+def _encoded(recording: Recording, parts: Iterator[HiddenStates], frames: Sequence[int]) -> Encoded:
+    kept: dict[int, list[HiddenStates]] = {layer: [] for layer in frames}
+
+    def passing() -> Iterator[HiddenStates]:
+        for states in parts:
+            for layer in frames:
+                kept[layer].append(states[layer])
+            yield states
+
+    statistics = pooled(passing())
+    return Encoded(recording, statistics, {layer: np.concatenate(pieces) for layer, pieces in kept.items()})
+
+
+def pooled(parts: Iterator[HiddenStates]) -> Statistics:
+    """Pool every layer over all frames of all parts, `[layer, 2, dim]`; float64 inside.
+
+    Raises `SibbolethError` where a number is not finite.
+    """
+    count, mean, squares = 0, np.zeros(()), np.zeros(())
+    for states in parts:
+        frames = states.shape[1]
+        if not frames:
+            continue
+        part_mean = states.mean(axis=1, dtype=np.float64)
+        centred = states - part_mean[:, None].astype(np.float32)
+        # The sum of squares about a mean that float32 cannot hold, corrected for what it is off.
+        off = (part_mean.astype(np.float32) - part_mean) ** 2
+        part_squares = np.einsum("lfd,lfd->ld", centred, centred, dtype=np.float64) - frames * off
+        apart = part_mean - mean
+        total = count + frames
+        # Chan, Golub and LeVeque (1979): moments of parts to moments of the whole, without cancellation.
+        mean = mean + apart * (frames / total)
+        squares = squares + np.maximum(part_squares, 0.0) + apart**2 * (count * frames / total)
+        count = total
+    if not count:
+        raise SibbolethError("it gives no frames")
+    statistics = np.stack([mean, np.sqrt(squares / count)], axis=1).astype(np.float32)
+    if not np.isfinite(statistics).all():
+        raise SibbolethError("its output is not finite (NaN or infinity)")
+    return statistics
+
+
+def _guarded(encoder: Encoder, recording: Recording, work: Callable[[], Encoded]) -> Encoded:
+    try:
+        return work()
+    except Exception as error:  # whatever one utterance does to an encoder must not lose the others
+        text = str(error) if isinstance(error, SibbolethError) else f"{type(error).__name__}: {error}"
+        return Encoded(recording, failure=f"encoder {encoder.name!r} fails on it: {text}")
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """Work on several items at once, yielding in order; no more than twice as many as threads are under way."""
+    if threads == 1:
+        yield from map(work, items)
+        return
+    pool = ThreadPoolExecutor(threads)
+    under_way: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            under_way.append(pool.submit(work, item))
+            if len(under_way) >= 2 * threads:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batched(
+    encoder: Encoder, recordings: Sequence[Recording], frames: Sequence[int], alone: Callable[[Recording], Encoded]
+) -> Iterator[Encoded]:
+    """Fill batches of one shape by length; long recordings go alone."""
+    for first in range(0, len(recordings), SORTED):
+        some = recordings[first : first + SORTED]
+        done: dict[str, Encoded] = {}
+        by_length: dict[float, list[Recording]] = {}
+        for recording in some:
+            if recording.seconds > WINDOW:
+                done[recording.digest] = alone(recording)
+            else:
+                by_length.setdefault(_padded(recording.seconds), []).append(recording)
+        for seconds, alike in by_length.items():
+            rows = max(1, int(encoder.batch_seconds / seconds))
+            for begin in range(0, len(alike), rows):
+                batch = _Batch(encoder, alike[begin : begin + rows], rows, int(seconds * encoder.rate))
+                done |= {one.recording.digest: one for one in batch.encoded(frames, alone)}
+        yield from (done[recording.digest] for recording in some)
+
+
+def _padded(seconds: float) -> float:
+    """Return the length to which a recording is padded: the next of a few, at most `LENGTHS` times its own."""
+    steps = math.ceil(math.log(max(seconds, SHORTEST_BATCH) / SHORTEST_BATCH, LENGTHS) - 1e-9)
+    return min(SHORTEST_BATCH * LENGTHS**steps, WINDOW)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Recordings of about one length, in a batch of a fixed shape."""
+
+    encoder: Encoder
+    recordings: Sequence[Recording]
+    rows: int
+    samples: int
+
+    def encoded(self, frames: Sequence[int], alone: Callable[[Recording], Encoded]) -> Iterator[Encoded]:
+        """Encode all of them; one by one where that fails, so that the one at fault is found."""
+        try:
+            with ThreadPoolExecutor() as pool:
+                read = list(pool.map(lambda recording: recording.read(self.encoder.rate), self.recordings))
+            longest = int(WINDOW * self.encoder.rate)
+            heard = [samples[:longest] for samples in read]
+            # Rows without a recording repeat the first one: the shape decides how the accelerator adds up.
+            filled = heard + [heard[0]] * (self.rows - len(heard))
+            states = self.encoder.batch(filled, max([self.samples, *map(len, heard)]))
+            parts = [_encoded(one, iter([own]), frames) for one, own in zip(self.recordings, states, strict=False)]
+        except Exception:  # whatever one recording does must not lose the others
+            parts = [alone(recording) for recording in self.recordings]
+        yield from parts

@@ -1,0 +1,111 @@
+"""Pruning: what of the cache is not needed, found first and removed only then."""
+
+import sqlite3
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sibboleth.audio import rechecking
+from sibboleth.errors import SibbolethError
+from sibboleth.models.cache import Cache, Store
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Shards of one encoder that can go, and why."""
+
+    store: Store
+    names: dict[str, str]
+    """Shard to reason."""
+
+    @property
+    def bytes(self) -> int:
+        """That this frees."""
+        return sum(self.store.shards[name].bytes for name in self.names if name in self.store.shards)
+
+
+@dataclass(frozen=True)
+class _Held:
+    store: Store
+    name: str
+    bytes: int
+    used: float
+    """Time of its last use."""
+
+
+def find(
+    cache: Cache, *, unused_for: float | None = None, gone: bool = False, to: int | None = None
+) -> tuple[Removal, ...]:
+    """Find the shards that were not used for so many days, or whose audio is gone, or that are too much.
+
+    Of what is too much for `to` bytes the shards that were used longest ago go first. Raises `SibbolethError` where it
+    is not known which audio there is.
+    """
+    held = [one for store in cache.stores() for one in _held(store)]
+    reasons: dict[int, str] = {}
+    if unused_for is not None:
+        before = time.time() - unused_for * DAY
+        reasons |= {i: f"not used for {unused_for:g} days" for i, one in enumerate(held) if one.used < before}
+    if gone:
+        there = _there(cache)
+        lost = (i for i, one in enumerate(held) if there.isdisjoint(one.store.shards[one.name].digests))
+        reasons = {i: "its audio is gone" for i in lost} | reasons
+    if to is not None:
+        reasons |= {i: "used longest ago" for i in _too_much(held, reasons, to)}
+    removals: dict[Path, Removal] = {}
+    for i, reason in sorted(reasons.items()):
+        one = held[i]
+        removals.setdefault(one.store.folder, Removal(one.store, {})).names[one.name] = reason
+    return tuple(removals.values())
+
+
+def _too_much(held: Sequence[_Held], going: Collection[int], to: int) -> list[int]:
+    """Choose which more must go, those used longest ago first, for the rest to fit."""
+    left = sorted((i for i in range(len(held)) if i not in going), key=lambda i: (held[i].used, held[i].name))
+    total = sum(held[i].bytes for i in left)
+    chosen = []
+    for i in left:
+        if total <= to:
+            break
+        chosen.append(i)
+        total -= held[i].bytes
+    return chosen
+
+
+def remove(removals: Sequence[Removal]) -> tuple[Removal, ...]:
+    """Remove what was found, but for encoders that are in use; returns those that were left for that reason."""
+    busy = []
+    for removal in removals:
+        guard = removal.store.emptying()
+        if guard is None:
+            busy.append(removal)
+            continue
+        with guard:
+            removal.store.remove(removal.names)
+    return tuple(busy)
+
+
+def _held(store: Store) -> list[_Held]:
+    found = []
+    for name, shard in store.shards.items():
+        try:
+            used = shard.path.stat().st_mtime
+        except OSError:  # removed by another process meanwhile
+            continue
+        found.append(_Held(store, name, shard.bytes, used))
+    return found
+
+
+def _there(cache: Cache) -> set[str]:
+    """Return the digests of all audio that was ever scanned and still is there as it was."""
+    try:
+        found = {digest for *_, digest in rechecking.known(cache.scans)}
+    except sqlite3.Error as error:
+        raise SibbolethError(
+            f"{cache.scans}: cannot tell which audio is gone ({error}); it knows what was scanned from here, so run "
+            "`sibboleth corpus describe` on your manifests first"
+        ) from None
+    return found

@@ -1,0 +1,110 @@
+"""What the verbs of the cache show: what it holds, what can go, and what was written for other tools."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from rich.table import Table
+
+SHORT = 12
+"""Characters of an identity that are shown, and suffice to name it."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the cache holds of one encoder."""
+
+    encoder: str
+    """Its name when it was last written, or several where one encoder went by several names."""
+    identity: str
+    utterances: int
+    layers: int
+    dim: int
+    bytes: int
+    """Of statistics over time."""
+    frames: str = ""
+    """Layers whose frames are there."""
+    frame_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the cache holds, encoder by encoder."""
+
+    folder: Path
+    encoders: tuple[Held, ...]
+    title: str = ""
+    remarks: tuple[str, ...] = ()
+
+    def __rich__(self) -> Table:
+        """Show it as a table."""
+        total = sum(held.bytes + held.frame_bytes for held in self.encoders)
+        caption = "\n".join([f"{megabytes(total)} in {self.folder}", *self.remarks])
+        table = Table(title=self.title or None, caption=caption, title_justify="left", caption_justify="left")
+        with_frames = any(held.frames for held in self.encoders)
+        headings = ("encoder", "identity", "utterances", "layers", "dim", "size")
+        for heading in (*headings, "frames") if with_frames else headings:
+            left = heading in ("encoder", "identity", "frames")
+            table.add_column(heading, justify="left" if left else "right", overflow="fold")
+        for held in self.encoders:
+            numbers = (str(held.utterances), str(held.layers), str(held.dim), megabytes(held.bytes))
+            frames = f"{megabytes(held.frame_bytes)}, layers {held.frames}" if held.frames else ""
+            table.add_row(held.encoder, held.identity[:SHORT], *numbers, *([frames] if with_frames else []))
+        return table
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What can go, or went."""
+
+    folder: Path
+    rows: tuple[tuple[str, str, str, int, int], ...]
+    """Encoder, identity, reason, files, bytes."""
+    done: bool
+    busy: tuple[str, ...] = ()
+    """Encoders that a running process is using, which were left alone."""
+
+    def __rich__(self) -> Table | str:
+        """Show it as a table."""
+        total = sum(row[-1] for row in self.rows)
+        done = f"{megabytes(total)} were removed" if self.done else f"{megabytes(total)} can go; --yes removes them"
+        left = [f"{name} is in use by a running process and was left alone" for name in self.busy]
+        caption = "\n".join([f"{done} ({self.folder})" if self.rows else f"nothing can go ({self.folder})", *left])
+        if not self.rows:
+            return caption
+        table = Table(caption=caption, caption_justify="left")
+        for heading in ("encoder", "identity", "why", "files", "size"):
+            table.add_column(heading, justify="right" if heading in ("files", "size") else "left")
+        for encoder, identity, reason, files, size in self.rows:
+            table.add_row(encoder, identity[:SHORT], reason, str(files), megabytes(size))
+        return table
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written for other tools."""
+
+    output: Path
+    encoder: str
+    utterances: int
+    layers: tuple[int, ...]
+    dim: int
+    excluded: pl.DataFrame
+    """Utterance, audio, reason."""
+
+    def __rich__(self) -> str:
+        """Say it in a few lines."""
+        from rich.markup import escape
+
+        lines = [
+            f"{self.output}: {self.utterances} utterances, layers {', '.join(map(str, self.layers))} of {self.dim} "
+            f"with {self.encoder}",
+            *(f"left out: {row['utterance']}: {row['reason']}" for row in self.excluded.head(20).to_dicts()),
+        ]
+        more = self.excluded.height - 20
+        return escape("\n".join([*lines, *([f"... and {more} more were left out"] if more > 0 else [])]))
+
+
+def megabytes(count: int) -> str:
+    """Write a number of bytes as MB."""
+    return f"{count / 1e6:,.1f} MB"

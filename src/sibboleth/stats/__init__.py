@@ -1,0 +1,35 @@
+"""Uncertainty: bootstrap over speakers and raters, paired differences, permutation tests, Holm's correction, power.
+
+Everything works on addable parts that are summed per cluster (usually a speaker), because utterances of one speaker
+are not independent: a resample draws whole clusters with replacement, which is one matrix product with their sums.
+`docs/statistics.md` has the formulas, their sources and what was measured.
+"""
+
+from sibboleth.stats.coverage import FEW_CLUSTERS, Coverage, coverage
+from sibboleth.stats.crossed import Cells, crossed, crossed_difference, crossed_rates
+from sibboleth.stats.limits import degrees, difference_bounds, effective, limits, spread
+from sibboleth.stats.permutation import holm, sign_flip
+from sibboleth.stats.resampling import Difference, Interval, Resampler, bootstrap, paired, sum_by
+
+__all__ = [
+    "FEW_CLUSTERS",
+    "Cells",
+    "Coverage",
+    "Difference",
+    "Interval",
+    "Resampler",
+    "bootstrap",
+    "coverage",
+    "crossed",
+    "crossed_difference",
+    "crossed_rates",
+    "degrees",
+    "difference_bounds",
+    "effective",
+    "holm",
+    "limits",
+    "paired",
+    "sign_flip",
+    "spread",
+    "sum_by",
+]
