@@ -51,6 +51,9 @@ def test_every_verb_explains_itself(verb: list[str]) -> None:
         (["report", "nowhere"], "nowhere"),
         (["score", "nowhere.csv"], "nowhere.csv"),
         (["encode", "logmel", "nowhere.csv"], "nowhere.csv"),
+        (["plan", "nowhere.toml"], "nowhere.toml"),
+        (["plan-power", "--level", "2"], "level"),
+        (["protocol", "show", "nothing"], "nothing"),
     ],
 )
 def test_wrong_use_exits_with_2_and_says_what(arguments: list[str], said: str, tmp_path: Path) -> None:
@@ -62,9 +65,9 @@ def test_wrong_use_exits_with_2_and_says_what(arguments: list[str], said: str, t
 
 
 def test_each_verb_is_a_function_of_the_same_name() -> None:
-    for app in (cli.app, cli.corpus, cli.cache):
+    for app in (cli.app, cli.corpus, cli.cache, cli.protocol):
         for name in app:
-            if name.startswith("-") or name in ("corpus", "cache", "help", "version"):
+            if name.startswith("-") or name in ("corpus", "cache", "protocol", "help", "version"):
                 continue
             assert callable(app[name].default_command), name
     assert callable(importlib.import_module("sibboleth.recipes.run").run)

@@ -38,7 +38,7 @@ def test_what_the_study_file_says_of_defaults_is_so(tmp_path: Path) -> None:
 
 
 def test_every_verb_that_is_shown_exists() -> None:
-    shown = set(re.findall(r"^(?:\S*/)?sibboleth ([a-z]+)(?: ([a-z]+))?", "\n".join(blocks("")), re.MULTILINE))
+    shown = set(re.findall(r"^(?:\S*/)?sibboleth ([a-z-]+)(?: ([a-z]+))?", "\n".join(blocks("")), re.MULTILINE))
     assert {verb for verb, _ in shown} >= {"corpus", "check", "run", "score", "demo"}
     for verb, word in shown:
         assert verb in cli.app
@@ -55,7 +55,7 @@ def test_every_path_in_the_tree_is_there() -> None:
     assert shown == real - {"py.typed"}
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/statistics.md"])
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):

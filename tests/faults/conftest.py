@@ -136,12 +136,11 @@ def corpus(folder: Path, speakers: int = 4, each: int = 3) -> None:
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture
-def workplace(tmp_path: Path) -> Callable[..., Workplace]:
-    """Make a folder to work in, of a given name and size."""
+@pytest.fixture(scope="session")
+def making() -> Callable[..., Workplace]:
+    """Make a folder to work in, with a corpus of a given size."""
 
-    def make(name: str = "work", speakers: int = 4, each: int = 3, pause: float = 0.0) -> Workplace:
-        folder = tmp_path / name
+    def make(folder: Path, speakers: int = 4, each: int = 3, pause: float = 0.0) -> Workplace:
         folder.mkdir()
         corpus(folder, speakers, each)
         (folder / "study.toml").write_text(STUDY)
@@ -152,18 +151,26 @@ def workplace(tmp_path: Path) -> Callable[..., Workplace]:
     return make
 
 
+@pytest.fixture
+def workplace(tmp_path: Path, making: Callable[..., Workplace]) -> Callable[..., Workplace]:
+    """Make a folder to work in, of a given name and size."""
+
+    def make(name: str = "work", **size: float) -> Workplace:
+        return making(tmp_path / name, **size)
+
+    return make
+
+
 @dataclass
 class Warm:
     """Starts commands of the tool without waiting for its imports; see `warm.py`."""
 
     process: "subprocess.Popen[str]"
 
-    def run(
-        self, place: Workplace, *arguments: str, after: float | None = None, most: int | None = None
-    ) -> tuple[int, float, str]:
+    def run(self, place: Workplace, *arguments: str, after: float | None = None, **more: int) -> tuple[int, float, str]:
         """Run a command, or kill it -9 after so many seconds; returns how it ended, its seconds and what it said.
 
-        No file that it writes may have more than `most` bytes.
+        No file that it writes may have more than `most` bytes; or it dies half-way through writing the `table`-th one.
         """
         said = place.folder / "said.txt"
         asked = {
@@ -176,7 +183,8 @@ class Warm:
             },
             "said": str(said),
             "after": after,
-            "most": most,
+            "most": more.get("most"),
+            "table": more.get("table"),
         }
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(json.dumps(asked) + "\n")

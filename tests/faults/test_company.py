@@ -96,9 +96,8 @@ def test_a_run_directory_has_one_run_at_a_time(workplace: Making, warm: Any) -> 
     assert (place.run / "run.json").read_bytes() == before
     first.kill()
     first.communicate()
-    status, _, said = warm.run(place, *RUN)
-    assert status == 0, said
-    assert not (place.run / ".running").exists()
+    status, _, said = warm.run(place, *RUN, table=1)
+    assert status == -signal.SIGKILL, said  # it was let in, and came as far as its first table
 
 
 def test_prune_leaves_alone_what_a_process_is_using(workplace: Making, warm: Any) -> None:
@@ -118,9 +117,9 @@ def test_prune_leaves_alone_what_a_process_is_using(workplace: Making, warm: Any
 def test_a_killed_prune_leaves_whole_files(workplace: Making, warm: Any) -> None:
     place, alone = workplace(each=20), workplace("alone", each=20)
     assert warm.run(alone, *ENCODE)[0] == 0
-    for attempt in range(5):
+    for attempt in range(3):
         assert warm.run(place, *ENCODE)[0] == 0
-        warm.run(place, "cache", "prune", "--to", "0", "--yes", after=0.02 + 0.03 * attempt)
+        warm.run(place, "cache", "prune", "--to", "0", "--yes", after=0.02 + 0.05 * attempt)
         statistics(place)
     assert warm.run(place, *ENCODE)[0] == 0
     assert_same(place, alone)

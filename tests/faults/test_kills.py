@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from sibboleth import storage
@@ -29,8 +30,14 @@ def tables(place: Any) -> dict[str, bytes]:
 
 def units(place: Any) -> dict[Path, int]:
     """Return finished units of work, shards and cells, and their inodes: a file that is written again has another."""
-    shards = place.cache.glob("features/*/[!.]*.features")
-    cells = (place.run / "cells").glob("[!.]*.parquet") if (place.run / "cells").exists() else []
+    shards = list(place.cache.glob("features/*/[!.]*.features"))
+    for shard in shards:
+        opened(shard).verify()
+    tables = list(place.run.rglob("[!.]*.parquet"))
+    for table in tables:
+        pl.read_parquet(table)
+    # A cell is two files, of which that with the answers is written last.
+    cells = [table for table in tables if table.parent.name == "cells" and ".selection" not in table.suffixes]
     return {path: path.stat().st_ino for path in (*shards, *cells)}
 
 
@@ -69,7 +76,7 @@ def killed_and_finished(place: Any, start: Callable[[float | None], int], moment
     ended = []
     for moment in moments:
         ended.append(start(moment))
-        assert ended[-1] in (-signal.SIGKILL, 0)
+        assert ended[-1] in (-signal.SIGKILL, 0), "it ended with an error"
         watch.look()
     assert ended.count(-signal.SIGKILL) >= len(moments) // 2, "the kills came too late to say anything"
     assert start(None) == 0
@@ -77,18 +84,41 @@ def killed_and_finished(place: Any, start: Callable[[float | None], int], moment
     assert half_written(place) == []
 
 
+@pytest.fixture(scope="module")
+def undisturbed(making: Making, warm: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, float]:
+    """Run a study that nobody disturbs; returns where, and how many seconds it took."""
+    place = making(tmp_path_factory.mktemp("undisturbed") / "work", each=10)
+    status, seconds, said = warm.run(place, *RUN)
+    assert status == 0, said
+    return place, seconds
+
+
 def test_ten_kills_spread_over_a_run_change_no_bit_and_no_finished_unit_is_done_twice(
-    workplace: Making, warm: Any
+    workplace: Making, warm: Any, undisturbed: tuple[Any, float]
 ) -> None:
     place = workplace(each=10)
-    undisturbed = workplace("undisturbed", each=10)
-    status, seconds, said = warm.run(undisturbed, *RUN)
-    assert status == 0, said
+    whole, seconds = undisturbed
     dice = random.Random(3)
     moments = [seconds * (i + dice.random()) / 10 for i in range(10)]
     killed_and_finished(place, lambda after: warm.run(place, *RUN, after=after)[0], moments)
-    assert tables(place) == tables(undisturbed)
+    assert tables(place) == tables(whole)
     assert len(filed(place)) == 160
+
+
+def test_dying_half_way_through_any_table_leaves_no_half_table(
+    workplace: Making, warm: Any, undisturbed: tuple[Any, float]
+) -> None:
+    place = workplace(each=10)
+    watch = Watch(place)
+    # The table of utterances; each file of the cells in turn; the tables of the run.
+    for table in (1, 2, 3, 4, 5, 6, 3, 4, 5):
+        assert warm.run(place, *RUN, table=table)[0] == -signal.SIGKILL
+        assert len(half_written(place)) == 1
+        watch.look()
+    assert warm.run(place, *RUN)[0] == 0
+    watch.look()
+    assert half_written(place) == []
+    assert tables(place) == tables(undisturbed[0])
 
 
 @pytest.mark.soak

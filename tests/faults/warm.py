@@ -1,7 +1,8 @@
 """Runs commands of sibboleth in processes forked from one that has imported everything, and kills them when asked.
 
 A line of JSON on standard input asks: `arguments, folder, environment, said (a file), after (seconds or null), most
-(bytes that a file may have, or null)`. A line on standard output answers: `status` as of os.waitpid, `seconds` it ran.
+(bytes that a file may have, or null), table (which table it dies half-way through writing, or null)`. A line on
+standard output answers: `status` as of os.waitpid, `seconds` it ran.
 """
 
 import importlib
@@ -11,12 +12,28 @@ import resource
 import signal
 import sys
 import time
+from pathlib import Path
 
 MODULES = (
     "altair jiwer sklearn.metrics torch vl_convert sibboleth.cli sibboleth.recipes.run sibboleth.recipes.report "
     "sibboleth.models.probes sibboleth.models.features sibboleth.report.page sibboleth.recipes.cache "
     "sibboleth.recipes.encode sibboleth.models.pruning"
 )
+
+
+def die_in_table(number: int) -> None:
+    """Have this process die when half of the so-manieth Parquet file is written."""
+    import polars as pl
+
+    write, left = pl.DataFrame.write_parquet, iter(range(number - 1, -1, -1))
+
+    def half(self: pl.DataFrame, file: Path, **more: object) -> None:
+        write(self, file, **more)  # type: ignore[arg-type]
+        if next(left) == 0:
+            os.truncate(file, file.stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    pl.DataFrame.write_parquet = half  # type: ignore[method-assign,assignment]
 
 
 def work(asked: dict[str, object]) -> None:
@@ -31,6 +48,8 @@ def work(asked: dict[str, object]) -> None:
         os.dup2(said, stream)
     if asked["most"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (asked["most"], asked["most"]))  # type: ignore[arg-type]
+    if asked["table"] is not None:
+        die_in_table(int(asked["table"]))  # type: ignore[call-overload]
     code = 0
     try:
         main(asked["arguments"])  # type: ignore[arg-type]

@@ -151,7 +151,11 @@ def test_dev_chooses_the_candidate_and_its_epoch(
     """For every fit, layer (and the mix) and seed: the candidate whose best epoch has the lowest dev loss, alone."""
     made = Made()
     if isinstance(probe, LinearProbe):
-        monkeypatch.setattr(probes, "LINEAR_MIX", MLP.model_copy(update={"hidden": (), "standardise": True}))
+        monkeypatch.setattr(
+            probes,
+            "LINEAR_MIX",
+            MLP.model_copy(update={"hidden": (), "standardise": True, "learning_rate": (0.01, 1.0)}),
+        )
     settings = probes.LINEAR_MIX if isinstance(probe, LinearProbe) else probe
     together = list(probing(probe).answers(made, made.truth, fits()))
     alone = {}

@@ -65,10 +65,10 @@ def normalised(texts: pl.Series) -> pl.Series:
     )
     reduced = pl.concat(
         [  # the forms of Unicode are slow to make, and ASCII has one only
-            unique.filter(mask).with_columns(pl.when(one != "").then(one).alias("reduced"))
+            unique.filter(mask).with_columns(one.alias("reduced"))
             for mask, one in ((ascii_only, plain), (~ascii_only.fill_null(True), letters))
         ]
-    )
+    ).with_columns(pl.when(pl.col("reduced") != "").then("reduced"))
     joined = (
         texts.rename("text").to_frame().join(reduced, on="text", how="left", maintain_order="left", nulls_equal=True)
     )

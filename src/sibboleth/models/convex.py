@@ -61,7 +61,7 @@ def solve(
             spanned = Spanned(every[begin:end], truth, penalty, loss)
             yield _solved(spanned, 4.0 * rows * rows * out * len(penalty))
         return
-    size = len(penalty) * out * (dim + 1) * VECTORS
+    size = len(penalty) * out * (dim + 1) * VECTORS + 2 * dim * dim
     for features in layers:
         for begin, end in _groups(len(sets), size):
             streamed = Streamed(features, truth, sets[begin:end], penalty, loss)
@@ -84,4 +84,4 @@ def operations(rows: Sequence[int], dim: int, out: int, penalties: int) -> float
     steps = 4.0 * USUAL_STEPS * out * penalties
     if max(rows) <= SPAN * dim:
         return sum(AXES * n * n * dim + steps * n * n for n in rows)
-    return AXES * dim**3 + steps * dim * (sum(rows) + len(rows) * dim)
+    return sum(AXES * dim**3 + steps * dim * (n + dim) for n in rows)

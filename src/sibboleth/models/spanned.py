@@ -37,7 +37,7 @@ class Spanned:
         value = 0.5 * (slope * point).sum((1, 2))
         rate = torch.empty_like(value)
         owner = problems // len(self.penalty)
-        for index, mine in _ranges(owner, len(self.axes)):
+        for index, mine in ranges(owner, len(self.axes)):
             design = self.axes[index].design
             rows, width = design.shape
             weight = point[mine, :, :width].reshape(-1, width)
@@ -82,7 +82,7 @@ def inverse_deviation(variance: Tensor) -> Tensor:
     return torch.where(variance > floor, variance.clamp(min=1e-300).rsqrt(), 0.0)
 
 
-def _ranges(owner: Tensor, sets: int) -> Iterator[tuple[int, slice]]:
+def ranges(owner: Tensor, sets: int) -> Iterator[tuple[int, slice]]:
     """Find which problems, in ascending order, belong to each set that has any left."""
     begin = 0
     for index, count in enumerate(torch.bincount(owner, minlength=sets).tolist()):

@@ -1,6 +1,6 @@
 """Linear problems with many rows, which read the features block by block.
 
-All problems share the rows, so that one step of all of them is two matrix products, and the axes.
+All problems share the rows, so that one step of all of them is two matrix products.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,12 @@ from torch import Tensor
 
 from sibboleth.models.losses import Kind, terms
 from sibboleth.models.minimisation import LEAST_CURVATURE, Evaluation
-from sibboleth.models.spanned import inverse_deviation
+from sibboleth.models.spanned import inverse_deviation, ranges
 
 BLOCK_BYTES = 32 * 2**20
 """Memory for the features, or the outputs, of rows that are looked at together."""
 AXES_ROWS = 8192
-"""Rows, evenly spaced, from which the axes are found; they decide how fast, not where, the search ends."""
+"""Rows of a set, evenly spaced, from which its axes are found; they decide how fast, not where, the search ends."""
 
 
 class Streamed:
@@ -33,8 +33,7 @@ class Streamed:
         self.block = max(1, BLOCK_BYTES // (8 * max(self.dim, self.problems * self.out)))
         self.whole = self._read(0) if self.block >= len(self.rows) else None
         self.mean, self.scale = self._moments()
-        moment, self.axes = self._principal_axes()
-        self.moment = torch.cat([torch.ones(1, dtype=torch.float64), moment])
+        self.moment, self.axes = self._principal_axes(sets)
 
     @property
     def start(self) -> Tensor:
@@ -46,7 +45,10 @@ class Streamed:
         count, owner = len(at), problems // len(self.penalty)
         point = at.view(count, self.out, 1 + self.dim)
         mean, scale = self.mean[owner, None], self.scale[owner, None]
-        weight = (point[:, :, 1:] @ self.axes.T) * scale
+        weight = torch.empty(count, self.out, self.dim, dtype=torch.float64)
+        for index, mine in ranges(owner, len(self.axes)):
+            weight[mine] = point[mine, :, 1:] @ self.axes[index].T
+        weight *= scale
         offset = point[:, :, :1] - (weight * mean).sum(2, keepdim=True)
         weight = weight.view(-1, self.dim)
         value, rate = torch.zeros(2, count, dtype=torch.float64)
@@ -60,18 +62,21 @@ class Streamed:
             pull = found.slope * share[:, None]
             at_bias += pull.sum(2, keepdim=True)
             slope.addmm_(pull.view(-1, len(x)), x)
-        slope = ((slope.view(count, self.out, -1) - at_bias * mean) * scale) @ self.axes
+        slope = (slope.view(count, self.out, -1) - at_bias * mean) * scale
+        for index, mine in ranges(owner, len(self.axes)):
+            slope[mine] = slope[mine] @ self.axes[index]
         penalty = self.penalty[problems % len(self.penalty), None, None].repeat(1, 1, 1 + self.dim)
         penalty[:, :, 0] = 0
         slope = torch.cat([at_bias, slope], 2) + penalty * point
-        curvature = rate.clamp(min=LEAST_CURVATURE)[:, None, None] * self.moment + penalty
+        curvature = rate.clamp(min=LEAST_CURVATURE)[:, None, None] * self.moment[owner, None] + penalty
         value += 0.5 * (penalty * point.square()).sum((1, 2))
         return Evaluation(value, slope.view(count, -1), curvature.repeat(1, self.out, 1).view(count, -1))
 
     def weights(self, solution: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights `[set, penalty, dim, out]` and biases `[set, penalty, out]` of features as they came."""
         point = solution.view(len(self.size), len(self.penalty), self.out, 1 + self.dim)
-        weight = (point[..., 1:] @ self.axes.T) * self.scale[:, None, None]
+        weight = torch.stack([some[..., 1:] @ axes.T for some, axes in zip(point, self.axes, strict=True)])
+        weight *= self.scale[:, None, None]
         bias = point[..., 0] - (weight * self.mean[:, None, None]).sum(3)
         return weight.transpose(2, 3), bias
 
@@ -99,10 +104,13 @@ class Streamed:
             square += share @ apart.square()
         return mean + center, inverse_deviation((square - mean.square()).clamp(min=0))
 
-    def _principal_axes(self) -> tuple[Tensor, Tensor]:
-        """Return the features' second moments `[axis]` along orthogonal axes `[dim, axis]`, all rows standardised."""
-        some = self.features[self.rows[:: -(-len(self.rows) // AXES_ROWS)]].double()
-        variance, mean = torch.var_mean(some, 0, correction=0)
-        some = (some - mean) * inverse_deviation(variance)
-        moment, axes = torch.linalg.eigh(some.T @ some / len(some))
-        return moment.clamp(min=0), axes
+    def _principal_axes(self, sets: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return orthogonal axes `[dim, axis]` of each set's features, and second moments `[set, 1 + axis]`."""
+        moment, every = torch.ones(len(sets), 1 + self.dim, dtype=torch.float64), []
+        for index, rows in enumerate(sets):
+            some = self.features[rows[:: -(-len(rows) // AXES_ROWS)]].double()
+            some = (some - self.mean[index]) * self.scale[index]
+            found, axes = torch.linalg.eigh(some.T @ some / len(some))
+            moment[index, 1:] = found.clamp(min=0)
+            every.append(axes)
+        return moment, every
