@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sibboleth import corpus
-from sibboleth.corpus import COLUMNS, Corpus
+from sibboleth.corpus import COLUMNS, Corpus, delimited, sheets
 from sibboleth.errors import InvalidInput
 
 
@@ -316,3 +316,107 @@ def test_real_manifest_with_mapped_columns(real_speech: Path) -> None:
     one = corpus.read(real_speech / "nl_rhasspy" / "manifest.tsv", columns={"audio": "path"})
     assert len(one.table) == 119 and set(one.table["language"]) == {"nl", "nl-BE"}
     assert one.table["text"].null_count() == 0
+
+
+pieces = st.sampled_from(
+    [
+        "x",
+        "é",
+        " ",
+        ",",
+        "\t",
+        ";",
+        "\n",
+        "\r\n",
+        "\r",
+        '"',
+        '""',
+        '"a, b"',
+        '"a\tb"',
+        '"c\nd"',
+        '"e""f"',
+        "\x1c",
+        "\ufeff",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(header=st.sampled_from(["a,b\n", '"a","b",\n', "a;b\n", "a\tb\n", "\n\na,b,c\n", "a\n"]), body=st.lists(pieces))
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_reading_at_once_and_record_by_record_say_the_same(suffix: str, header: str, body: list[str]) -> None:
+    def said() -> object:
+        try:
+            sheet = sheets.read(Path(f"m.{suffix}"), (header + "".join(body)).encode())
+        except InvalidInput as error:
+            return str(error)
+        values = {name: corpus.as_text(column).to_list() for name, column in sheet.columns.items()}
+        return values, list(sheet.rows), sheet.problems, sheet.unread
+
+    at_once = said()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sheets.delimited, "read", lambda *_, **__: None)
+        assert said() == at_once
+
+
+def test_plain_text_is_read_at_once_and_odd_text_is_not() -> None:
+    plain = b'a,b\nx,"one, ""two""\nthree"\r\n\n,\n"",y\n'
+    records = delimited.read(plain, ",", quoted=True)
+    assert records is not None
+    assert records.table.rows() == [("a", "b"), ("x", 'one, "two"\nthree'), (None, None), (None, None), ("", "y")]
+    assert list(records.lines) == [1, 2, 4, 5, 6] and records.widths.tolist() == [2, 2, 1, 2, 2]
+    for odd in (b'a,b\nx,5" disk\n', b'a,b\nx,"y"z\n', b'a,b\nx,"y\n', b"a,b\rx,y\n", b"a,b\nx,\xff\n", b""):
+        assert delimited.read(odd, ",", quoted=True) is None
+
+
+def test_of_very_many_bad_rows_the_first_are_told_and_all_are_counted(folder: Path) -> None:
+    rows = ["wav/a.wav,s,5,1", "wav/none.wav,,,", "wav/a.wav,s"] * 2000
+    error = refused(written(folder, "m.csv", "audio,speaker,start,end\n" + "\n".join(rows) + "\n"))
+    assert error.summary.endswith("6000 bad rows with 10000 problems; the first 1000 are kept")
+    assert len(error.problems) == sheets.KEPT
+    first = [(2, "end"), (2, "utterance"), (3, "speaker"), (3, "audio"), (4, None), (5, "end")]
+    assert [place for place in places(error) if place != (2, "utterance")][:5] == [
+        one for one in first if one[0] != 2 or one[1] == "end"
+    ]
+    assert error.problems[-1].row < 1000
+
+
+def test_without_audio_ids_are_the_same_and_nothing_is_looked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        "audio,speaker,start,end\nwav/a.wav,s,0,1\n./wav//b.wav,s,,\nwav\\c.flac,t,,\n" + f"{folder}/wav/a.wav,t,1,2\n"
+    )
+    path = written(folder, "m.csv", text)
+    looked = corpus.read(path).table
+    assert corpus.read(path, without_audio=True).table.equals(looked)
+    for name in ("a.wav", "b.wav", "c.flac"):
+        (folder / "wav" / name).unlink()
+    asked: list[Path] = []
+    monkeypatch.setattr(Path, "is_file", lambda self: bool(asked.append(self)))
+    assert corpus.read(path, without_audio=True).table.equals(looked)
+    assert {one.name for one in asked} <= {"a.wav"}
+
+
+def test_without_audio_a_folder_of_clips_is_still_found(folder: Path) -> None:
+    (folder / "clips").mkdir()
+    for name in ("a.wav", "b.wav"):
+        (folder / "clips" / name).write_bytes(b"")
+    path = written(folder, "m.csv", "audio,speaker\na.wav,s\nb.wav,s\n")
+    assert corpus.read(path, without_audio=True).table.equals(corpus.read(path).table)
+    assert places_of(path) == [str(folder / "clips/a.wav"), str(folder / "clips/b.wav")]
+
+
+def places_of(path: Path) -> list[str]:
+    return corpus.read(path, without_audio=True).table["audio"].to_list()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    start=st.one_of(
+        st.floats(0, 1e13), st.integers(0, 20_000_000).map(lambda half: half / 2000), st.sampled_from([0.0005, 1.0005])
+    )
+)
+def test_ids_hold_times_rounded_as_python_does(folder: Path, start: float) -> None:
+    pl.DataFrame({"audio": ["wav/a.wav"], "speaker": ["s"], "start": [start]}).write_parquet(folder / "m.parquet")
+    assert corpus.read(folder / "m.parquet").table["utterance"][0] == f"wav/a-{start:.3f}"

@@ -238,17 +238,18 @@ def _hours(material: Material) -> str:
 
 def _notes(lines: Sequence[Line], material: Material, absent: Sequence[str]) -> Iterator[str]:
     if material.excluded.height:
-        yield (f"{material.excluded.height} rows left out")
+        yield f"{material.excluded.height} rows left out"
     if absent:
-        yield (f"not on this machine, will be fetched by the run: {', '.join(absent)}")
+        yield f"not on this machine, will be fetched by the run: {', '.join(absent)}"
     if not material.heard:
         yield (
             "without audio it is not known what the cache has, what is done already, what audio cannot be used and how "
             "long it all takes"
         )
         if material.scan["seconds"].null_count():
-            yield ("durations come from end - start, or a column duration or seconds in the manifest")
-    if max((line.fits for line in lines), default=0) > MANY:
+            yield "durations are end - start, or a column duration or seconds of the manifest"
+    singly = material.study.splits.scheme in ("leave-one-speaker-out", "leave-one-session-out")
+    if singly and max((line.fits for line in lines), default=0) > MANY:
         yield (f'over {MANY} fits, each one trained for every layer: splits.scheme = "speaker-folds" needs far fewer')
 
 

@@ -22,8 +22,8 @@ from sibboleth.models.minimisation import MEMORY, minimise
 from sibboleth.models.spanned import Spanned
 from sibboleth.models.streamed import Streamed
 
-SPAN = 0.6
-"""Rows per feature up to which axes of each training set's own span are cheaper than axes shared by all sets."""
+SPAN = 1.0
+"""Rows per feature up to which a training set's span is smaller than the space of its features."""
 SOLVER_BYTES = 128 * 2**20
 """Memory that problems solved together may take; more sets are solved group after group."""
 USUAL_STEPS, AXES = 30, 20.0
