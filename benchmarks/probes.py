@@ -10,6 +10,7 @@ hidden states.
 """
 
 import argparse
+import functools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -207,7 +208,8 @@ def main() -> None:
     cpu, wall, answers = fill(made, linear, 1, mix=False)
     print(f"linear cell without it: {cpu:.2f} s of processor time, {wall:.2f} s, {len(linear.l2)} penalties")
     for tolerance in (1e-7, 1e-4):
-        compare(f"scikit-learn, tol={tolerance:.0e}", lambda: scikit_learn(made, linear.l2, tolerance), cpu, answers)
+        alone = functools.partial(scikit_learn, made, linear.l2, tolerance)
+        compare(f"scikit-learn, tol={tolerance:.0e}", alone, cpu, answers)
     cpu, wall, answers = fill(made, mlp, asked.seeds, mix=False)
     print(f"MLP cell without mix: {cpu:.2f} s of processor time, {wall:.2f} s, {asked.seeds} seed(s)")
     compare("torch.optim.AdamW", lambda: torch_alone(made, mlp, asked.seeds), cpu, answers)

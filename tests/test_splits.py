@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sibboleth.errors import InvalidInput
+from sibboleth.schemes import codes
 from sibboleth.splits import OTHERS, REGIMES, Fit, Fold, SplitSettings, balanced, fits, folds
 
 LABELS = ("angry", "happy", "neutral", "sad")
@@ -457,3 +458,35 @@ def test_the_settings_name_a_file_exactly_for_fixed_lists(tmp_path: Path) -> Non
             SplitSettings.model_validate(wrong)
     inside = SplitSettings.model_validate({"scheme": "file", "file": "lists.csv"}, context={"folder": tmp_path})
     assert inside.file == tmp_path / "lists.csv"
+
+
+def test_fits_over_many_pairs_share_the_rows_that_are_the_same() -> None:
+    table = plain({name: 6 for name in "ABCDE"})
+    divided = folds(table, "corpus", "emotion", SplitSettings(folds=3), 0)
+    made = fits(divided, REGIMES, table)
+    arrays = {id(rows) for fit in made for rows in (fit.train, fit.dev, *(test.rows for test in fit.tests))}
+    assert len(made) == 5 * 3 + 5 * 4 * 3
+    assert len(arrays) == 3 * 3 * 5
+
+
+@pytest.mark.parametrize("scheme", ["leave-one-speaker-out", "leave-one-session-out"])
+def test_leaving_out_one_of_very_many_is_refused_with_what_to_do(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = plain({"A": 30, "B": 10}).with_columns(session=pl.col("speaker"))
+    split = SplitSettings.model_validate({"scheme": scheme})
+    monkeypatch.setattr("sibboleth.schemes.MOST", 30 * 30 * 12 + 10 * 10 * 12)
+    assert len(folds(table, "corpus", "emotion", split, 0)["A"]) == 30
+    monkeypatch.setattr("sibboleth.schemes.MOST", 30 * 30 * 12 + 10 * 10 * 12 - 1)
+    with pytest.raises(InvalidInput, match=r"makes 40 folds.*480 utterances.*What to do: .*speaker-folds"):
+        folds(table, "corpus", "emotion", split, 0)
+
+
+def test_numbers_of_values_are_sorted_and_every_unknown_is_its_own() -> None:
+    for values in (["b", None, "a", None, "b"], ["b", None, "a", None, "b"] * 4, [2.5, None, -1.0, None, 2.5]):
+        column = pl.Series(values)
+        known = {value: place for place, value in enumerate(sorted({one for one in values if one is not None}))}
+        told = [known.get(value, -1) for value in values]
+        assert codes(column, unknown=-1).tolist() == told
+        own = codes(column).tolist()
+        assert [one for one, value in zip(own, values, strict=True) if value is not None] == [t for t in told if t >= 0]
+        nulls = [one for one, value in zip(own, values, strict=True) if value is None]
+        assert nulls == list(range(2, 2 + len(nulls)))

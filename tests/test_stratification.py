@@ -1,6 +1,7 @@
 """Dealing groups to parts, against trying everything."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -48,3 +49,15 @@ def test_linked_rows_are_connected_components() -> None:
 def test_tabulate_counts_pairs() -> None:
     table = tabulate(np.array([0, 0, 2, 2]), np.array([1, 1, 0, 1]))
     assert table.tolist() == [[0, 2], [0, 0], [1, 1]]
+
+
+def test_tens_of_thousands_of_groups_are_dealt_evenly_within_seconds() -> None:
+    random = np.random.default_rng(0)
+    domain = random.integers(0, 10, 20_000)
+    counts = random.poisson(5, size=(20_000, 4)).astype(float)
+    counts = (counts[:, None, :] * (domain[:, None] == np.arange(10))[:, :, None]).reshape(20_000, 40)
+    begun = time.process_time()
+    part = deal(counts, [0.2] * 5, np.ones((5, 40)), (0,))
+    assert time.process_time() - begun < 15
+    held = np.stack([counts[part == p].sum(axis=0) / counts.sum(axis=0) for p in range(5)])
+    assert np.abs(held - 0.2).max() < 0.005

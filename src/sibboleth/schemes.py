@@ -344,8 +344,8 @@ def _require_feasible(rows: pl.DataFrame, groups: Rows, component: Rows, column:
         raise InvalidInput(
             f"splits: leaving one {column} out makes {folds} folds, each trained on nearly all {len(rows)} utterances: "
             f"{held / folds:.0f} rows a fold, {8 * held / 1e9:.0f} GB for their lists alone. What to do: "
-            'splits.scheme = "speaker-folds" with splits.folds = 10 leaves whole groups of speakers out and keeps every '
-            f"test; or leave out few {column}s of a smaller manifest (corpora.keep)"
+            'splits.scheme = "speaker-folds" with splits.folds = 10 leaves whole groups of speakers out and keeps '
+            f"every test; or leave out few {column}s of a smaller manifest (corpora.keep)"
         )
 
 

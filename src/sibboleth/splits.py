@@ -1,6 +1,7 @@
 """Folds and regimes: who trains, who selects, who tests."""
 
 import hashlib
+import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -196,12 +197,13 @@ def fits(folds: Mapping[str, Sequence[Fold]], regimes: Sequence[Regime], table: 
     """
     speakers = schemes.codes(table["speaker"], unknown=-1) + 1
     made: dict[tuple[str, bytes, bytes], Fit] = {}
+    content = _Content()
     problems = list(_problems(folds, regimes, speakers))
     impossible = [one for one in problems if isinstance(one, ImpossiblePair)]
     for fit in problems:
         if isinstance(fit, ImpossiblePair):
             continue
-        key = (fit.source, _content(fit.train), _content(fit.dev))
+        key = (fit.source, content.of(fit.train), content.of(fit.dev))
         same = made.setdefault(key, replace(fit, tests=()))
         made[key] = replace(same, tests=_joined(same.tests + fit.tests))
     _require_something(impossible, {test.regime for fit in made.values() for test in fit.tests})
@@ -279,7 +281,7 @@ def _pair(
 def _across(source: str, trained: Fold, target: str, tested: Fold, regime: Regime, speakers: Rows) -> Fit:
     """Train on one domain and test on another, without the speakers who are tested (or select)."""
     selects = regime == "target-selected"
-    barred = np.zeros(int(speakers.max(initial=0)) + 1, dtype=bool)
+    barred = np.zeros(len(speakers) + 1, dtype=bool)
     barred[speakers[np.concatenate([tested.test, tested.dev]) if selects else tested.test]] = True
     barred[0] = False
     train, dev = (_kept(rows, ~barred[speakers[rows]]) for rows in (trained.train, trained.dev))
@@ -296,8 +298,20 @@ def _kept(rows: Rows, mask: npt.NDArray[np.bool_]) -> Rows:
     return rows if mask.all() else rows[mask]
 
 
-def _content(rows: Rows) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(rows).data, digest_size=16).digest()
+class _Content:
+    """Digests of arrays of rows; an array that many fits share is read once."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._known: dict[int, tuple[weakref.ref[Rows], bytes]] = {}
+
+    def of(self, rows: Rows) -> bytes:
+        """Return the digest of the row numbers."""
+        known = self._known.get(id(rows))
+        if known is None or known[0]() is not rows:  # the id of an array that is gone may be another's now
+            digest = hashlib.blake2b(np.ascontiguousarray(rows).data, digest_size=16).digest()
+            known = self._known[id(rows)] = weakref.ref(rows), digest
+        return known[1]
 
 
 def _require_something(impossible: Sequence[ImpossiblePair], served: Collection[Regime]) -> None:

@@ -56,13 +56,13 @@ class Lock:
 
     def release(self, *, remove: bool = False) -> None:
         """Let others have it; with `remove` its file goes, too."""
-        if self._handle < 0:
+        handle, self._handle = self._handle, -1  # first of all, so that a stop in here never closes it twice
+        if handle < 0:
             return
         if remove:
             with contextlib.suppress(OSError):
                 self.path.unlink()
-        os.close(self._handle)
-        self._handle = -1
+        os.close(handle)
 
     def __enter__(self) -> "Lock":
         return self

@@ -1,9 +1,11 @@
 """The cache on disk: whole or not there, never by name."""
 
+import contextlib
 import errno
 import os
+import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +99,62 @@ def test_a_damaged_shard_is_noticed_removed_and_the_others_stay(damage: str, tmp
     assert cache.store(mine).find(["z"]) == {"z"}
 
 
+@contextlib.contextmanager
+def no_file_can_be_opened() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_shard_that_cannot_be_read_now_is_not_taken_to_be_corrupt(tmp_path: Path) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    cache.store(mine).write(mine, batch(["x"]))
+    cache.store(mine).write_frames(mine, 1, frames(["x"]))
+    store = cache.store(mine)
+    statistics, framed = sorted(store.shards, reverse=True, key=lambda name: name.endswith(".features"))
+    position = store.places["x"][1]
+    for attempt in (
+        lambda: store.verify(statistics),
+        lambda: store.verify(framed),
+        lambda: store.find(["x"]),
+        lambda: store.frames("x", 1),
+        lambda: store.statistics_shard(statistics).matrix(0, 0, np.array([position])),
+        lambda: cache.store(mine),
+    ):
+        with no_file_can_be_opened(), pytest.raises(SibbolethError, match="Too many open files"):
+            attempt()
+    assert {path.name for path in cache.folder.glob("features/*/*")} == {statistics, framed}
+    assert store.find(["x"]) == {"x"}
+    assert cache.store(mine).whole(["x"], [1]) == {"x"}
+
+
+def test_a_shard_that_another_process_removed_is_forgotten_quietly(tmp_path: Path) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    cache.store(mine).write(mine, batch(["x"]))
+    cache.store(mine).write(mine, batch(["y"]))
+    store = cache.store(mine)
+    (cache.folder / "features" / mine.identity / store.places["x"][0]).unlink()
+    with console.capture() as told:
+        assert store.find(["x", "y"]) == {"y"}
+    assert told.get() == ""
+    assert not store.dropped
+
+
+def test_frames_that_were_cut_are_corrupt(tmp_path: Path) -> None:
+    cache, mine = Cache(tmp_path), encoder()
+    cache.store(mine).write_frames(mine, 1, frames(["x"]))
+    store = cache.store(mine)
+    (name,) = store.shards
+    os.truncate(store.folder / name, store.size() - 4)
+    with console.capture() as told:
+        assert not store.verify(name)
+    assert "corrupt" in told.get()
+    assert not (store.folder / name).exists()
+
+
 def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, mine = Cache(tmp_path), encoder()
     cache.store(mine).write(mine, batch(["x"]))
@@ -106,8 +164,11 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path: Path, mon
 
     with monkeypatch.context() as patched:
         patched.setattr(shards.os, "fsync", full)
-        with pytest.raises(SibbolethError, match=r"disk is full.*SIBBOLETH_CACHE"):
+        with pytest.raises(SibbolethError, match=r"disk is full.*give --folder a folder"):
             cache.store(mine).write(mine, batch(["y"]))
+        patched.setenv("SIBBOLETH_CACHE", str(tmp_path))
+        with pytest.raises(SibbolethError, match=r"disk is full.*set SIBBOLETH_CACHE to a folder"):
+            Cache().store(mine).write(mine, batch(["y"]))
     assert [path.name for path in written(cache)[0].parent.iterdir()] == [written(cache)[0].name]
     assert cache.store(mine).find(["x", "y"]) == {"x"}
 

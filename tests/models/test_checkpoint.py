@@ -148,3 +148,22 @@ def test_other_folders_say_what_is_wrong(folder: Path) -> None:
     (folder / "config.json").unlink()
     with pytest.raises(SibbolethError, match="no config.json"):
         load(settings(folder))
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "said"),
+    [
+        ("config.json", [], "must hold a JSON object"),
+        ("config.json", {"hidden_size": "x"}, "hidden_size"),
+        ("config.json", {"num_hidden_layers": None}, "num_hidden_layers"),
+        ("preprocessor_config.json", ["a"], "must hold a JSON object"),
+        ("preprocessor_config.json", {"sampling_rate": "abc"}, "sampling_rate"),
+        ("preprocessor_config.json", {"sampling_rate": 0}, "sampling_rate"),
+    ],
+)
+def test_files_with_nonsense_name_file_and_field(folder: Path, file: str, changes: object, said: str) -> None:
+    path = folder / file
+    written = json.loads(path.read_text())
+    path.write_text(json.dumps(written | changes if isinstance(changes, dict) else changes))
+    with pytest.raises(SibbolethError, match=said):
+        load(settings(folder))

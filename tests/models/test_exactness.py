@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sibboleth.models import encoding
 from sibboleth.models.encoders import Encoder, arithmetic, load
-from sibboleth.models.encoders.front import Front, Whole
+from sibboleth.models.encoders.front import Front, Moments
 from sibboleth.models.encoders.transformer import Transformer
 from sibboleth.models.encoders.untrained import architectures
 from sibboleth.study import EncoderSettings
@@ -69,6 +69,16 @@ def test_every_family_gives_what_transformers_gives_for_the_utterance_alone(
     for samples in (560, 6000, 70_000):
         audio = speech(samples, samples)
         assert distance(made[name].hidden_states(audio), plain(made[name], audio)) < CLOSE
+
+
+@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize(("offset", "level"), [(0.02, 1.0), (0.5, 0.01), (0.0, 1e-4), (0.0, 5.0)])
+def test_an_offset_or_another_level_changes_nothing_of_that(
+    name: str, offset: float, level: float, made: dict[str, Transformer]
+) -> None:
+    audio = (offset + level * speech(16_000, 1)).astype(np.float32)
+    # Where speech is a hundredth of the offset float32 audio has lost digits that transformers rounds in its own way.
+    assert distance(made[name].hidden_states(audio), plain(made[name], audio)) < (CLOSE if offset < 0.1 else 1e-4)
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -145,15 +155,17 @@ def test_the_front_end_in_pieces_equals_transformers_in_one(monkeypatch: pytest.
 
 def test_a_recording_in_blocks_has_the_moments_of_the_whole() -> None:
     audio = speech(50_001, 4)
-    whole = Whole.of([audio], 10, 5)
-    blocks = Whole.of(np.split(audio, [3, 11, 20_000, 20_001]), 10, 5)
+    whole = Moments.of([audio], 10, 5)
+    blocks = Moments.of(np.split(audio, [3, 11, 20_000, 20_001]), 10, 5)
     assert whole.samples == blocks.samples == len(audio)
     np.testing.assert_allclose(blocks.covariance, whole.covariance, rtol=1e-10)
     np.testing.assert_allclose(blocks.taps, whole.taps, rtol=1e-10)
     under = np.lib.stride_tricks.sliding_window_view(audio.astype(np.float64), 10)[::5]
     np.testing.assert_allclose(whole.covariance, np.cov(under.T, bias=True), rtol=1e-9)
     normalised = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)(audio, sampling_rate=16_000).input_values[0]
-    np.testing.assert_allclose(whole.normalise(audio), normalised, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(whole.normalised(audio)[0], normalised, rtol=1e-4, atol=1e-6)
+    again = Moments.of([whole.normalised(audio)[0]], 10, 5)
+    np.testing.assert_allclose(again.covariance, whole.normalised(audio)[1].covariance, rtol=1e-5, atol=1e-7)
 
 
 def blocks(audio: Audio, size: int = 100_000) -> Iterator[Audio]:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ import soundfile
 
 from sibboleth import audio
 from sibboleth.errors import SibbolethError
-from sibboleth.models import features
-from sibboleth.models.cache import Cache
+from sibboleth.models import claims, encoding, features
+from sibboleth.models.cache import Cache, Store
 from sibboleth.models.encoders import Encoder, HiddenStates, load
 from sibboleth.models.shards import opened
 from sibboleth.progress import console
@@ -255,6 +255,84 @@ def test_a_cleared_cache_while_it_is_in_use_is_told(table: pl.DataFrame, cache: 
     cache.remove(cache.store(counting()))
     with pytest.raises(SibbolethError, match="run the same command again"):
         found.matrix(0)
+
+
+def test_what_is_listed_is_locked_already(table: pl.DataFrame, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    extract(counting(), table, cache)
+    emptied = []
+    refresh = Store.refresh
+
+    def listed(self: Store, identity: str | None = None) -> None:
+        emptied.append(Store(self.folder).emptying())
+        refresh(self, identity)
+
+    monkeypatch.setattr(Store, "refresh", listed)
+    extract(counting(), table, cache)
+    assert emptied == [None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken(Counting):
+    """An encoder without weights."""
+
+    def prepare(self) -> None:
+        raise SibbolethError("its weights are not there")
+
+
+def test_an_encoder_that_cannot_be_loaded_leaves_nothing(table: pl.DataFrame, cache: Cache) -> None:
+    broken = Broken(name="broken", identity="d" * 64, kind="callable", rate=RATE, layers=2, dim=3, stride=160)
+    with pytest.raises(SibbolethError, match="weights are not there"):
+        features.extract(broken, table, audio.scan(table, store=cache.scans), cache)
+    assert [path.name for path in cache.folder.iterdir()] == ["scans.sqlite"]
+
+
+def test_a_long_recording_shows_after_every_window_that_it_is_not_stuck(tmp_path: Path, cache: Cache) -> None:
+    table = corpus({"long": record(tmp_path, "long", 100, 0)})
+    seen = []
+
+    def trouble(_: npt.NDArray[np.float32]) -> None:
+        (claim,) = cache.folder.glob(f"features/*/{claims.PREFIX}*")
+        seen.append(claim.stat().st_mtime > 0)
+        os.utime(claim, (0, 0))
+
+    extract(counting(trouble=trouble), table, cache)
+    assert len(seen) == 4
+    assert all(seen)
+
+
+def test_only_what_this_call_encoded_is_counted(table: pl.DataFrame, cache: Cache) -> None:
+    scan = audio.scan(table)
+    digests = scan["digest"].to_list()
+    other = cache.store(counting())
+    with claims.deciding(other.folder):
+        theirs = claims.claim(other.folder, digests[3:])
+
+    def trouble(samples: npt.NDArray[np.float32]) -> None:
+        if len(samples) == round(0.6 * RATE):
+            raise RuntimeError("out of memory")
+        if len(samples) == round(0.5 * RATE):
+            states = np.ones((2, 2, 3), np.float32)
+            other.write(counting(), dict.fromkeys(digests[3:], states))
+            theirs.release()
+
+    found = features.extract(counting(trouble=trouble), table, scan, cache)
+    assert (len(found.utterances), found.encoded) == (5, 2)
+    assert found.encoded_seconds == pytest.approx(0.5 + 0.7)
+    assert extract(counting(), table, cache).encoded == 1
+
+
+@pytest.mark.parametrize("stride", [160, None])
+def test_frames_that_would_fill_the_memory_are_refused_by_their_size(
+    stride: int | None, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "FRAMES_BYTES", 100 * 50 * 3 * 4)
+    table = corpus({"long": record(tmp_path, "long", 70, 0), "short": record(tmp_path, "short", 1, 1)})
+    encoder = replace(counting(), stride=stride)
+    found = features.extract(encoder, table, audio.scan(table), cache, [1])
+    assert found.utterances == ("short",)
+    assert "fewer layers" in left_out(found)["long"]
+    assert len(encoder.heard) == (1 if stride else 3)  # without a stride it is only known on the way
+    assert extract(counting(), table, cache).excluded.height == 0
 
 
 def left_out(found: features.Features) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """Probes trained together equal probes trained alone, and both equal an independent implementation."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from sibboleth import splits
-from sibboleth.errors import SibbolethError
+from sibboleth import splits, study
+from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.models import convex, probes, selection, stacks
 from sibboleth.models.probes import Answer, Probing
 from sibboleth.splits import Fit
@@ -230,3 +232,20 @@ def test_a_diverging_candidate_is_not_chosen() -> None:
     answers = list(probing(probe, layer_mix=False).answers(made, made.truth, fits()))
     assert {answer.learning_rate for answer in answers} == {1e-2}
     assert all(np.isfinite(answer.tests[0]).all() for answer in answers)
+
+
+def test_one_value_is_the_simple_case_of_candidates(tmp_path: Path) -> None:
+    def read(lines: str) -> MlpProbe:
+        file = tmp_path / "study.toml"
+        file.write_text(f'name = "s"\n[[corpora]]\nname = "c"\nmanifest = "c.csv"\n[probe]\nkind = "mlp"\n{lines}\n')
+        probe = study.read(file).probe
+        assert isinstance(probe, MlpProbe)
+        return probe
+
+    assert read("learning_rate = 0.01") == MlpProbe(learning_rate=(0.01,))
+    several = read("learning_rate = [0.01, 0.1]\nweight_decay = [0, 1]")
+    assert [tuple(one) for one in selection.candidates(several)] == [(0.01, 0), (0.01, 1), (0.1, 0), (0.1, 1)]
+    for wrong in ("learning_rate = 0", "weight_decay = [0.1, -1]", "learning_rate = []", "learning_rate = [1, 1]"):
+        with pytest.raises(InvalidInput) as error:
+            read(wrong)
+        assert ":7" in str(error.value) and wrong.split(" ")[0] in str(error.value), str(error.value)

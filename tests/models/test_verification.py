@@ -85,6 +85,20 @@ def test_a_model_whose_batches_leak_is_found(tmp_path: Path, monkeypatch: pytest
     assert not found.exact
 
 
+@dataclass(frozen=True, kw_only=True)
+class Silent(Encoder):
+    """Has a layer of zeros."""
+
+    def hidden_states(self, audio: Audio) -> HiddenStates:
+        frames = np.abs(audio[: len(audio) // 160 * 160].reshape(1, -1, 160)[:, :, :4])
+        return np.concatenate([np.zeros_like(frames), frames])
+
+
+def test_a_layer_of_zeros_is_equal_to_itself(tmp_path: Path) -> None:
+    encoder = Silent(name="silent", identity="s" * 64, kind="callable", rate=16_000, layers=2, dim=4)
+    assert Verified(verify(encoder, record(tmp_path, [0.5, 1.0, 0.7]))).exact
+
+
 def test_too_little_speech_is_said(tmp_path: Path) -> None:
     encoder = load(EncoderSettings(name="logmel"))
     with pytest.raises(SibbolethError, match="two or more utterances"):
@@ -100,5 +114,7 @@ def test_encode_verify_writes_nothing_into_the_cache(tmp_path: Path) -> None:
     assert isinstance(found, Verified) and found.exact
     assert found.measured.utterances == 3
     assert not list(itertools.chain((tmp_path / "cache").glob("features/**/*.features")))
+    with pytest.raises(SibbolethError, match="leave --output and --frames out"):
+        encode("logmel", manifest, verify=True, frames=(0,), folder=tmp_path / "cache")
     with pytest.raises(SibbolethError, match="precision"):
         encode("logmel", manifest, precision="bfloat16", folder=tmp_path / "cache")

@@ -1,7 +1,10 @@
 """`sibboleth cache`: see, verify and empty."""
 
+import math
 import os
 from collections import namedtuple
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +36,23 @@ def test_size_lists_every_encoder(folder: Path, tmp_path: Path) -> None:
     assert set(held) == {"logmel", "untrained:tiny-wav2vec2"}
     assert (held["logmel"].utterances, held["logmel"].layers, held["logmel"].dim) == (1, 1, 131)
     assert sum(one.bytes for one in held.values()) == sum(f.stat().st_size for f in folder.rglob("*.features"))
-    assert size(folder=tmp_path / "nothing").encoders == ()
+
+
+@pytest.mark.parametrize("verb", [size, verify, partial(prune, to="0"), partial(clear, "all")])
+def test_what_is_no_cache_is_told_and_one_never_used_is_empty(
+    verb: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("words")
+    with pytest.raises(SibbolethError, match=r"is no folder.*--folder"):
+        verb(folder=file)
+    with pytest.raises(SibbolethError, match="no such folder"):
+        verb(folder=tmp_path / "nothing")
+    monkeypatch.setenv("SIBBOLETH_CACHE", str(tmp_path / "unused"))
+    assert any(word in shown(verb()) for word in ("is empty", "nothing can go"))
+    monkeypatch.setenv("SIBBOLETH_CACHE", str(file))
+    with pytest.raises(SibbolethError, match=r"is no folder.*SIBBOLETH_CACHE"):
+        verb()
 
 
 def test_verify_removes_what_is_corrupt(folder: Path) -> None:
@@ -53,6 +72,17 @@ def test_clear_removes_one_encoder_by_name_or_identity(folder: Path) -> None:
     (left,) = size(folder=folder).encoders
     clear(left.identity[:12], folder=folder)
     assert size(folder=folder).encoders == ()
+
+
+def test_clear_leaves_files_of_a_newer_version_and_says_so(folder: Path) -> None:
+    newer = []
+    for path in folder.rglob("*.features"):
+        newer.append(path.with_name("b" * 32 + path.suffix))
+        newer[-1].write_bytes(path.read_bytes().replace(b"features 1", b"features 2"))
+    next(folder.glob("features/*/[!b]*.features")).unlink()
+    for _ in range(2):
+        assert "2 files of a newer sibboleth are left alone" in shown(clear("all", folder=folder))
+        assert sorted(folder.rglob("*.features")) == sorted(newer)
 
 
 @pytest.fixture
@@ -114,6 +144,29 @@ def test_prune_finds_what_has_lost_its_audio(several: Path, tmp_path: Path) -> N
     assert opened(left).digests == audio.scan(corpus.read(tmp_path / "few.csv").table)["digest"].to_list()
 
 
+def test_prune_keeps_what_no_scan_knows(several: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.wav").unlink()
+    for path in several.glob("scans.sqlite*"):
+        path.unlink()
+    (tmp_path / "few.csv").write_text("audio,speaker\na.wav,s\n")
+    audio.scan(corpus.read(tmp_path / "few.csv").table, store=several / "scans.sqlite")
+    found = prune(gone=True, yes=True, folder=several)
+    assert (found.rows, found.unknown) == ((), 2)
+    assert "2 files hold audio that no scan from here knows" in shown(found)
+    assert len(files(several)) == 3
+    (tmp_path / "a.wav").unlink()
+    assert [row[3] for row in prune(gone=True, yes=True, folder=several).rows] == [1]
+    assert len(files(several)) == 2
+
+
+def test_audio_that_is_there_under_another_name_is_not_gone(several: Path, tmp_path: Path) -> None:
+    (tmp_path / "b.wav").rename(tmp_path / "moved.wav")
+    assert [row[3] for row in prune(gone=True, folder=several).rows] == [1]
+    (tmp_path / "few.csv").write_text("audio,speaker\nmoved.wav,s\n")
+    audio.scan(corpus.read(tmp_path / "few.csv").table, store=several / "scans.sqlite")
+    assert prune(gone=True, folder=several).rows == ()
+
+
 def test_using_features_keeps_them_from_being_pruned(several: Path, tmp_path: Path) -> None:
     for path in files(several):
         os.utime(path, (0, 0))
@@ -126,8 +179,9 @@ def test_prune_refuses_what_it_cannot_understand(several: Path) -> None:
         prune(folder=several)
     with pytest.raises(SibbolethError, match="no size"):
         prune(to="much", folder=several)
-    with pytest.raises(SibbolethError, match="number of days"):
-        prune(unused_for=-1, folder=several)
+    for days in (-1, math.nan, math.inf):
+        with pytest.raises(SibbolethError, match="number of days"):
+            prune(unused_for=days, folder=several)
     (several / "scans.sqlite").unlink()
     with pytest.raises(SibbolethError, match="cannot tell which audio is gone"):
         prune(gone=True, folder=several)
@@ -143,6 +197,7 @@ def test_features_are_exported_for_other_tools(several: Path, tmp_path: Path) ->
     with np.load(tmp_path / "out.npz") as arrays:
         assert arrays["utterance"].tolist() == ["a", "b", "c"]
         assert arrays["layer"].tolist() == [0]
+        assert arrays.files == expected.files
         np.testing.assert_array_equal(arrays["mean"], expected["mean"])
         np.testing.assert_array_equal(arrays["std"], expected["std"])
     export("logmel", tmp_path / "manifest.csv", tmp_path / "out.parquet", folder=several)

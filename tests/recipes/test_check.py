@@ -165,3 +165,41 @@ def test_refused_lists_name_the_option_and_a_refused_study_the_line(tmp_path: Pa
         check(tmp_path)
     assert "study file" not in str(caught.value)
     assert {finding.name for finding in check(tmp_path, allow=("shared-speakers",))} >= {"shared-speakers"}
+
+
+def study_without_files(folder: Path, scheme: str = "speaker-folds") -> Path:
+    rows = [f"{s}-{k}.wav,{s},text {k},{e}" for s in "abcdefgh" for k, e in enumerate(("angry", "sad") * 3)]
+    write(folder / "manifest.csv", "audio,speaker,text,emotion\n" + "\n".join(rows) + "\n")
+    text = 'name = "s"\n[[corpora]]\nname = "made"\nmanifest = "manifest.csv"\n[splits]\nfolds = 3\n'
+    return write(folder / "study.toml", f'{text}scheme = "{scheme}"\n')
+
+
+def test_without_audio_all_but_the_audio_is_audited_and_what_is_not_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_without_files(tmp_path)
+    with pytest.raises(InvalidInput, match="48 bad rows"):
+        check(study)
+    monkeypatch.setattr("sibboleth.audio.scan", lambda *_, **__: pytest.fail("audio was looked at"))
+    findings = check(study, without_audio=True)
+    assert "shared-sentences" in {finding.name for finding in findings}
+    told = " ".join(shown(findings).split())
+    assert "Not checked, because the audio was not looked at: whether the files are there" in told
+    assert "identical recordings" in told and "silence, truncation" in told
+    with pytest.raises(RefusedByAudit, match="shared-speakers"):
+        check(study_without_files(tmp_path, "random-folds"), without_audio=True)
+
+
+def test_a_study_is_audited_alike_with_and_without_audio(tmp_path: Path, real_speech: Path) -> None:
+    study = emodb_study(tmp_path, real_speech)
+    heard, unheard = check(study), check(study, without_audio=True)
+    assert heard.unchecked is None and "Not checked" not in shown(heard)
+    by_name = {finding.name: finding for finding in heard}
+    assert unheard and all(by_name[finding.name] == finding for finding in unheard)
+
+
+def test_lists_are_audited_without_their_audio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sibboleth.audio.scan", lambda *_, **__: pytest.fail("audio was looked at"))
+    (tmp_path / "a.wav").write_bytes(b"")
+    file = write(tmp_path / "lists.csv", "file,part,speaker\na.wav,train,x\nb.wav,dev,y\nc.wav,test,z\n")
+    assert "Not checked" in shown(check(file, without_audio=True))

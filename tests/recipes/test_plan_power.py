@@ -62,20 +62,20 @@ def test_two_latent_numbers() -> None:
 def test_simulated_power_agrees_with_the_formula_where_speakers_are_many(model: Model, design: Design) -> None:
     expected = planning.expected(model, design)
     assert 0.2 < expected < 0.98
-    found = planning.power(model, design, ACCURACY.rate, simulations=400)
+    found = planning.power(model, design, planning.accuracy, simulations=400)
     assert found == pytest.approx(expected, abs=3 * math.sqrt(expected * (1 - expected) / 400) + 0.03)
 
 
 def test_nothing_is_found_more_often_than_alpha_where_nothing_is() -> None:
     same = replace(ALIKE, a=0.6)
     for design in (Design(8, 12), Design(20, 12), Design(20, 12, paired=False), Design(12, 8, alpha=0.2)):
-        found = planning.power(same, design, UAR.rate, simulations=400)
+        found = planning.power(same, design, planning.uar, simulations=400)
         assert found <= design.alpha + 3 * math.sqrt(design.alpha * (1 - design.alpha) / 400)
 
 
 def test_power_grows_with_speakers_items_and_difference_and_falls_with_the_family() -> None:
     def power(model: Model = ALIKE, **design: int) -> float:
-        return planning.power(model, Design(**{"speakers": 20, "items": 12} | design), UAR.rate, simulations=200)
+        return planning.power(model, Design(**{"speakers": 20, "items": 12} | design), planning.uar, simulations=200)
 
     assert power(speakers=10) < power() < power(speakers=40)
     assert power(items=6) < power() < power(items=40)
@@ -83,15 +83,15 @@ def test_power_grows_with_speakers_items_and_difference_and_falls_with_the_famil
     assert power(comparisons=20) < power()
     assert power(replace(ALIKE, same_item=0.0, same_speaker=0.0)) < power(replace(ALIKE, same_item=0.9))
     # Few speakers cannot reach any level, whatever the difference.
-    assert planning.power(replace(ALIKE, a=0.99), Design(5, 40), UAR.rate, simulations=100) == 0
+    assert planning.power(replace(ALIKE, a=0.99), Design(5, 40), planning.uar, simulations=100) == 0
 
 
 def test_what_is_detectable_is_found_with_the_wanted_power() -> None:
     design = Design(20, 12)
-    least = planning.detectable(ALIKE, design, UAR.rate, 0.8, simulations=300)
-    found = planning.power(replace(ALIKE, a=ALIKE.b + least), design, UAR.rate, simulations=600, seed=9)
+    least = planning.detectable(ALIKE, design, planning.uar, 0.8, simulations=300)
+    found = planning.power(replace(ALIKE, a=ALIKE.b + least), design, planning.uar, simulations=600, seed=9)
     assert found == pytest.approx(0.8, abs=0.08)
-    assert math.isnan(planning.detectable(ALIKE, Design(4, 12), UAR.rate, 0.8, simulations=100))
+    assert math.isnan(planning.detectable(ALIKE, Design(4, 12), planning.uar, 0.8, simulations=100))
 
 
 def test_a_model_is_found_again_in_its_own_answers() -> None:

@@ -177,7 +177,8 @@ def _finding(
     if found is None:
         return None
     row_of = np.full(int(pairs.codes.max()) + 1, -1)
-    row_of[pairs.codes[::-1]] = np.arange(len(pairs.codes))[::-1]
+    known = np.flatnonzero(pairs.codes >= 0)[::-1]  # the first row of a code is written last
+    row_of[pairs.codes[known]] = known
     ends = np.sort(np.stack([row_of[pairs.first[found.pairs]], row_of[pairs.second[found.pairs]]]), axis=0)
     names = evidence.column("utterance")
     examples = [

@@ -132,9 +132,13 @@ class Evidence:
 
     def domains(self) -> Iterator[tuple[str, Rows]]:
         """Yield every domain with its rows."""
+        yield from self.once("rows of domains", self._rows_of_domains)
+
+    def _rows_of_domains(self) -> list[tuple[str, Rows]]:
         column = self.column(self.domain).cast(pl.String)
-        for value in column.drop_nulls().unique().sort():
-            yield value, np.flatnonzero((column == value).fill_null(False).to_numpy())
+        codes = schemes.codes(column, unknown=-1)
+        names = column.drop_nulls().unique().sort()
+        return [(name, np.flatnonzero(codes == number)) for number, name in enumerate(names)]
 
     def tests(self) -> Iterator[tuple[Fit, Test]]:
         """Yield every test with its fit."""

@@ -12,7 +12,7 @@ import polars as pl
 
 from sibboleth.audit.finding import Evidence, Finding
 from sibboleth.audit.leaks import overlap
-from sibboleth.schemes import Rows
+from sibboleth.schemes import Rows, codes
 
 _OPTIONAL = r"[\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7\u0610-\u061A\u0640\u064B-\u065F\u0670]"
 
@@ -42,19 +42,34 @@ def spoken(evidence: Evidence) -> Rows:
 
 
 def _numbered(sentences: pl.Series) -> Rows:
-    """Number the sentences as they come; -1 is null."""
-    different = pl.DataFrame({"text": sentences.drop_nulls().unique(maintain_order=True)}).with_row_index("number")
-    found = sentences.rename("text").to_frame().join(different, on="text", how="left", maintain_order="left")
-    return found["number"].cast(pl.Int64).fill_null(-1).to_numpy()
+    """Number the sentences, in no order; -1 is null."""
+    several = sentences.is_duplicated() & sentences.is_not_null()
+    repeated = codes(sentences.filter(several), unknown=-1)
+    numbers = np.arange(len(sentences)) + int(repeated.max(initial=-1)) + 1
+    numbers[several.to_numpy()] = repeated
+    numbers[sentences.is_null().to_numpy()] = -1
+    return numbers
 
 
 def normalised(texts: pl.Series) -> pl.Series:
     """Reduce texts to what makes two of them the same sentence; null where nothing is left."""
-    unique = pl.DataFrame({"text": texts.unique()})
-    ascii_only = pl.col("text").str.len_bytes() == pl.col("text").str.len_chars()
-    plain = pl.col("text").str.to_lowercase().str.replace_all("[^a-z0-9]", "")
+    texts = texts.rename("text")
+    different = texts.unique()
+    if 2 * len(different) > len(texts):
+        return _reduced(texts)
+    reduced = pl.DataFrame({"text": different, "reduced": _reduced(different)})
+    joined = texts.to_frame().join(reduced, on="text", how="left", maintain_order="left", nulls_equal=True)
+    return joined["reduced"]
+
+
+def _reduced(texts: pl.Series) -> pl.Series:
+    """Reduce every text; the forms of Unicode are slow to make, and ASCII has one only."""
+    text = pl.col("text")
+    is_ascii = text.str.len_bytes() == text.str.len_chars()
+    plain = pl.when(is_ascii).then(text).str.to_lowercase().str.replace_all("[^a-z0-9]", "")
     letters = (
-        pl.col("text")
+        pl.when(~is_ascii)
+        .then(text)
         .str.normalize("NFKC")
         .str.to_lowercase()
         .str.replace_all("ß", "ss")
@@ -63,13 +78,8 @@ def normalised(texts: pl.Series) -> pl.Series:
         .str.replace_all(r"[^\p{L}\p{M}\p{N}]", "")
         .str.normalize("NFC")
     )
-    reduced = pl.concat(
-        [  # the forms of Unicode are slow to make, and ASCII has one only
-            unique.filter(mask).with_columns(one.alias("reduced"))
-            for mask, one in ((ascii_only, plain), (~ascii_only.fill_null(True), letters))
-        ]
-    ).with_columns(pl.when(pl.col("reduced") != "").then("reduced"))
-    joined = (
-        texts.rename("text").to_frame().join(reduced, on="text", how="left", maintain_order="left", nulls_equal=True)
-    )
-    return joined["reduced"]
+    frame = texts.to_frame()
+    size = max(1, -(-len(frame) // pl.thread_pool_size()))
+    pieces = [piece.lazy().select(pl.coalesce(plain, letters).alias("reduced")) for piece in frame.iter_slices(size)]
+    reduced = pl.concat(pieces or [frame.lazy().select(reduced="text")]).collect().to_series()
+    return reduced.set(reduced == "", None)

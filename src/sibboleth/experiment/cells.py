@@ -102,13 +102,13 @@ def solve(cell: Cell, aligned: "Aligned", material: Material, directory: RunDire
     cell = replace(cell, fits=without(cell.fits, cell.missing, cell.encoder))
     answers: list[Answer] = []
     for unit in cell.probing.units(aligned, truth.shape[1], cell.fits):
-        kept = parts.read(parts.file(path, unit))
+        kept = parts.read(parts.place(path, unit))
         if kept is None:
             kept = []
             for answer in cell.probing.answers_of(unit, aligned, truth, cell.fits):
                 kept.append(answer)
                 yield
-            parts.write(parts.file(path, unit), kept)
+            parts.write(parts.place(path, unit), kept)
         else:
             yield from (None for _ in kept)
         answers += kept

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FACTS = ("fit", "layer", "trial", "choice", "learning_rate", "weight_decay")
 
 
-def file(cell: Path, unit: "Unit") -> Path:
+def place(cell: Path, unit: "Unit") -> Path:
     """Return where the answers of a unit are kept until the cell's own file `cell` is written."""
     name = "mix" if unit[0] is None else f"{unit[0]:02d}"
     return cell.with_suffix(f".layer-{name}.part.npz")
@@ -36,7 +36,7 @@ def write(path: Path, answers: Sequence["Answer"]) -> None:
 def read(path: Path) -> list["Answer"] | None:
     """Return the answers that were kept, none where there are none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return list(_answers(arrays))
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None

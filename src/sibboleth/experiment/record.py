@@ -135,6 +135,7 @@ def _encoder(encoder: "Encoder", pooling: str) -> dict[str, Any]:
         "identity": encoder.identity,
         "kind": encoder.kind,
         "fine_tuned": encoder.fine_tuned,
+        "precision": encoder.precision,
         "layers": encoder.layers,
         "dim": encoder.dim,
         "rate": encoder.rate,

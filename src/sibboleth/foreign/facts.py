@@ -9,7 +9,7 @@ from sibboleth.errors import InvalidInput, Problem
 from sibboleth.foreign import outputs
 from sibboleth.foreign.outputs import File
 from sibboleth.foreign.remarks import count, some
-from sibboleth.stats import FEW_CLUSTERS, coverage
+from sibboleth.stats import ENOUGH_CLUSTERS, FEW_CLUSTERS, coverage
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,9 @@ class Facts:
         elif without:
             lone = count(len(without), "utterance")
             notes.append(f"WARNING: {lone} without a speaker, each resampled alone: {some(without)}")
-        if len(known) + len(without) < FEW_CLUSTERS:
-            clusters = len(known) + len(without)
-            rough = f"no p is below {2 / 2**clusters:.3g}, and with so few {coverage(clusters)} (docs/statistics.md)"
-            effect = rough if clusters > 1 else "there can be no interval and no p"
-            notes.append(f"WARNING: only {count(clusters, 'speaker' if known else 'utterance')}: {effect}")
+        clusters = len(known) + len(without)
+        if clusters < ENOUGH_CLUSTERS:
+            notes.append(_rough(clusters, "speaker" if known else "utterance"))
         return speakers
 
     def slices(self, columns: Sequence[str], notes: list[str]) -> pl.DataFrame:
@@ -90,3 +88,16 @@ class Facts:
     def _no_column(self, column: str, option: str) -> InvalidInput:
         there = "; ".join(f"{file.path.name}: {', '.join(file.frame.columns)}" for file in self.files)
         return InvalidInput(f"{option} {column}: no file has this column ({there})")
+
+
+def _rough(clusters: int, called: str) -> str:
+    """Say what intervals from so few clusters were measured to hold; a warning where they are very few."""
+    there = count(clusters, called)
+    if clusters < 2:
+        return f"WARNING: only {there}: there can be no interval and no p"
+    if clusters >= FEW_CLUSTERS:
+        return f"{there}: with so many {coverage(clusters)} (docs/statistics.md)"
+    return (
+        f"WARNING: only {there}: no p is below {2 / 2**clusters:.3g}, and with so few {coverage(clusters)}"
+        " (docs/statistics.md)"
+    )

@@ -26,9 +26,12 @@ from sibboleth.storage import Lock
 Place = tuple[str, int]
 """Name of a shard and position in it."""
 
+FEATURES = "features"
 SUFFIXES = (StatisticsShard.SUFFIX, FramesShard.SUFFIX)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 IN_USE = ".in-use"
+ENVIRONMENT = "set SIBBOLETH_CACHE to"
+OPTION = "give --folder"
 FRESH = 3600.0
 """Seconds for which a use of a shard need not be noted again."""
 
@@ -47,11 +50,18 @@ class Store:
     newer: set[str] = field(default_factory=set)
     """Files in a format that this code does not know."""
     verified: set[str] = field(default_factory=set)
+    dropped: set[str] = field(default_factory=set)
+    """Files that were corrupt and were removed."""
+    chosen: str = ENVIRONMENT
+    """How to choose another folder."""
 
     @classmethod
-    def open(cls, folder: Path, identity: str | None = None) -> "Store":
-        """Read the headers of an encoder's shards, in the order of their names; removes corrupt ones."""
-        store = cls(folder)
+    def open(cls, folder: Path, identity: str | None = None, chosen: str = ENVIRONMENT) -> "Store":
+        """Read the headers of an encoder's shards, in the order of their names; removes corrupt ones.
+
+        Raises `SibbolethError` where one cannot be read.
+        """
+        store = cls(folder, chosen=chosen)
         store.refresh(identity)
         storage.sweep(folder)
         return store
@@ -60,8 +70,10 @@ class Store:
         """Take in what other processes wrote or removed since."""
         try:
             names = sorted(entry.name for entry in os.scandir(self.folder) if entry.name.endswith(SUFFIXES))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             names = []
+        except OSError as error:
+            raise shards.unreadable(self.folder, error) from None
         there = {name for name in names if not name.startswith(".")}
         if gone := self.shards.keys() - there:
             self._forget(gone)
@@ -83,12 +95,20 @@ class Store:
         return wanted & self.places.keys()
 
     def verify(self, name: str) -> bool:
-        """Say whether the checksums of a shard are right; removes it otherwise."""
+        """Say whether the checksums of a shard are right; removes it otherwise, and forgets one that is gone.
+
+        Raises `SibbolethError` where it cannot be read: that says nothing of what is in it.
+        """
         try:
             self.shards[name].verify()
-        except (CorruptShard, SibbolethError, OSError) as error:
+        except CorruptShard as error:
             self.drop(name, error)
             return False
+        except FileNotFoundError:  # removed by another process
+            self._forget([name])
+            return False
+        except OSError as error:
+            raise shards.unreadable(self.folder / name, error) from None
         self.verified.add(name)
         return True
 
@@ -135,6 +155,7 @@ class Store:
         console.print(
             f"cache: {self.folder / name} is corrupt ({error}); it is removed and encoded again", markup=False
         )
+        self.dropped.add(name)
         self.remove([name])
 
     def remove(self, names: Collection[str]) -> None:
@@ -144,16 +165,26 @@ class Store:
                 (self.folder / name).unlink(missing_ok=True)
         self._forget(names)
 
-    def use(self) -> Lock | None:
-        """Keep others from emptying it as long as what is returned is held, or None where we may not write here."""
+    def use(self, *, make: bool = True) -> Lock | None:
+        """Keep others from emptying it as long as what is returned is held, or None where we may not write here.
+
+        Its folder is made where it is not there, or None is returned without `make`.
+        """
         with contextlib.suppress(OSError):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if make:
+                self.folder.mkdir(parents=True, exist_ok=True)
             return storage.lock(self.folder / IN_USE, shared=True)
         return None
 
     def emptying(self) -> Lock | None:
-        """Keep others from using it as long as what is returned is held; None if it is in use."""
-        return storage.lock(self.folder / IN_USE, wait=False)
+        """Keep others from using it as long as what is returned is held; None if it is in use.
+
+        Raises `SibbolethError` where it cannot be written.
+        """
+        try:
+            return storage.lock(self.folder / IN_USE, wait=False)
+        except OSError as error:
+            raise self.unwritable(error) from None
 
     def touch(self, names: Iterable[str]) -> None:
         """Note that shards were used: the time of change of a shard is that of its last use."""
@@ -172,8 +203,10 @@ class Store:
             self.newer.add(path.name)
         except CorruptShard as error:
             self.drop(path.name, error)
-        except OSError:  # removed by another process since it was listed
+        except FileNotFoundError:  # removed by another process since it was listed
             pass
+        except OSError as error:
+            raise shards.unreadable(path, error) from None
         else:
             self._add(shard)
 
@@ -204,7 +237,21 @@ class Store:
         try:
             yield
         except OSError as error:
-            raise unwritable(self.folder, error, size) from None
+            raise self.unwritable(error, size) from None
+
+    def unwritable(self, error: OSError, size: int | None = None) -> SibbolethError:
+        """Say why it cannot be written, and what to do."""
+        if error.errno in FULL:
+            wanted = "" if size is None else f" ({size / 1e6:.1f} MB were to be written)"
+            return SibbolethError(
+                f"{self.folder}: the disk is full{wanted}. What was encoded before is kept; "
+                f"make room (`sibboleth cache size` shows what is there) or {self.chosen} a folder on a larger "
+                "disk, and run the same command again"
+            )
+        return SibbolethError(
+            f"{self.folder}: the cache cannot be written ({error.strerror or error}); "
+            f"{self.chosen} a folder that can be"
+        )
 
 
 class Cache:
@@ -213,34 +260,40 @@ class Cache:
     def __init__(self, folder: Path | None = None) -> None:
         """Use a folder; `$SIBBOLETH_CACHE`, or the platform's place for caches, where none is given."""
         self.folder = folder or storage.folder()
+        self.chosen = ENVIRONMENT if folder is None else OPTION
         self.scans = storage.scans(self.folder)
+
+    def require_folder(self) -> None:
+        """Raise `SibbolethError` where it is no folder, or holds nothing and cannot be written."""
+        there = self.folder.absolute()
+        while not os.path.lexists(there):
+            there = there.parent
+        if not there.is_dir():
+            raise SibbolethError(f"{there}: is no folder, so it cannot hold the cache; {self.chosen} a folder")
+        if not (self.folder / FEATURES).exists() and not os.access(there, os.W_OK | os.X_OK):
+            raise SibbolethError(f"{there}: the cache cannot be written there; {self.chosen} a folder that can be")
+
+    def use(self, encoder: Encoder) -> Lock | None:
+        """Keep others from emptying what is there of an encoder; None where nothing is, or we may not write here.
+
+        To be called before it is opened: what is listed first may be gone when it is locked.
+        """
+        return Store(self.folder / FEATURES / encoder.identity).use(make=False)
 
     def store(self, encoder: Encoder) -> Store:
         """Open what is there of an encoder."""
-        return Store.open(self.folder / "features" / encoder.identity, encoder.identity)
+        return Store.open(self.folder / FEATURES / encoder.identity, encoder.identity, self.chosen)
 
     def stores(self) -> Iterator[Store]:
         """Open what is there of every encoder."""
-        folders = self.folder / "features"
+        folders = self.folder / FEATURES
         for folder in sorted(folders.iterdir()) if folders.is_dir() else ():
             if folder.is_dir():
-                yield Store.open(folder)
+                yield Store.open(folder, chosen=self.chosen)
 
     def remove(self, store: Store) -> None:
-        """Remove everything of one encoder."""
+        """Remove everything of one encoder, but for files of a newer format."""
+        if store.newer:
+            store.remove(list(store.shards))
+            return
         shutil.rmtree(store.folder, ignore_errors=True)
-
-
-def unwritable(folder: Path, error: OSError, size: int | None = None) -> SibbolethError:
-    """Say why the cache cannot be written, and what to do."""
-    if error.errno in FULL:
-        wanted = "" if size is None else f" ({size / 1e6:.1f} MB were to be written)"
-        return SibbolethError(
-            f"{folder}: the disk is full{wanted}. What was encoded before is kept; "
-            "make room (`sibboleth cache size` shows what is there) or set SIBBOLETH_CACHE to a folder on a larger "
-            "disk, and run the same command again"
-        )
-    return SibbolethError(
-        f"{folder}: the cache cannot be written ({error.strerror or error}); "
-        "set SIBBOLETH_CACHE to a folder that can be"
-    )

@@ -20,7 +20,7 @@ from sibboleth.storage import Lock
 
 PREFIX = ".claim-"
 PATIENCE = 600.0
-"""Seconds without a finished recording after which a living process is taken to be stuck, and not waited for."""
+"""Seconds without a finished recording, or window of a long one, after which a living process is taken to be stuck."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ LENGTHS = 1.25
 """Ratio between the lengths to which batches are padded."""
 SHORTEST_BATCH = 1.0
 """Seconds of the shortest of them."""
+FRAMES_BYTES = 1 << 30
+"""Bytes of frames above which a recording is refused; those of one recording are in memory together."""
 SORTED = 512
 """Recordings read ahead and sorted by length for batches."""
 
@@ -71,13 +73,14 @@ class Encoded:
 def encode(encoder: Encoder, recordings: Sequence[Recording], frames: Sequence[int] = ()) -> Iterator[Encoded]:
     """Encode recordings in the order given; `frames` are layers whose frames are kept too.
 
-    A recording that cannot be read or encoded has a failure, and the others go on. Raises `SibbolethError` where the
-    encoder cannot be loaded.
+    A recording that cannot be read or encoded has a failure, and the others go on; so has one whose frames of these
+    layers are above `FRAMES_BYTES`. Up to twice as many recordings as threads are in memory at once. Raises
+    `SibbolethError` where the encoder cannot be loaded.
     """
     encoder.prepare()
 
     def alone(recording: Recording) -> Encoded:
-        return _guarded(encoder, recording, lambda: _encoded(recording, _windows(encoder, recording), frames))
+        return _guarded(encoder, recording, lambda: _encoded(encoder, recording, _windows(encoder, recording), frames))
 
     if encoder.batch_seconds:
         yield from _batched(encoder, recordings, frames, alone)
@@ -141,17 +144,32 @@ def _windows(encoder: Encoder, recording: Recording) -> Iterator[HiddenStates]:
         yield from windows(encoder, lambda: recording.blocks(encoder.rate), samples)
 
 
-def _encoded(recording: Recording, parts: Iterator[HiddenStates], frames: Sequence[int]) -> Encoded:
+def _encoded(encoder: Encoder, recording: Recording, parts: Iterator[HiddenStates], frames: Sequence[int]) -> Encoded:
     kept: dict[int, list[HiddenStates]] = {layer: [] for layer in frames}
+    per_frame = len(frames) * encoder.dim * 4
 
     def passing() -> Iterator[HiddenStates]:
+        count = 0
         for states in parts:
+            count += states.shape[1]
+            _require_memory(count * per_frame)  # an encoder without a stride does not say before how many there are
             for layer in frames:
-                kept[layer].append(states[layer])
+                kept[layer].append(states[layer].copy())  # a view would keep all other layers, too
             yield states
+
+    if encoder.stride:
+        _require_memory(int(recording.seconds * encoder.rate / encoder.stride) * per_frame)
 
     statistics = pooled(passing())
     return Encoded(recording, statistics, {layer: np.concatenate(pieces) for layer, pieces in kept.items()})
+
+
+def _require_memory(size: int) -> None:
+    if size > FRAMES_BYTES:
+        raise SibbolethError(
+            f"its frames take {size / 1e6:,.0f} MB or more, and at most {FRAMES_BYTES / 1e6:,.0f} MB per recording are "
+            "kept; keep the frames of fewer layers, or give its parts (`start`, `end`) as utterances of their own"
+        )
 
 
 def pooled(parts: Iterator[HiddenStates]) -> Statistics:
@@ -255,7 +273,10 @@ class _Batch:
             # Rows without a recording repeat the first one: the shape decides how the accelerator adds up.
             filled = heard + [heard[0]] * (self.rows - len(heard))
             states = self.encoder.batch(filled, max([self.samples, *map(len, heard)]))
-            parts = [_encoded(one, iter([own]), frames) for one, own in zip(self.recordings, states, strict=False)]
+            parts = [
+                _encoded(self.encoder, one, iter([own]), frames)
+                for one, own in zip(self.recordings, states, strict=False)
+            ]
         except Exception:  # whatever one recording does must not lose the others
             parts = [alone(recording) for recording in self.recordings]
         yield from parts

@@ -71,6 +71,10 @@ class Features:
     store: Store = field(repr=False)
     guard: Lock | None = field(repr=False, default=None)
     """Keeps others from emptying the cache of this encoder meanwhile."""
+    encoded: int = 0
+    """Different recordings that this call encoded itself, without failures and what other processes encoded."""
+    encoded_seconds: float = 0.0
+    """Of audio in them."""
 
     def matrix(self, layer: int, pooling: Pooling = "mean") -> npt.NDArray[np.float32]:
         """Return one layer's mean, or mean and standard deviation side by side, `[utterance, dim or 2 * dim]`."""
@@ -177,14 +181,15 @@ def extract(
     """
     layers = _layers(encoder, frames)
     utterances = _utterances(table, scan)
+    guard = cache.use(encoder)
     store = cache.store(encoder)
-    guard = store.use()
     different = _different(utterances)
     there = store.whole(store.find(different), layers)
     missing = [recording for digest, recording in different.items() if digest not in there]
     filling = Filling(encoder, store, layers, cache.scans)
     if missing:
         encoder.prepare()
+        guard = guard or store.use()
         total = round(sum(recording.seconds for recording in missing))
         work = _seconds(filling.fill(missing))
         for _ in progress.track(work, f"Encoding with {encoder.name}", total, "s of audio"):
@@ -193,7 +198,8 @@ def extract(
     told = [replace(u, reason=u.reason or failed.get(u.recording.digest)) for u in utterances]
     if failed and all(utterance.reason for utterance in told):
         raise SibbolethError(f"encoder {encoder.name!r} fails on every utterance: {next(iter(failed.values()))}")
-    return _features(described(encoder), told, store, layers, guard)
+    found = _features(described(encoder), told, store, layers, guard)
+    return replace(found, encoded=filling.encoded, encoded_seconds=filling.seconds)
 
 
 def cached(store: Store, table: pl.DataFrame, scan: pl.DataFrame, frames: Sequence[int] = ()) -> Features:
@@ -201,7 +207,8 @@ def cached(store: Store, table: pl.DataFrame, scan: pl.DataFrame, frames: Sequen
 
     Raises `SibbolethError` where nothing of the table is there.
     """
-    guard = store.use()
+    guard = store.use(make=False)
+    store.refresh()
     utterances = _utterances(table, scan)
     different = _different(utterances)
     layers = tuple(sorted(set(frames)))

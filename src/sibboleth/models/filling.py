@@ -3,7 +3,7 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sibboleth import audio
 from sibboleth.audio import rechecking
 from sibboleth.audio.rechecking import Digest
 from sibboleth.models import claims
-from sibboleth.models.cache import Store, unwritable
+from sibboleth.models.cache import Store
 from sibboleth.models.claims import Claim, Holder
 from sibboleth.models.encoders import WINDOW, Audio, Encoder
 from sibboleth.models.encoding import Encoded, Recording, Statistics, encode
@@ -33,12 +33,17 @@ CHANGED = "it is no longer what was scanned: the file was changed meanwhile; run
 
 @dataclass(frozen=True)
 class _Witnessed(Recording):
-    """A recording that is only encoded if what is decoded has its digest: nothing is ever filed under another."""
+    """A recording that is only encoded if what is decoded has its digest: nothing is ever filed under another.
 
+    Every piece that an encoder asks for shows that it has done the one before, so `progress` is called with each.
+    """
+
+    progress: Callable[[], None] = field(kw_only=True, compare=False)
     heard: dict[str, bool] = field(default_factory=dict, compare=False)
 
     def read(self, rate: int) -> Audio:
         """Read all of it at a rate."""
+        self.progress()
         digest = Digest()
         samples, _ = audio.read(self.path, rate, self.start, self.end, hear=digest)
         self._compare(digest.hexdigest())
@@ -47,7 +52,9 @@ class _Witnessed(Recording):
     def blocks(self, rate: int) -> Iterator[Audio]:
         """Read it in blocks of bounded size."""
         digest = Digest()
-        yield from audio.blocks(self.path, rate, self.start, self.end, seconds=WINDOW, hear=digest)
+        for block in audio.blocks(self.path, rate, self.start, self.end, seconds=WINDOW, hear=digest):
+            self.progress()
+            yield block
         self._compare(digest.hexdigest())
 
     def is_what_it_was(self) -> bool:
@@ -101,6 +108,10 @@ class Filling:
     """Memory of scans, which is told of audio that changed behind it."""
     failed: dict[str, str] = field(default_factory=dict)
     """Audio digest to reason."""
+    encoded: int = 0
+    """Recordings that this process encoded."""
+    seconds: float = 0.0
+    """Of audio in them."""
 
     def fill(self, recordings: Sequence[Recording]) -> Iterator[float]:
         """Encode what nobody else is encoding, and wait for the rest; yields the seconds of audio done."""
@@ -128,7 +139,7 @@ class Filling:
                 mine = _share([recording for digest, recording in left.items() if digest not in taken])
                 claim = claims.claim(self.store.folder, mine) if mine else None
         except OSError as error:
-            raise unwritable(self.store.folder, error) from None
+            raise self.store.unwritable(error) from None
         return claim, holders, done
 
     def _wait(self, holders: Sequence[Holder], told: set[str], left: int) -> None:
@@ -142,7 +153,7 @@ class Filling:
         """Encode and write batch by batch; stopped in a batch, it writes what it has."""
         batch = _Batch()
         changed: list[str] = []
-        witnessed = [_Witnessed(**vars(recording)) for recording in recordings]
+        witnessed = [_Witnessed(**vars(recording), progress=claim.progress) for recording in recordings]
         coming = encode(self.encoder, witnessed, self.layers)
         try:
             for recording, encoded in zip(witnessed, coming, strict=True):
@@ -152,6 +163,8 @@ class Filling:
                     changed += [recording.path] if recording.heard.get(recording.digest) is False else []
                 else:
                     batch.add(encoded, self.store)
+                    self.encoded += 1
+                    self.seconds += recording.seconds
                 batch.seconds += recording.seconds
                 if batch.full:
                     full, batch = batch, _Batch()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MEMORY = 20
+MEMORY = 12
 ITERATIONS = 1000
 TOLERANCE = 2e-8
 """A problem is done when the square root of slope^2 / curvature, summed, is below this.

@@ -1,12 +1,12 @@
 """Pruning: what of the cache is not needed, found first and removed only then."""
 
+import contextlib
 import sqlite3
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sibboleth.audio import rechecking
 from sibboleth.errors import SibbolethError
 from sibboleth.models.cache import Cache, Store
 
@@ -28,6 +28,15 @@ class Removal:
 
 
 @dataclass(frozen=True)
+class Findings:
+    """What can go, and what is not known."""
+
+    removals: tuple[Removal, ...]
+    unknown: int = 0
+    """Shards that are kept because no scan from here knows some of their audio."""
+
+
+@dataclass(frozen=True)
 class _Held:
     store: Store
     name: str
@@ -36,30 +45,34 @@ class _Held:
     """Time of its last use."""
 
 
-def find(
-    cache: Cache, *, unused_for: float | None = None, gone: bool = False, to: int | None = None
-) -> tuple[Removal, ...]:
+def find(cache: Cache, *, unused_for: float | None = None, gone: bool = False, to: int | None = None) -> Findings:
     """Find the shards that were not used for so many days, or whose audio is gone, or that are too much.
 
-    Of what is too much for `to` bytes the shards that were used longest ago go first. Raises `SibbolethError` where it
-    is not known which audio there is.
+    Audio is gone where every file that is known to have held it is missing, or has another size or time of change than
+    when it was scanned; of what no scan knows it cannot be told. Of what is too much for `to` bytes the shards that
+    were used longest ago go first. Raises `SibbolethError` where the memory of scans cannot be read.
     """
     held = [one for store in cache.stores() for one in _held(store)]
     reasons: dict[int, str] = {}
     if unused_for is not None:
         before = time.time() - unused_for * DAY
         reasons |= {i: f"not used for {unused_for:g} days" for i, one in enumerate(held) if one.used < before}
+    unknown = 0
     if gone:
-        there = _there(cache)
-        lost = (i for i, one in enumerate(held) if there.isdisjoint(one.store.shards[one.name].digests))
-        reasons = {i: "its audio is gone" for i in lost} | reasons
+        there, lost = _told(cache)
+        for i, one in enumerate(held):
+            digests = set(one.store.shards[one.name].digests)
+            if digests <= lost:
+                reasons.setdefault(i, "its audio is gone")
+            elif digests.isdisjoint(there):
+                unknown += 1
     if to is not None:
         reasons |= {i: "used longest ago" for i in _too_much(held, reasons, to)}
     removals: dict[Path, Removal] = {}
     for i, reason in sorted(reasons.items()):
         one = held[i]
         removals.setdefault(one.store.folder, Removal(one.store, {})).names[one.name] = reason
-    return tuple(removals.values())
+    return Findings(tuple(removals.values()), unknown)
 
 
 def _too_much(held: Sequence[_Held], going: Collection[int], to: int) -> list[int]:
@@ -99,13 +112,27 @@ def _held(store: Store) -> list[_Held]:
     return found
 
 
-def _there(cache: Cache) -> set[str]:
-    """Return the digests of all audio that was ever scanned and still is there as it was."""
+def _told(cache: Cache) -> tuple[set[str], set[str]]:
+    """Return the digests of scanned audio that may still be there, and of that which is gone."""
+    query = "SELECT path, size, changed, digest FROM scan WHERE digest IS NOT NULL"
     try:
-        found = {digest for *_, digest in rechecking.known(cache.scans)}
+        with contextlib.closing(sqlite3.connect(f"{cache.scans.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(query).fetchall()
     except sqlite3.Error as error:
         raise SibbolethError(
             f"{cache.scans}: cannot tell which audio is gone ({error}); it knows what was scanned from here, so run "
             "`sibboleth corpus describe` on your manifests first"
         ) from None
-    return found
+    there = {digest for path, size, changed, digest in rows if _may_be(path, size, changed)}
+    return there, {digest for *_, digest in rows} - there
+
+
+def _may_be(path: str, size: int, changed: int) -> bool:
+    """Say whether a file may be what it was when it was scanned."""
+    try:
+        found = Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):  # it is not known to be gone
+        return True
+    return (found.st_size, found.st_mtime_ns) == (size, changed)

@@ -67,24 +67,22 @@ class Shard:
         raise NotImplementedError
 
     def verify(self) -> None:
-        """Raise `CorruptShard` unless every checksum is right."""
+        """Raise `CorruptShard` unless every checksum is right, and `OSError` where that cannot be told."""
         raise NotImplementedError
 
     def read(self, first: int, count: int) -> npt.NDArray[np.float32]:
-        """Return so many numbers of it; raises `SibbolethError` where the file is gone or has been cut."""
+        """Return so many numbers of it; raises `SibbolethError` where the file is gone, cut or cannot be read."""
         try:
-            with self.path.open("rb", buffering=0) as stream:
-                found = np.fromfile(stream, DTYPE, count, offset=self.offset + first * DTYPE.itemsize)
-        except OSError as error:
-            raise self._vanished(error.strerror or str(error)) from None
-        if len(found) < count:
-            raise self._vanished("it has been cut")
-        return found
+            return self._read(first, count)
+        except (OSError, CorruptShard) as error:
+            raise unreadable(self.path, error) from None
 
-    def _vanished(self, why: str) -> SibbolethError:
-        return SibbolethError(
-            f"{self.path}: has vanished from the cache while it was in use ({why}); run the same command again"
-        )
+    def _read(self, first: int, count: int) -> npt.NDArray[np.float32]:
+        with self.path.open("rb", buffering=0) as stream:
+            found = np.fromfile(stream, DTYPE, count, offset=self.offset + first * DTYPE.itemsize)
+        if len(found) < count:
+            raise CorruptShard("it has been cut")
+        return found
 
 
 @dataclass(frozen=True)
@@ -136,8 +134,14 @@ class FramesShard(Shard):
 
     def frames(self, position: int) -> Frames:
         """Return one utterance, `[frame, dim]`, reading nothing else; raises `CorruptShard` for a wrong checksum."""
+        try:
+            return self._frames(position)
+        except OSError as error:
+            raise unreadable(self.path, error) from None
+
+    def _frames(self, position: int) -> Frames:
         counts, dim = self.header["frames"], self.header["dim"]
-        found = self.read(sum(counts[:position]) * dim, counts[position] * dim)
+        found = self._read(sum(counts[:position]) * dim, counts[position] * dim)
         if zlib.crc32(found.tobytes()) != self.header["checksums"][position]:
             raise CorruptShard("its checksum is wrong")
         return found.reshape(-1, dim)
@@ -147,7 +151,7 @@ class FramesShard(Shard):
         if _checksum(self.header) != self.header["crc32"]:
             raise CorruptShard("the checksum of its header is wrong")
         for position in range(len(self.digests)):
-            self.frames(position)
+            self._frames(position)
 
 
 def write_statistics(folder: Path, encoder: Encoder, batch: Mapping[str, Statistics]) -> StatisticsShard:
@@ -172,6 +176,19 @@ def write_frames(folder: Path, encoder: Encoder, layer: int, batch: Mapping[str,
     header["crc32"] = _checksum(header)
     name = _name(FramesShard.MAGIC, str(layer), *batch) + FramesShard.SUFFIX
     return FramesShard(folder / name, header, _write(folder / name, FramesShard.MAGIC, header, contents))
+
+
+def unreadable(path: Path, error: OSError | CorruptShard) -> SibbolethError:
+    """Say why a shard could not be read, and what to do."""
+    if isinstance(error, FileNotFoundError | CorruptShard):
+        why = error.strerror if isinstance(error, OSError) else error
+        return SibbolethError(
+            f"{path}: has vanished from the cache while it was in use ({why}); run the same command again"
+        )
+    return SibbolethError(
+        f"{path}: cannot be read ({error.strerror or error}), so that nobody knows whether it is sound; it was left as "
+        "it is. See to that and run the same command again"
+    )
 
 
 def opened(path: Path) -> Shard:

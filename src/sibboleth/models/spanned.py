@@ -14,43 +14,50 @@ class Spanned:
 
     def __init__(self, sets: Sequence[tuple[Tensor, Tensor]], truth: Tensor, penalty: Tensor, loss: Kind) -> None:
         """Find the axes of every set, given features `[row, dim]` and its rows; truth is `[row, out]`."""
-        self.penalty, self.loss = penalty.double(), loss
+        self.penalty, self.loss, self.out = penalty.double(), loss, truth.shape[1]
         self.axes = [_Axes(features[rows]) for features, rows in sets]
-        self.truth = [truth[rows].double().T.contiguous() for _, rows in sets]
-        self.out = truth.shape[1]
-        self.width = 1 + max(axes.design.shape[1] - 1 for axes in self.axes)
-        self.moment = torch.ones(len(sets), self.width, dtype=torch.float64)
-        for index, axes in enumerate(self.axes):
-            self.moment[index, : axes.design.shape[1]] = axes.design.square().mean(0)
+        # Sets are filled up with rows of no importance and axes of no extent, so that they stand side by side.
+        rows = max(axes.rows for axes in self.axes)
+        self.design = torch.zeros(len(sets), rows, 1 + rows, dtype=torch.float64)
+        self.truth = torch.zeros(len(sets), self.out, rows, dtype=torch.float64)
+        self.share = torch.zeros(len(sets), rows, dtype=torch.float64)
+        for index, (axes, (_, mine)) in enumerate(zip(self.axes, sets, strict=True)):
+            self.design[index, : axes.rows, : 1 + axes.rank] = axes.design
+            self.truth[index, :, : axes.rows] = truth[mine].T
+            self.share[index, : axes.rows] = 1 / axes.rows
+        self.moment = (self.share[:, None] @ self.design.square())[:, 0]
 
     @property
     def start(self) -> Tensor:
         """Where the search begins, `[problem, parameter]`."""
-        return torch.zeros(len(self.axes) * len(self.penalty), self.out * self.width, dtype=torch.float64)
+        width = self.design.shape[2]
+        return torch.zeros(len(self.axes) * len(self.penalty), self.out * width, dtype=torch.float64)
 
     def __call__(self, problems: Tensor, at: Tensor) -> Evaluation:
         """Evaluate some problems, in ascending order."""
-        point = at.reshape(len(at), self.out, self.width)
-        penalty = self.penalty[problems % len(self.penalty)][:, None, None].expand(-1, 1, self.width).clone()
-        penalty[:, :, 0] = 0
-        slope = penalty * point
-        value = 0.5 * (slope * point).sum((1, 2))
-        rate = torch.empty_like(value)
         owner = problems // len(self.penalty)
-        for index, mine in ranges(owner, len(self.axes)):
-            design = self.axes[index].design
-            rows, width = design.shape
-            weight = point[mine, :, :width].reshape(-1, width)
-            found = terms((weight @ design.T).view(-1, self.out, rows), self.truth[index], self.loss)
-            value[mine] += found.value.mean(1)
-            rate[mine] = found.curvature.mean(1)
-            slope[mine, :, :width] += (found.slope.view(-1, rows) @ design / rows).view(-1, self.out, width)
-        curvature = rate.clamp(min=LEAST_CURVATURE)[:, None, None] * self.moment[owner][:, None] + penalty
-        return Evaluation(value, slope.flatten(1), curvature.expand_as(point).reshape(len(at), -1))
+        rows, width = self.design.shape[1:]
+        point = at.view(len(at), self.out, width)
+        mine = list(ranges(owner, len(self.axes)))
+        output, slope = torch.empty(len(at), self.out, rows, dtype=torch.float64), torch.empty_like(point)
+        for index, some in mine:
+            torch.mm(point[some].flatten(0, 1), self.design[index].T, out=output[some].view(-1, rows))
+        found, share = terms(output, self.truth[owner], self.loss), self.share[owner]
+        pull = found.slope * share[:, None]
+        for index, some in mine:
+            torch.mm(pull[some].flatten(0, 1), self.design[index], out=slope[some].view(-1, width))
+        penalty = self.penalty[problems % len(self.penalty), None, None].repeat(1, 1, width)
+        penalty[:, :, 0] = 0
+        weighed = penalty * point
+        value = torch.linalg.vecdot(found.value, share) + 0.5 * torch.linalg.vecdot(weighed.flatten(1), at)
+        rate = torch.linalg.vecdot(found.curvature, share).clamp(min=LEAST_CURVATURE)
+        curvature = rate[:, None, None] * self.moment[owner, None] + penalty
+        slope += weighed
+        return Evaluation(value, slope.flatten(1), curvature.expand(-1, self.out, -1).flatten(1))
 
     def weights(self, solution: Tensor) -> tuple[Tensor, Tensor]:
         """Return weights `[set, penalty, dim, out]` and biases `[set, penalty, out]` of features as they came."""
-        points = solution.reshape(len(self.axes), len(self.penalty), self.out, self.width)
+        points = solution.view(len(self.axes), len(self.penalty), self.out, -1)
         found = [axes.weights(point) for axes, point in zip(self.axes, points, strict=True)]
         return torch.stack([weight for weight, _ in found]), torch.stack([bias for _, bias in found])
 
@@ -67,11 +74,12 @@ class _Axes:
         span, triangle = torch.linalg.qr(((x - self.mean) * self.scale).T)
         turn = torch.linalg.eigh(triangle @ triangle.T)[1]
         self.axes = span @ turn
+        self.rows, self.rank = triangle.T.shape
         self.design = torch.cat([torch.ones(len(x), 1, dtype=torch.float64), triangle.T @ turn], 1)
 
     def weights(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Turn points `[penalty, out, 1 + axis]` into weights `[penalty, dim, out]` and biases `[penalty, out]`."""
-        own = points[:, :, : self.design.shape[1]]
+        own = points[:, :, : 1 + self.rank]
         weight = (own[:, :, 1:] @ self.axes.T * self.scale).transpose(1, 2)
         return weight, own[:, :, 0] - (self.mean[:, None] * weight).sum(1)
 

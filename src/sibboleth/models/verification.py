@@ -150,7 +150,7 @@ def _windowed(encoder: Encoder, heard: Sequence[Audio], expected: Sequence[Hidde
 def _apart(
     found: Sequence[HiddenStates], expected: Sequence[HiddenStates], between: Sequence[HiddenStates]
 ) -> tuple[Array, Array]:
-    """Return distances per layer by norm, and of means by their spread between utterances; infinity for other shapes."""
+    """Return distances per layer by norm, and of means by their spread between utterances; infinite if shapes vary."""
     means = np.stack([states.mean(axis=1, dtype=np.float64) for states in between])
     spread = np.sqrt(((means - means.mean(axis=0)) ** 2).sum(axis=2).mean(axis=0))
     distance, moved = np.zeros(len(spread)), np.zeros(len(spread))
@@ -158,8 +158,10 @@ def _apart(
         if one.shape != other.shape:
             return np.full_like(distance, np.inf), np.full_like(moved, np.inf)
         apart = one.astype(np.float64) - other
-        norm = np.linalg.norm(other.astype(np.float64), axis=(1, 2))
-        distance = np.maximum(distance, np.linalg.norm(apart, axis=(1, 2)) / norm)
+        norm, off = np.linalg.norm(other.astype(np.float64), axis=(1, 2)), np.linalg.norm(apart, axis=(1, 2))
+        # A layer of zeros is equal to itself, and nothing else is near it.
+        share = np.divide(off, norm, out=np.where(off > 0, np.inf, off), where=norm > 0)
+        distance = np.maximum(distance, share)
         moved = np.maximum(moved, np.linalg.norm(apart.mean(axis=1), axis=1))
     return distance, moved / np.maximum(spread, np.finfo(np.float64).tiny)
 

@@ -1,5 +1,6 @@
 """The cache of encoded speech: what is in it, whether it is sound, what can go, and its features for other tools."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +22,7 @@ def size(*, folder: Path | None = None) -> Holdings:
     Args:
         folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
     """
-    from sibboleth.models.cache import Cache
-
-    cache = Cache(folder)
+    cache = _cache(folder)
     stores = list(cache.stores())
     return Holdings(cache.folder, _all_held(stores), remarks=_newer(stores))
 
@@ -36,16 +35,14 @@ def verify(*, audio: bool = False, folder: Path | None = None) -> Holdings:
             scanned: a file that was changed without a change of size and time is then scanned anew.
         folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
     """
-    from sibboleth.models.cache import Cache
-
-    cache = Cache(folder)
-    found = list(cache.folder.glob("features/*/[!.]*.features")) + list(cache.folder.glob("features/*/[!.]*.frames"))
+    cache = _cache(folder)
     stores = list(cache.stores())
     files = [(store, name) for store in stores for name in list(store.shards)]
     for store, name in track(files, "Verifying", len(files), "files"):
         store.verify(name)
-    removed = len(found) - sum(len(store.shards) + len(store.newer) for store in stores)
-    title = "every file is sound" if removed == 0 else f"{removed} corrupt files of {len(found)} were removed"
+    removed = sum(len(store.dropped) for store in stores)
+    found = removed + sum(len(store.shards) + len(store.newer) for store in stores)
+    title = f"{removed} corrupt files of {found} were removed" if removed else "every file is sound" if found else ""
     return Holdings(cache.folder, _all_held(stores), title, _newer(stores) + (_rechecked(cache) if audio else ()))
 
 
@@ -61,7 +58,8 @@ def prune(
 
     Args:
         unused_for: Days since a file was last used.
-        gone: Files of which no audio is there any more as it was scanned.
+        gone: Files all of whose audio was scanned from here and has since been deleted, or changed in size or time.
+            What no scan knows is kept, and counted.
         to: The size to which the cache is to shrink, such as 20GB; what was used longest ago goes first.
         yes: Remove it.
         folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
@@ -70,14 +68,15 @@ def prune(
         What can go, or went. Raises `SibbolethError` where nothing says what is to go.
     """
     from sibboleth.models import pruning
-    from sibboleth.models.cache import Cache
 
     if unused_for is None and not gone and to is None:
         raise SibbolethError("say what can go: --unused-for DAYS, --gone, --to SIZE, or several of them")
-    if unused_for is not None and unused_for < 0:
+    if unused_for is not None and not 0 <= unused_for < math.inf:
         raise SibbolethError(f"--unused-for is {unused_for:g}: give a number of days, 0 or more")
-    cache = Cache(folder)
-    removals = pruning.find(cache, unused_for=unused_for, gone=gone, to=None if to is None else bytes_of(to))
+    most = None if to is None else bytes_of(to)
+    cache = _cache(folder)
+    findings = pruning.find(cache, unused_for=unused_for, gone=gone, to=most)
+    removals = findings.removals
     rows = []
     names = {removal.store.folder: ", ".join(_names(removal.store)) for removal in removals}
     for removal in removals:
@@ -92,6 +91,7 @@ def prune(
         rows=tuple((names[place], place.name, *row) for place, *row in rows if place not in left),  # type: ignore[misc]
         done=yes,
         busy=tuple(names[place] for place in left),
+        unknown=findings.unknown,
     )
 
 
@@ -124,13 +124,12 @@ def export(
     from sibboleth import audio, corpus
     from sibboleth.models import export as exporting
     from sibboleth.models import features
-    from sibboleth.models.cache import Cache
     from sibboleth.runs import atomic
 
     exporting.require_format(output)
     if frames and output.suffix != ".parquet":
         raise SibbolethError(f"{output}: frames are written as .parquet; give a file that ends so")
-    cache = Cache(folder)
+    cache = _cache(folder)
     stores = _called(cache, encoder)
     if len(stores) > 1:
         several = ", ".join(store.folder.name[:SHORT] for store in stores)
@@ -159,19 +158,21 @@ def clear(encoder: str, *, folder: Path | None = None) -> Holdings:
 
     Returns:
         What was removed. Raises `SibbolethError` where there is no such encoder, or a running process is using it.
+        Files of a newer sibboleth are left alone.
     """
-    from sibboleth.models.cache import Cache
-
-    cache = Cache(folder)
+    cache = _cache(folder)
     stores = list(cache.stores()) if encoder == "all" else _called(cache, encoder)
     gone = _all_held(stores)
+    newer = _newer(stores)
     for store in stores:
+        if store.newer and not store.shards:
+            continue
         guard = store.emptying()
         if guard is None:
             raise SibbolethError(f"{', '.join(_names(store))} is in use by a running process; wait until it is done")
         with guard:
             cache.remove(store)
-    return Holdings(cache.folder, gone, "removed")
+    return Holdings(cache.folder, gone, "removed" if gone else "", newer)
 
 
 def bytes_of(text: str) -> int:
@@ -181,6 +182,19 @@ def bytes_of(text: str) -> int:
         raise SibbolethError(f"{text!r} is no size; write one such as 20GB or 500MB")
     unit = found[2].upper()
     return int(float(found[1]) * UNITS[unit if unit.endswith("B") or not unit else f"{unit}B"])
+
+
+def _cache(folder: Path | None) -> "Cache":
+    """Open a cache to look into; one that is not named need not be there yet."""
+    from sibboleth.models.cache import Cache
+
+    cache = Cache(folder)
+    if not cache.folder.is_dir():
+        if cache.folder.exists():
+            raise SibbolethError(f"{cache.folder}: is no folder, so it is no cache; {cache.chosen} a folder")
+        if folder is not None:
+            raise SibbolethError(f"{cache.folder}: there is no such folder; {cache.chosen} the folder of a cache")
+    return cache
 
 
 def _called(cache: "Cache", encoder: str) -> list["Store"]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import polars as pl
 
 from sibboleth import audio, corpus
@@ -18,8 +17,8 @@ from sibboleth.settings import checked
 from sibboleth.study import EncoderSettings
 
 if TYPE_CHECKING:
+    from sibboleth.models.cache import Cache
     from sibboleth.models.encoders import Encoder
-    from sibboleth.models.features import Features
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Encoded:
     dim: int
     utterances: int
     encoded: int
-    """Different recordings that were encoded now; the others were in the cache."""
+    """Different recordings that were encoded now, without failures and what another process encoded meanwhile."""
     seconds: float
     """Of audio that was encoded now."""
     excluded: pl.DataFrame
@@ -75,7 +74,7 @@ def encode(
         encoder: `logmel`, `untrained:ARCHITECTURE`, checkpoint `name` or `name@revision`, folder, or
             `python:FILE.py:FUNCTION`.
         manifest: CSV, TSV, JSONL or Parquet file.
-        output: An .npz file to write: `utterance`, and `mean` and `std` over time, `[utterance, layer, dim]`.
+        output: An .npz file to write: `utterance`, `layer`, and `mean` and `std` over time, `[utterance, layer, dim]`.
         frames: Layers whose frames are kept in the cache one by one, beside the statistics over time of all layers.
         columns: Our column name to the manifest's, where they differ.
         seed: Seed of the random weights of an untrained encoder.
@@ -88,32 +87,36 @@ def encode(
         What was encoded and what was left out, with reasons. Raises `InvalidInput` for a manifest that cannot be used
         and `SibbolethError` for an encoder that cannot.
     """
-    from sibboleth.models import features
+    from sibboleth.models import export, features
     from sibboleth.models.cache import Cache
     from sibboleth.models.encoders import load
 
     if output is not None and output.suffix != ".npz":
         raise SibbolethError(f"{output}: features are written as .npz; give a file that ends so")
+    if verify and (output is not None or frames):
+        raise SibbolethError("--verify encodes a sample and writes nothing; leave --output and --frames out")
     chosen = load(checked(EncoderSettings, name=encoder, seed=seed, precision=precision))
     table = corpus.read(manifest, columns=columns).table
     cache = Cache(folder)
+    cache.require_folder()
     scan = audio.scan(table, store=cache.scans)
     if verify:
         return _verified(chosen, table, scan)
-    before = features.plan(chosen, table, scan, cache, frames)
     if frames:
-        _require_room(before.bytes, before.frame_bytes, cache.folder)
+        before = features.plan(chosen, table, scan, cache, frames)
+        _require_room(before.bytes, before.frame_bytes, cache)
     found = features.extract(chosen, table, scan, cache, frames)
     if output is not None:
-        _export(found, output)
+        with atomic(output) as temporary:
+            export.write(found, output, range(found.layers), temporary)
     return Encoded(
         encoder=chosen.name,
         identity=chosen.identity,
         layers=chosen.layers,
         dim=chosen.dim,
         utterances=len(found.utterances),
-        encoded=before.utterances,
-        seconds=before.seconds,
+        encoded=found.encoded,
+        seconds=found.encoded_seconds,
         excluded=found.excluded,
         notes=chosen.notes,
         cache=cache.folder,
@@ -121,27 +124,19 @@ def encode(
     )
 
 
-def _require_room(needed: int, frames: int, folder: Path) -> None:
+def _require_room(needed: int, frames: int, cache: "Cache") -> None:
     """Tell what frames will take, before they are encoded; raises `SibbolethError` where the disk has no room."""
-    there = folder.absolute()
+    there = cache.folder.absolute()
     while not there.exists():
         there = there.parent
     free = shutil.disk_usage(there).free
     told = f"the cache will grow by {megabytes(needed)}, {megabytes(frames)} of it frames; {megabytes(free)} are free"
     if needed > free:
         raise SibbolethError(
-            f"{folder}: {told}. Keep fewer layers, make room (`sibboleth cache prune`) or set SIBBOLETH_CACHE to a "
+            f"{cache.folder}: {told}. Keep fewer layers, make room (`sibboleth cache prune`) or {cache.chosen} a "
             "folder on a larger disk"
         )
     console.print(told)
-
-
-def _export(found: "Features", output: Path) -> None:
-    """Write utterance ids and both statistics of every layer."""
-    both = np.stack([found.matrix(layer, "mean+std") for layer in range(found.layers)], axis=1)
-    mean, deviation = both[:, :, : found.dim], both[:, :, found.dim :]
-    with atomic(output) as temporary:
-        np.savez(temporary, utterance=np.array(found.utterances, dtype=np.str_), mean=mean, std=deviation)
 
 
 def _verified(chosen: "Encoder", table: pl.DataFrame, scan: pl.DataFrame) -> Verified:

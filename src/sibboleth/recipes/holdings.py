@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from rich.markup import escape
 from rich.table import Table
 
 SHORT = 12
@@ -36,8 +37,11 @@ class Holdings:
     title: str = ""
     remarks: tuple[str, ...] = ()
 
-    def __rich__(self) -> Table:
+    def __rich__(self) -> Table | str:
         """Show it as a table."""
+        if not self.encoders:
+            said = [self.title] if self.title else []
+            return escape("\n".join([*said, f"the cache is empty ({self.folder})", *self.remarks]))
         total = sum(held.bytes + held.frame_bytes for held in self.encoders)
         caption = "\n".join([f"{megabytes(total)} in {self.folder}", *self.remarks])
         table = Table(title=self.title or None, caption=caption, title_justify="left", caption_justify="left")
@@ -63,12 +67,19 @@ class Pruned:
     done: bool
     busy: tuple[str, ...] = ()
     """Encoders that a running process is using, which were left alone."""
+    unknown: int = 0
+    """Files that were left alone because no scan from here knows some of their audio."""
 
     def __rich__(self) -> Table | str:
         """Show it as a table."""
         total = sum(row[-1] for row in self.rows)
         done = f"{megabytes(total)} were removed" if self.done else f"{megabytes(total)} can go; --yes removes them"
         left = [f"{name} is in use by a running process and was left alone" for name in self.busy]
+        if self.unknown:
+            left.append(
+                f"{self.unknown} files hold audio that no scan from here knows; whether it is gone cannot be told, and "
+                "they were left alone (`sibboleth corpus describe` scans a manifest)"
+            )
         caption = "\n".join([f"{done} ({self.folder})" if self.rows else f"nothing can go ({self.folder})", *left])
         if not self.rows:
             return caption
@@ -94,8 +105,6 @@ class Exported:
 
     def __rich__(self) -> str:
         """Say it in a few lines."""
-        from rich.markup import escape
-
         lines = [
             f"{self.output}: {self.utterances} utterances, layers {', '.join(map(str, self.layers))} of {self.dim} "
             f"with {self.encoder}",

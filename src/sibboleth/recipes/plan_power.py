@@ -24,6 +24,9 @@ Many = Parameter(consume_multiple=True)
 ICC, ALIKE = 0.1, 0.5
 """Correlation within speakers and between systems that is assumed where nobody says it."""
 METRICS = {"uar": UAR, "accuracy": ACCURACY}
+RATES = {"uar": planning.uar, "accuracy": planning.accuracy}
+CLASSES = 1000
+"""Labels that can be planned for."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ def plan_power(
     notes: list[str] = []
     found = None if pilot is None else pilots.read(pilot, reference, raters, METRICS[metric], notes)
     model, labels = _model(found, level, icc, correlation, classes, between, notes)
+    _check_classes(labels, min(speakers) * min(items))
     if difference is not None:
         if not 0 < model.b + difference < 1:
             raise InvalidInput(f"--difference {difference:g} from a level of {model.b:.3g} leaves the range 0 to 1")
@@ -151,7 +155,7 @@ def plan_power(
     designs = [
         Design(s, i, labels, not between, alpha, comparisons) for s in sorted(set(speakers)) for i in sorted(set(items))
     ]
-    rate = METRICS[metric].rate
+    rate = RATES[metric]
     rows = []
     for design in track(designs, "Simulating studies", len(designs), "designs"):
         row = {"speakers": design.speakers, "items": design.items, "answers": design.speakers * design.items}
@@ -193,8 +197,26 @@ def _check(
     ):
         if count < least:
             raise InvalidInput(f"{name} {count} must be {least} or more")
+    if power <= alpha / comparisons:
+        family = f" / {comparisons} comparisons" if comparisons > 1 else ""
+        raise InvalidInput(
+            f"--power {power:g} must be above --alpha {alpha:g}{family}: so often a difference is found where there is none"
+        )
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise InvalidInput(f"{output}: the output ends in one of .csv, .parquet")
+
+
+def _check_classes(labels: int, answers: int) -> None:
+    """`answers` are those of the smallest design."""
+    if labels < 2:
+        raise InvalidInput(f"--classes {labels} must be 2 or more")
+    if labels > CLASSES:
+        raise InvalidInput(f"--classes {labels} must be {CLASSES} or fewer")
+    if labels > answers:
+        raise InvalidInput(
+            f"{labels} labels cannot all occur in the {answers} answers of the smallest design: take fewer --classes, or"
+            " more --speakers or --items"
+        )
 
 
 def _model(
@@ -222,8 +244,6 @@ def _model(
         notes.append(f"assumed, for want of a pilot: {' and '.join(assumed)}; the result leans on it")
     base = level if level is not None else min(pilot.a, pilot.b) if pilot is not None else math.nan
     chosen = classes if classes is not None else labels
-    if chosen < 2:
-        raise InvalidInput(f"--classes {chosen} must be 2 or more")
     return Model(base, base, *own, same, across), chosen
 
 

@@ -34,10 +34,11 @@ class Verified:
         )
         table = Table(title=title, title_justify="left")
         for heading in ("way of encoding", "differ by", "of spread", "layer", "x real time", ""):
-            table.add_column(heading, justify="left" if heading in ("way of encoding", "") else "right", no_wrap=True)
+            worded = heading in ("way of encoding", "")
+            table.add_column(heading, justify="left" if worded else "right", no_wrap=heading != "")
         for way in measured.ways:
             worst = int(way.spread.argmax())
-            verdict = "" if not way.exact else "exact" if way.holds else f"[bold red]more than {EXACT:g}[/]"
+            verdict = "" if not way.exact else "exact" if way.holds else f"[bold red]not within {EXACT:g}[/]"
             numbers = (f"{way.distance.max():.2g}", f"{way.spread.max():.2g}", str(worst), f"{way.speed:.3g}")
             table.add_row(way.name, *numbers, verdict)
         inexact = [way for way in measured.ways if not way.exact]

@@ -183,7 +183,7 @@ def _differences(
             cells = [_cells(side, k, here, chosen_rows, index, rows) for side, chosen_rows, index in sides]
             raters = tuple(len(np.unique(side.who[there])) for side, there, _ in sides)
             if len(a.people) == len(b.people) == 1:
-                sums, sizes = [side.parts[:, 0] for side in cells], cells[0].answers[:, 0]
+                sums, sizes = [side.by_speaker() for side in cells], cells[0].speaker_answers()[:, 0]
                 difference = resampler.difference(sums[0], sums[1], metric.rate, flips, sizes, metric.bounds)
             else:
                 difference = crossed_difference(
@@ -194,7 +194,7 @@ def _differences(
                     same_raters=a.people == b.people,
                     bounds=metric.bounds,
                 )
-            yield metric.name, name, *difference, len(rows), len(cells[0].parts), *raters
+            yield metric.name, name, *difference, len(rows), cells[0].speakers, *raters
 
 
 def _cells(system: _System, k: int, items: Items, rows: Codes, index: Codes, part: Codes) -> Cells:

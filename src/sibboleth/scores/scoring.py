@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy import sparse
 
 from sibboleth import metrics, stats
 from sibboleth.metrics import Answers, Breakdown, Metric, Parts, classification
@@ -110,24 +111,25 @@ def _rows(answers: Answers, items: Items, target: Target, resampler: Resampler) 
     cells = items.cells(parts.rows, counts=_counts(answers, wanted, broken))
     intervals = _intervals(resampler, cells, parts, [*wanted, *broken])
     for metric in wanted:
-        yield metric.name, "all", *next(intervals), len(answers), len(cells.parts)
+        yield metric.name, "all", *next(intervals), len(answers), cells.speakers
     if isinstance(answers, classification.Answers):
         yield from _per_class(broken, answers, items, intervals)
     for column, groups in items.groups():
         for value, rows in groups:
             cells = items.cells(parts.rows, rows)
             for metric, interval in zip(wanted, _intervals(resampler, cells, parts, wanted), strict=True):
-                yield metric.name, f"{column}={value}", *interval, len(rows), len(cells.parts)
+                yield metric.name, f"{column}={value}", *interval, len(rows), cells.speakers
         yield from _between(column, groups, parts, items, wanted[0], resampler)
 
 
-def _counts(answers: Answers, wanted: Sequence[Metric[Any]], broken: Sequence[Breakdown[Any]]) -> Array:
+def _counts(answers: Answers, wanted: Sequence[Metric[Any]], broken: Sequence[Breakdown[Any]]) -> sparse.csr_matrix:
     """Count the answers `[answer, number]` that each number is about: all, or those with a label."""
-    everything = np.ones((len(answers), len(wanted)))
+    everything = sparse.csr_matrix(np.ones((len(answers), len(wanted))))
     if not isinstance(answers, classification.Answers):
         return everything
     labels = [label for breakdown in broken for label in breakdown.labels]
-    return np.concatenate([everything, (answers.reference > 0)[:, labels].astype(np.float64)], axis=1)
+    present = sparse.csc_matrix((answers.reference > 0).astype(np.float64))
+    return sparse.csr_matrix(sparse.hstack([everything, present[:, labels]]))
 
 
 def _intervals(
@@ -137,9 +139,9 @@ def _intervals(
     bounds = [
         bound for w in wanted for bound in ([w.bounds] if isinstance(w, Metric) else [(0.0, 1.0)] * len(w.slices))
     ]
-    there = np.flatnonzero(cells.answers.reshape(*cells.parts.shape[:2], -1).sum(axis=(0, 2)) > 0)
+    there = np.flatnonzero(cells.rater_answers().sum(axis=1) > 0)
     if len(there) < cells.raters and len(there):
-        cells = cells.take(np.arange(len(cells.parts)), there)
+        cells = cells.take(np.arange(cells.speakers), there)
     limits = stats.crossed(resampler, cells, parts.rates(wanted), np.array(bounds))
     return zip(*(numbers.tolist() for numbers in limits), strict=True)
 
@@ -178,7 +180,7 @@ def _between(
     """
     rate = parts.rates([main])
     summed = [items.cells(parts.rows, rows) for _, rows in groups]
-    estimates = np.array([rate(cells.parts.sum(axis=(0, 1)))[0] for cells in summed])
+    estimates = np.array([rate(cells.whole())[0] for cells in summed])
     known = np.flatnonzero(~np.isnan(estimates)).tolist()
     if len(known) < 2:
         return
@@ -203,7 +205,7 @@ def _between(
             [summed[k] for k in used], resampled[:, used] * combine, apart, items.cells(parts.rows, rows)
         )
         limits = resampler.limits((resampled[:, used] @ combine)[:, None], np.array([estimate]), freedom, bounds)
-        enough = min(len(summed[k].parts) for k in used) > 1
+        enough = min(summed[k].speakers for k in used) > 1
         low, high = (float(limit[0]) if enough else np.nan for limit in limits)
         yield name, part, float(estimate), low, high, len(rows), len(np.unique(items.clusters[rows]))
 
@@ -215,12 +217,16 @@ def _freedom(groups: Sequence[stats.Cells], resampled: Array, apart: bool, all_:
     """
     one = np.zeros(1)
     if apart and all_.raters == 1:
-        each = np.stack([cells.freedom(1, one) for cells in groups])
+        each = np.stack([cells.freedom("speakers", one) for cells in groups])
         return stats.degrees(stats.spread(resampled)[:, None] ** 2, each)
     if apart:
-        fewest = min(float(cells.freedom(1, one)[0]) for cells in groups)
-        return np.array([min(fewest, float(all_.freedom(0, one)[0]))])
-    return all_.freedom(1, one) if all_.raters == 1 else np.minimum(all_.freedom(1, one), all_.freedom(0, one))
+        fewest = min(float(cells.freedom("speakers", one)[0]) for cells in groups)
+        return np.array([min(fewest, float(all_.freedom("raters", one)[0]))])
+    return (
+        all_.freedom("speakers", one)
+        if all_.raters == 1
+        else np.minimum(all_.freedom("speakers", one), all_.freedom("raters", one))
+    )
 
 
 def _joint(
@@ -235,20 +241,22 @@ def _joint(
     rows = np.sort(np.concatenate([rows for _, rows in groups]))
     raters = items.cells(parts.rows[:, place], rows).rater_order()
     summed = [items.cells(parts.rows[:, place], rows) for _, rows in groups]
-    if sum(len(cells.parts) for cells in summed) == len(np.unique(items.clusters[rows])):
+    if sum(cells.speakers for cells in summed) == len(np.unique(items.clusters[rows])):
         drawn = [
             stats.crossed_rates(
-                resampler, cells.take(np.arange(len(cells.parts)), raters), lambda s: main.rate(s)[..., None], stream
+                resampler, cells.take(np.arange(cells.speakers), raters), lambda s: main.rate(s)[..., None], stream
             )
             for stream, cells in enumerate(summed, 1)
         ]
         return np.concatenate(drawn, axis=1), True
     width = place.stop - place.start
-    wide = np.zeros((len(items.clusters), len(groups), width))
-    for k, (_, chosen) in enumerate(groups):
-        wide[chosen, k] = parts.rows[chosen, place]
-    cells = items.cells(wide.reshape(len(wide), -1), rows)
-    cells = cells.take(np.arange(len(cells.parts)), raters)
+    found = [sparse.coo_matrix(parts.rows[chosen, place]) for _, chosen in groups]
+    row = np.concatenate([chosen[own.row] for (_, chosen), own in zip(groups, found, strict=True)])
+    column = np.concatenate([k * width + own.col for k, own in enumerate(found)])
+    value = np.concatenate([own.data for own in found])
+    wide = sparse.csr_matrix((value, (row, column)), shape=(len(items.clusters), len(groups) * width))
+    cells = items.cells(wide, rows)
+    cells = cells.take(np.arange(cells.speakers), raters)
 
     def rates(sums: Array) -> Array:
         return main.rate(sums.reshape(*sums.shape[:-1], len(groups), width))

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import sparse
 
-from sibboleth.stats import Cells, sum_by
+from sibboleth.stats import Cells
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -78,9 +79,14 @@ class Items:
 
     def sums(self, parts: Array, rows: Codes | None = None) -> Array:
         """Sum parts `[answer, part]` (of some rows) by cluster: `[cluster, part]`."""
-        return np.asarray(self.cells(parts, rows).parts.sum(axis=1))
+        return self.cells(parts, rows).by_speaker()
 
-    def cells(self, parts: Array, rows: Codes | None = None, counts: Array | None = None) -> Cells:
+    def cells(
+        self,
+        parts: Array | sparse.csr_matrix,
+        rows: Codes | None = None,
+        counts: sparse.csr_matrix | None = None,
+    ) -> Cells:
         """Sum parts `[answer, part]` (of some rows) by cluster and rater; `counts` `[answer, number]` beside them.
 
         Without `counts` every answer counts as one.
@@ -89,13 +95,7 @@ class Items:
         present, clusters = np.unique(self.clusters[chosen], return_inverse=True)
         raters = np.zeros(len(clusters), np.int64) if self.raters is None else self.raters[chosen]
         counted = np.ones((len(clusters), 1)) if counts is None else counts[chosen]
-        both = sum_by(
-            np.concatenate([parts[chosen], counted], axis=1),
-            clusters * self.people + raters,
-            len(present) * self.people,
-        ).reshape(len(present), self.people, parts.shape[1] + counted.shape[1])
-        width = parts.shape[1]
-        return Cells(both[..., :width], both[..., width] if counts is None else both[..., width:])
+        return Cells.listed(parts[chosen], counted, clusters, raters, (len(present), self.people))
 
 
 def code(values: pl.Series, names: Sequence[str]) -> Codes:

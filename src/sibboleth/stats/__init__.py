@@ -5,13 +5,15 @@ are not independent: a resample draws whole clusters with replacement, which is 
 `docs/statistics.md` has the formulas, their sources and what was measured.
 """
 
-from sibboleth.stats.coverage import FEW_CLUSTERS, Coverage, coverage
-from sibboleth.stats.crossed import Cells, crossed, crossed_difference, crossed_rates
+from sibboleth.stats.cells import Cells
+from sibboleth.stats.coverage import ENOUGH_CLUSTERS, FEW_CLUSTERS, Coverage, coverage
+from sibboleth.stats.crossed import crossed, crossed_difference, crossed_rates
 from sibboleth.stats.limits import degrees, difference_bounds, effective, limits, spread
 from sibboleth.stats.permutation import holm, sign_flip
 from sibboleth.stats.resampling import Difference, Interval, Resampler, bootstrap, paired, sum_by
 
 __all__ = [
+    "ENOUGH_CLUSTERS",
     "FEW_CLUSTERS",
     "Cells",
     "Coverage",

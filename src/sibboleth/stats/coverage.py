@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from importlib import resources
 
 FEW_CLUSTERS = 10
-"""Clusters (speakers) below which what was measured is said beside an interval."""
+"""Clusters (speakers) below which there is a warning."""
+ENOUGH_CLUSTERS = 30
+"""Clusters below which what was measured is said beside intervals."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Share of intervals that held the truth, over all simulated kinds of data."""
+    """Share of intervals that held the truth, from the worst to the best of the ordinary kinds of simulated data.
+
+    Where a few speakers are several times as hard as the rest, intervals hold less; see docs/statistics.md.
+    """
 
     clusters: int
     """Clusters of the simulation, at most those asked about."""
@@ -21,10 +26,13 @@ class Coverage:
     highest: float
 
     def __str__(self) -> str:
-        """Say it for a sentence: `an interval meant to hold 95 % held 92 to 97 % in simulation`."""
+        """Say it for a sentence: `an interval meant to hold 95 % held 92 to 97 % in ...`."""
         low, high = f"{self.lowest:.0%}"[:-1], f"{self.highest:.0%}"[:-1]
         held = low if low == high else f"{low} to {high}"
-        return f"an interval meant to hold {self.confidence * 100:g} % held {held} % in simulation"
+        return (
+            f"an interval meant to hold {self.confidence * 100:g} % held {held} % in simulation of ordinary data,"
+            " and less where a few speakers are very hard"
+        )
 
 
 def coverage(clusters: int, confidence: float = 0.95) -> Coverage | None:

@@ -6,13 +6,13 @@ Raters that are seeds of a model are not people, and are not drawn.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+from scipy import sparse, special
 
-from sibboleth.stats.limits import ANYWHERE, degrees, difference_bounds, effective, spread
+from sibboleth.stats.cells import Cells, speaker_order
+from sibboleth.stats.limits import ANYWHERE, degrees, difference_bounds, spread
 from sibboleth.stats.resampling import Bounds, Rate, Resampler
 
 Array = npt.NDArray[np.float64]
@@ -22,33 +22,6 @@ _RATERS = 1_000_000
 _NUMBERS = 4_000_000
 
 
-@dataclass(frozen=True)
-class Cells:
-    """What each rater of a group answered about each speaker; a rater need not hear every speaker."""
-
-    parts: Array
-    """`[speaker, rater, part]`, summed over the answers."""
-    answers: Array
-    """How many answers: `[speaker, rater]`, or `[speaker, rater, number]` where numbers are about some of them."""
-
-    @property
-    def raters(self) -> int:
-        """Count the raters."""
-        return int(self.parts.shape[1])
-
-    def freedom(self, axis: int, like: Array) -> Array:
-        """Degrees of freedom of speakers (summed over axis 1) or raters (over axis 0), one for each number."""
-        return np.array(np.broadcast_to(np.maximum(effective(self.answers.sum(axis=axis)) - 1, 1.0), like.shape))
-
-    def take(self, speakers: npt.NDArray[np.int64], raters: npt.NDArray[np.int64]) -> "Cells":
-        """Put speakers and raters into another order."""
-        return Cells(self.parts[speakers][:, raters], self.answers[speakers][:, raters])
-
-    def rater_order(self) -> npt.NDArray[np.int64]:
-        """Order raters by their sorted parts, which depend on neither names nor the order of speakers."""
-        return np.lexsort(np.sort(self.parts, axis=0).transpose(0, 2, 1).reshape(-1, self.raters))
-
-
 def crossed(resampler: Resampler, cells: Cells, rate: Rate, bounds: Bounds = ANYWHERE) -> tuple[Array, Array, Array]:
     """Estimate, low and high `[number]` of a group of raters, both speakers and raters resampled.
 
@@ -56,7 +29,7 @@ def crossed(resampler: Resampler, cells: Cells, rate: Rate, bounds: Bounds = ANY
     Satterthwaite's, from the variance over resamples of speakers alone and of raters alone.
     """
     if cells.raters == 1:
-        return resampler.intervals(cells.parts[:, 0], rate, cells.answers[:, 0], bounds)
+        return resampler.intervals(cells.by_speaker(), rate, cells.speaker_answers(), bounds)
     estimate, resampled, freedom = _measure(resampler, [cells], [_RATERS], rate)
     if resampled is None:
         nothing = np.full_like(estimate, np.nan)
@@ -70,10 +43,9 @@ def crossed_rates(resampler: Resampler, cells: Cells, rate: Rate, stream: int = 
     Sets of the same raters share their draws of raters; those of speakers are shared within a `stream`.
     """
     if cells.raters == 1:
-        return resampler.rates(cells.parts[:, 0], rate, stream)
-    place = np.lexsort(cells.parts.reshape(len(cells.parts), -1).T)
-    rows = max(1, _NUMBERS // max(1, cells.parts[0].size))
-    return np.concatenate([rate(sums) for sums in _drawn(resampler, cells.parts[place], _RATERS, rows, stream)])
+        return resampler.rates(cells.by_speaker(), rate, stream)
+    cells = cells.take(speaker_order([cells]), np.arange(cells.raters))
+    return np.concatenate([rate(sums) for sums in _drawn(resampler, [cells], [_RATERS], stream)])
 
 
 def crossed_difference(
@@ -91,15 +63,15 @@ def crossed_difference(
     With `same_raters` (the same people in two conditions, in the same order) raters are drawn together, else apart.
     p is two-sided, that of the t statistic behind the limits: permuting speakers would say nothing of other raters.
     """
-    if tuple(b.parts.sum(axis=(0, 1))) < tuple(a.parts.sum(axis=(0, 1))):
+    if tuple(b.whole()) < tuple(a.whole()):
         swapped, low, high, p = crossed_difference(resampler, b, a, rate, same_raters=same_raters, bounds=bounds)
         return -swapped, -high, -low, p
-    width = a.parts.shape[2]
+    width = a.parts.shape[1]
 
     def subtract(parts: Array) -> Array:
         return np.asarray(rate(parts[..., :width]) - rate(parts[..., width:]))[..., None]
 
-    both = [Cells(np.concatenate([a.parts, b.parts], axis=2), a.answers + b.answers)] if same_raters else [a, b]
+    both = [a.beside(b)] if same_raters else [a, b]
     streams = [_RATERS] if same_raters else [_RATERS + 1, _RATERS + 2]
     observed, resampled, freedom = _measure(resampler, both, streams, subtract)
     if resampled is None or np.isnan(observed[0]):
@@ -115,26 +87,23 @@ def _measure(
 
     `rate` takes the sums of the sides one behind the other.
     """
-    sides = [side.take(np.arange(len(side.parts)), side.rater_order()) for side in sides]
-    place = np.lexsort(np.concatenate([side.parts.reshape(len(side.parts), -1) for side in sides], axis=1).T)
+    sides = [side.take(np.arange(side.speakers), side.rater_order()) for side in sides]
+    place = speaker_order(sides)
     sides = [side.take(place, np.arange(side.raters)) for side in sides]
-    whole = [side.parts.sum(axis=(0, 1)) for side in sides]
+    whole = [side.whole() for side in sides]
     estimate = rate(np.concatenate(whole))
-    if len(sides[0].parts) < 2:
+    if sides[0].speakers < 2:
         return estimate, None, np.ones_like(estimate)
-    rows = max(1, _NUMBERS // max(side.parts[0].size for side in sides))
-    drawn = zip(*(_drawn(resampler, side.parts, k, rows) for side, k in zip(sides, streams, strict=True)), strict=True)
-    resampled = np.concatenate([rate(np.concatenate(sums, axis=-1)) for sums in drawn])
+    resampled = np.concatenate([rate(sums) for sums in _drawn(resampler, sides, streams)])
     # Each source of variance alone, for the degrees of freedom.
-    speakers = np.concatenate([side.parts.sum(axis=1) for side in sides], axis=1)
+    speakers = np.concatenate([side.by_speaker() for side in sides], axis=1)
     variances = [spread(resampler.resample(speakers, rate)) ** 2]
-    each = [np.min([side.freedom(1, estimate) for side in sides], axis=0)]
+    each = [np.min([side.freedom("speakers", estimate) for side in sides], axis=0)]
     for k, (side, stream) in enumerate(zip(sides, streams, strict=True)):
         if side.raters > 1:
-            sums = [cells.parts.sum(axis=0) if j == k else np.zeros((side.raters, 0)) for j, cells in enumerate(sides)]
             alone = _beside(rate, whole, k)
-            variances.append(spread(resampler.resample(np.concatenate(sums, axis=1), alone, stream)) ** 2)
-            each.append(side.freedom(0, estimate))
+            variances.append(spread(resampler.resample(side.by_rater(), alone, stream)) ** 2)
+            each.append(side.freedom("raters", estimate))
     return estimate, resampled, degrees(np.stack(variances), np.stack(each))
 
 
@@ -154,13 +123,48 @@ def _p(observed: Array, error: Array, freedom: Array) -> float:
     return float(2 * special.stdtr(max(freedom[0], 1.0), -abs(observed[0]) / error[0]))
 
 
-def _drawn(resampler: Resampler, parts: Array, raters: int, rows: int, speakers: int = 0) -> Iterator[Array]:
-    """Yield sums `[resample, part]` of resampled speakers and raters by their streams, so many resamples at once."""
-    count, people, width = parts.shape
-    by_speaker = np.concatenate(list(resampler.weights(count, speakers)))
-    by_rater = np.concatenate(list(resampler.weights(people, raters))) if people > 1 else np.ones((len(by_speaker), 1))
-    flat = parts.reshape(count, people * width)
-    for start in range(0, len(by_speaker), rows):
-        here = slice(start, start + rows)
-        sums = (by_speaker[here] @ flat).reshape(-1, people, width)
-        yield np.asarray(np.einsum("br,brp->bp", by_rater[here], sums))
+def _drawn(resampler: Resampler, sides: Sequence[Cells], raters: Sequence[int], speakers: int = 0) -> Iterator[Array]:
+    """Yield the sides' sums `[resample, part]`, one behind the other, speakers and raters resampled by their streams.
+
+    Weights of resamples and of cells are multiplied in blocks, so that memory is bounded whatever there is of either.
+    """
+    people = [(side.raters, stream) for side, stream in zip(sides, raters, strict=True) if side.raters > 1]
+    streams = [resampler.weights(sides[0].speakers, speakers), *(resampler.weights(*who) for who in people)]
+    columns = [side.parts.T.tocsc() for side in sides]
+    rows = max(1, min(resampler.resamples, _NUMBERS // max(1, sum(side.parts.shape[1] for side in sides))))
+    for by_speaker, *by_rater in _pieces(streams, rows):
+        drawn = iter(by_rater)
+        yield np.concatenate(
+            [
+                _sums(side, parts, by_speaker, next(drawn) if side.raters > 1 else None)
+                for side, parts in zip(sides, columns, strict=True)
+            ],
+            axis=1,
+        )
+
+
+def _sums(side: Cells, columns: sparse.csc_matrix, by_speaker: Array, by_rater: Array | None) -> Array:
+    """Sum parts `[resample, part]` with weights `[resample, speaker]` and `[resample, rater]`."""
+    by_speaker = np.ascontiguousarray(by_speaker.T)
+    by_rater = None if by_rater is None else np.ascontiguousarray(by_rater.T)
+    count = by_speaker.shape[1]
+    sums, step = np.zeros((columns.shape[0], count)), max(1, _NUMBERS // count)
+    for start in range(0, len(side.speaker), step):
+        here = slice(start, start + step)
+        weights = by_speaker[side.speaker[here]]
+        if by_rater is not None:
+            weights *= by_rater[side.rater[here]]
+        sums += columns[:, here] @ weights
+    return np.ascontiguousarray(sums.T)
+
+
+def _pieces(streams: Sequence[Iterator[Array]], rows: int) -> Iterator[list[Array]]:
+    """Yield the same resamples of all streams of weights, at most so many at once."""
+    held = [next(stream) for stream in streams]
+    while len(held) == len(streams):
+        count = min(rows, *(len(weights) for weights in held))
+        yield [weights[:count] for weights in held]
+        left = [
+            weights[count:] if len(weights) > count else next(s, None) for weights, s in zip(held, streams, strict=True)
+        ]
+        held = [weights for weights in left if weights is not None]

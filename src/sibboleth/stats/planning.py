@@ -68,7 +68,7 @@ class Design:
 
 
 def simulate(model: Model, design: Design, count: int, seed: int) -> Iterator[tuple[Array, Array]]:
-    """Yield so many studies: confusion parts `[speaker, label * (label + 1)]` of A and of B.
+    """Yield so many studies: right answers of each label, then wrong ones, `[speaker, 2 * label]`, of A and of B.
 
     A seed draws the same latent numbers whatever the levels, so that power never falls where the difference grows.
     """
@@ -76,28 +76,38 @@ def simulate(model: Model, design: Design, count: int, seed: int) -> Iterator[tu
     model = model if design.paired else model.between()
     shared, rest = (_root(covariance) for covariance in model.covariances())
     threshold = special.ndtri(np.array([model.a, model.b]))
-    label = (np.arange(design.items) + np.arange(design.speakers)[:, None]) % design.classes
-    belongs = label[..., None] == np.arange(design.classes)
+    speakers = np.arange(design.speakers)[:, None]
+    label = np.arange(design.speakers * design.items).reshape(design.speakers, -1) % design.classes
+    place, size = (speakers * design.classes + label).ravel(), design.speakers * design.classes
+    asked = np.bincount(place, minlength=size).reshape(-1, design.classes)
     for _ in range(count):
         speaker = rng.standard_normal((design.speakers, 1, 2)) @ shared.T
         latent = speaker + rng.standard_normal((design.speakers, design.items, 2)) @ rest.T
         right = latent < threshold
-        hits = np.einsum("sik,sij->ksj", right.astype(np.float64), belongs.astype(np.float64))
-        yield _parts(hits[0], belongs), _parts(hits[1], belongs)
+        hits = [np.bincount(place, side.ravel(), size).reshape(asked.shape) for side in np.moveaxis(right, -1, 0)]
+        yield np.concatenate([hits[0], asked - hits[0]], axis=1), np.concatenate([hits[1], asked - hits[1]], axis=1)
+
+
+def accuracy(parts: Array) -> Array:
+    """Accuracy of right and wrong answers by label, `[..., 2 * label]`."""
+    right, _ = np.split(parts, 2, axis=-1)
+    return np.asarray(right.sum(axis=-1) / parts.sum(axis=-1))
+
+
+def uar(parts: Array) -> Array:
+    """Unweighted average recall of right and wrong answers by label, `[..., 2 * label]`, over the labels that occur.
+
+    What of a confusion matrix it depends on, which may be far smaller.
+    """
+    right, wrong = np.split(parts, 2, axis=-1)
+    there = right + wrong > 0
+    recall = np.divide(right, right + wrong, out=np.zeros_like(right), where=there)
+    return np.asarray(recall.sum(axis=-1) / there.sum(axis=-1))
 
 
 def _root(covariance: Array) -> Array:
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
-
-
-def _parts(hits: Array, belongs: npt.NDArray[np.bool_]) -> Array:
-    """Confusion matrices of hits; whatever is wrong stands in the last column, of other answers."""
-    speakers, classes = hits.shape
-    cells = np.zeros((speakers, classes, classes + 1))
-    cells[:, np.arange(classes), np.arange(classes)] = hits
-    cells[:, :, classes] = belongs.sum(axis=1) - hits
-    return cells.reshape(speakers, -1)
 
 
 def power(model: Model, design: Design, rate: Rate, *, simulations: int, seed: int = 0) -> float:
@@ -222,4 +232,7 @@ def detectable(
 def _guess(power_of: Callable[[float], float], wanted: float, most: float) -> float:
     if power_of(most) < wanted:
         return most
-    return float(optimize.brentq(lambda d: power_of(d) - wanted, 1e-6, most, xtol=1e-4))
+    least = min(1e-6, most / 2)
+    if power_of(least) >= wanted:
+        return least
+    return float(optimize.brentq(lambda d: power_of(d) - wanted, least, most, xtol=1e-4))

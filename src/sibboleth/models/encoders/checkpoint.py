@@ -15,6 +15,8 @@ from sibboleth.study import EncoderSettings
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+RATE = 16_000
+"""Hz, where a preprocessor does not say."""
 HARMLESS = ("masked_spec_embed", "decoder.", "adapter.", "intermediate_ffn.")
 """Weights that no hidden state depends on, by the end or the start of their name."""
 LABELLED = (
@@ -83,7 +85,7 @@ def checkpoint(settings: EncoderSettings) -> Checkpoint:
         name=name,
         identity=identify(encoder="transformers-5", files=files, preprocessor=preprocessor, precision=precision),
         kind="checkpoint",
-        rate=int(preprocessor.get("sampling_rate", 16_000)),
+        rate=_rate(name, preprocessor),
         layers=layers,
         dim=dim,
         stride=hop(config),
@@ -125,7 +127,12 @@ def _config(name: str, folder: Path) -> Configuration:
             f"encoder {name!r}: model type {family!r} is not a speech encoder that sibboleth knows; it knows "
             f"{', '.join(FAMILIES)}. Wrap any other model in a Python function: python:FILE.py:FUNCTION"
         )
-    config: dict[str, Any] = AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
+    try:
+        config: dict[str, Any] = AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
+        size(config), hop(config)
+    except Exception as error:  # transformers raises whatever its checks of single fields raise
+        told = " ".join(str(error).split()) or type(error).__name__
+        raise SibbolethError(f"{folder / 'config.json'}: is not the configuration of a {family} ({told})") from None
     return config
 
 
@@ -142,10 +149,22 @@ def _preprocessor(folder: Path, config: Configuration) -> tuple[Configuration, t
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SibbolethError(f"{file}: cannot be read as JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise SibbolethError(f"{file}: must hold a JSON object, not a {type(content).__name__}")
     return content
+
+
+def _rate(name: str, preprocessor: Configuration) -> int:
+    """Return the sampling rate that the preprocessor asks for."""
+    rate = preprocessor.get("sampling_rate", RATE)
+    if not isinstance(rate, int) or isinstance(rate, bool) or rate < 1:
+        raise SibbolethError(
+            f"encoder {name!r}: sampling_rate in its preprocessor's file is {rate!r}; it must be a number of Hz"
+        )
+    return rate
 
 
 def _digest(file: Path) -> str:

@@ -25,7 +25,7 @@ TINY = 1e-7
 
 
 @dataclass(frozen=True)
-class Whole:
+class Moments:
     """What the front end must know of all of a recording: moments of its samples and of those under a kernel."""
 
     samples: int
@@ -37,7 +37,7 @@ class Whole:
     """`[tap, tap]`."""
 
     @classmethod
-    def of(cls, blocks: Iterable[Audio], kernel: int, stride: int) -> "Whole":
+    def of(cls, blocks: Iterable[Audio], kernel: int, stride: int) -> "Moments":
         """Measure audio that comes in blocks, in bounded memory."""
         samples, frames, total, power = 0, 0, 0.0, 0.0
         summed: npt.NDArray[np.float64] = np.zeros(kernel)
@@ -56,27 +56,29 @@ class Whole:
         covariance = products / max(1, frames) - np.outer(taps, taps)
         return cls(samples, mean, max(0.0, power / max(1, samples) - mean**2), taps, covariance)
 
-    def normalised(self) -> "Whole":
-        """Say what it is after the samples were brought to mean 0 and variance 1."""
+    def normalised(self, audio: Audio) -> tuple[Audio, "Moments"]:
+        """Bring samples to mean 0 and variance 1 over the recording, and say what the recording then is."""
         scale = 1 / np.sqrt(self.variance + TINY)
-        return Whole(self.samples, 0.0, 1.0, (self.taps - self.mean) * scale, self.covariance * scale**2)
+        whole = Moments(self.samples, 0.0, 1.0, (self.taps - self.mean) * scale, self.covariance * scale**2)
+        return np.asarray((audio.astype(np.float64) - self.mean) * scale, dtype=np.float32), whole
 
-    def normalise(self, audio: Audio) -> Audio:
-        """Bring samples to mean 0 and variance 1 over the recording."""
-        return np.asarray((audio - self.mean) / np.sqrt(self.variance + TINY), dtype=np.float32)
+    def centred(self, audio: Audio) -> tuple[Audio, "Moments"]:
+        """Take the mean of the recording away, before float32 has to carry it through a product."""
+        whole = Moments(self.samples, 0.0, self.variance, self.taps - self.mean, self.covariance)
+        return np.asarray(audio.astype(np.float64) - self.mean, dtype=np.float32), whole
 
 
 @dataclass(frozen=True)
-class Company:
+class Batch:
     """Who is in a batch."""
 
     samples: Sequence[int]
     """Length of each row."""
-    wholes: Sequence[Whole]
+    moments: Sequence[Moments]
     """The recording that each row is, or is a window of."""
 
 
-company: ContextVar[Company | None] = ContextVar("company", default=None)
+current_batch: ContextVar[Batch | None] = ContextVar("current_batch", default=None)
 """The batch that the running thread encodes; the modules below ask for it, as transformers hands it to no module."""
 
 
@@ -92,7 +94,7 @@ class _Layer:
 
 
 class Front(nn.Module):
-    """Samples `[row, sample]` to frames `[row, channel, frame]`, each row of `company` alone."""
+    """Samples `[row, sample]` to frames `[row, channel, frame]`, each row of `current_batch` alone."""
 
     def __init__(self, original: nn.Module, dtype: torch.dtype) -> None:
         """Take the weights of a feature encoder of transformers; all but the first product are computed in `dtype`."""
@@ -133,18 +135,18 @@ class Front(nn.Module):
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
         """Compute each row over its own length; behind it are zeros."""
-        who = company.get()
+        who = current_batch.get()
         if who is None:
             raise RuntimeError("the front end was called without saying who is in the batch")
         rows = [
-            self._row(row[:length], whole) for row, length, whole in zip(samples, who.samples, who.wholes, strict=True)
+            self._row(row[:length], whole) for row, length, whole in zip(samples, who.samples, who.moments, strict=True)
         ]
         longest = self.frames(samples.shape[1])
         if len(rows) == 1 and len(rows[0]) == longest:
             return rows[0].T[None]
         return torch.stack([nn.functional.pad(row, (0, 0, 0, longest - len(row))) for row in rows]).transpose(1, 2)
 
-    def _row(self, samples: torch.Tensor, whole: Whole) -> torch.Tensor:
+    def _row(self, samples: torch.Tensor, whole: Moments) -> torch.Tensor:
         """Return `[frame, channel]`."""
         first = self._first(whole, samples.device)
         count = self.frames(len(samples))
@@ -167,7 +169,7 @@ class Front(nn.Module):
             frames = layer.activation(frames if layer.norm is None else layer.norm(frames))
         return frames
 
-    def _first(self, whole: Whole, device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _first(self, whole: Moments, device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return weight and bias of the first convolution, with the group norm over the recording folded in."""
         first = self.layers[0]
         weight = first.weights[0]
@@ -181,8 +183,8 @@ class Front(nn.Module):
         return folded[0].to(device), folded[1].to(device)
 
 
-class Apart(nn.Module):
-    """A module over frames `[row, frame, dim]` that sees neighbours, applied to every row of `company` by itself."""
+class PerRow(nn.Module):
+    """A module over frames `[row, frame, dim]` that sees neighbours, applied to every row of the batch by itself."""
 
     def __init__(self, inner: nn.Module, front: Front) -> None:
         """Wrap a module whose output has the shape of its input."""
@@ -192,7 +194,7 @@ class Apart(nn.Module):
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """Apply it; behind a row's own frames are zeros."""
-        who = company.get()
+        who = current_batch.get()
         if who is None or (len(frames) == 1 and self.front.frames(who.samples[0]) == frames.shape[1]):
             return self.inner(frames)  # type: ignore[no-any-return]
         result = torch.zeros_like(frames)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-    from sibboleth.models.encoders.front import Whole
+    from sibboleth.models.encoders.front import Front, Moments
 
 FAMILIES = (
     "wav2vec2",
@@ -56,7 +56,7 @@ class Transformer(Encoder):
     """Its config.json."""
     preprocessor: Configuration = field(repr=False)
     """Its preprocessor_config.json; what is absent has the family's default."""
-    recording: "Whole | None" = field(default=None, repr=False)
+    recording: "Moments | None" = field(default=None, repr=False)
     """The recording that all audio is a window of."""
 
     @abstractmethod
@@ -104,13 +104,13 @@ class Transformer(Encoder):
 
     def for_recording(self, blocks: Iterable[Audio]) -> Self:
         """Return an encoder that normalises windows of one recording by all of it."""
-        from sibboleth.models.encoders.front import Front, Whole
+        from sibboleth.models.encoders.front import Front, Moments
 
         front = getattr(self._model, "feature_extractor", None)
         if not isinstance(front, Front):
             return self
         knowing = copy.copy(self)
-        object.__setattr__(knowing, "recording", Whole.of(blocks, front.kernel, front.stride))
+        object.__setattr__(knowing, "recording", Moments.of(blocks, front.kernel, front.stride))
         return knowing
 
     @contextlib.contextmanager
@@ -140,7 +140,7 @@ class Transformer(Encoder):
         from torch.nn.utils import parametrize
 
         from sibboleth.models.encoders import arithmetic
-        from sibboleth.models.encoders.front import Apart, Front
+        from sibboleth.models.encoders.front import Front, PerRow
 
         with _BUILDING, torch.random.fork_rng(devices=[]), _quiet():
             model = self.build()
@@ -157,7 +157,7 @@ class Transformer(Encoder):
             front = Front(original, dtype)
             model.feature_extractor = front
             inner: Any = model.encoder
-            inner.pos_conv_embed = Apart(inner.pos_conv_embed, front)
+            inner.pos_conv_embed = PerRow(inner.pos_conv_embed, front)
         placed.to(dtype)
         if arithmetic.packing_pays():
             arithmetic.pack(model)
@@ -224,16 +224,12 @@ class Transformer(Encoder):
         """Normalise each utterance (by the recording that it is a window of), pad them, and say who is who."""
         import torch
 
-        from sibboleth.models.encoders.front import Company, Front, Whole, company
+        from sibboleth.models.encoders.front import Batch, Front, current_batch
 
         front = self._model.feature_extractor
         if not isinstance(front, Front):
             raise EncodingError("its convolutional front end is built in a way that is not known")
-        heard = [lengthened(audio, front.field) for audio in several]
-        wholes = [self.recording or Whole.of([audio], front.kernel, front.stride) for audio in heard]
-        if self._extractor.do_normalize:
-            heard = [whole.normalise(audio) for whole, audio in zip(wholes, heard, strict=True)]
-            wholes = [whole.normalised() for whole in wholes]
+        heard, moments = zip(*(self._heard(lengthened(audio, front.field), front) for audio in several), strict=True)
         lengths = [len(audio) for audio in heard]
         longest = max([*lengths, samples or 0])
         rows = torch.stack([torch.from_numpy(lengthened(audio, longest)) for audio in heard])
@@ -241,12 +237,26 @@ class Transformer(Encoder):
         if len(rows) > 1 or longest > lengths[0]:
             mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
             inputs["attention_mask"] = mask.long().to(self._model.device)
-        token = company.set(Company(lengths, wholes))
+        token = current_batch.set(Batch(lengths, moments))
         try:
             with contextlib.nullcontext() if len(rows) == 1 else _mismatched_masks():
                 yield inputs, [front.frames(length) for length in lengths]
         finally:
-            company.reset(token)
+            current_batch.reset(token)
+
+    def _heard(self, audio: Audio, front: "Front") -> tuple[Audio, "Moments"]:
+        """Normalise one utterance, as transformers does, or a window by its recording."""
+        from sibboleth.models.encoders.front import Moments
+
+        whole = self.recording
+        if self._extractor.do_normalize:
+            if whole is None:
+                audio = self._extractor.zero_mean_unit_var_norm([audio], None)[0]
+            else:
+                audio, whole = whole.normalised(audio)
+        whole = whole or Moments.of([audio], front.kernel, front.stride)
+        # A group norm takes any constant away; without it float32 has more digits for the speech.
+        return (audio, whole) if front.group_norm is None else whole.centred(audio)
 
     def _placed(self, features: "torch.Tensor") -> "torch.Tensor":
         return features.to(self._model.device, self._model.dtype)
