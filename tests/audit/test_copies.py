@@ -113,3 +113,19 @@ def test_real_speech_that_was_re_encoded(real_speech: Path, tmp_path: Path, side
     fit = Fit("emodb", "fold-1", train, dev, (splits.Test("within", "emodb", np.array([30])),))
     finding = audited(table, (fit,), scan=audio.scan(table))["near-duplicate-audio"]
     assert finding.utterances == ("copy",) and files[4].stem in finding.message
+
+
+def test_a_recording_that_could_not_be_read_is_nobodys_partner(table: pl.DataFrame, audited: Audited) -> None:
+    heard = prints(len(table))
+    heard[100] = worn(heard[3], 0.05)
+    scan = scanned(table, heard)
+    for lost in (0, 50):  # before the copies, and between them; nothing was heard of it
+        unread = pl.when(pl.int_range(pl.len()) == lost)
+        broken = scan.with_columns(
+            unread.then(None).otherwise(pl.col(name)).alias(name) for name in ("digest", "fingerprint")
+        )
+        for end in (100, 3):  # whichever of the two has the last code
+            digests = broken["digest"].to_list()
+            digests[end] = "f" * 64
+            found = audited(table, scan=broken.with_columns(pl.Series("digest", digests)))["near-duplicate-audio"]
+            assert "A/0003 and A/0100 (2.2 s, " in found.message

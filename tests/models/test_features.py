@@ -263,12 +263,15 @@ def test_what_is_listed_is_locked_already(table: pl.DataFrame, cache: Cache, mon
     refresh = Store.refresh
 
     def listed(self: Store, identity: str | None = None) -> None:
-        emptied.append(Store(self.folder).emptying())
+        guard = Store(self.folder).emptying()
+        emptied.append(guard is not None)
+        if guard is not None:
+            guard.release()
         refresh(self, identity)
 
     monkeypatch.setattr(Store, "refresh", listed)
     extract(counting(), table, cache)
-    assert emptied == [None]
+    assert emptied == [False]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,7 +328,7 @@ def test_only_what_this_call_encoded_is_counted(table: pl.DataFrame, cache: Cach
 def test_frames_that_would_fill_the_memory_are_refused_by_their_size(
     stride: int | None, tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoding, "FRAMES_BYTES", 100 * 50 * 3 * 4)
+    monkeypatch.setattr(encoding, "FRAMES_BYTES", 4000 * 3 * 4)
     table = corpus({"long": record(tmp_path, "long", 70, 0), "short": record(tmp_path, "short", 1, 1)})
     encoder = replace(counting(), stride=stride)
     found = features.extract(encoder, table, audio.scan(table), cache, [1])

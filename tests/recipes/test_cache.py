@@ -75,11 +75,11 @@ def test_clear_removes_one_encoder_by_name_or_identity(folder: Path) -> None:
 
 
 def test_clear_leaves_files_of_a_newer_version_and_says_so(folder: Path) -> None:
-    newer = []
-    for path in folder.rglob("*.features"):
-        newer.append(path.with_name("b" * 32 + path.suffix))
-        newer[-1].write_bytes(path.read_bytes().replace(b"features 1", b"features 2"))
-    next(folder.glob("features/*/[!b]*.features")).unlink()
+    older = list(folder.rglob("*.features"))
+    newer = [path.with_name(f"{'0' * 32}.features") for path in older]
+    for path, name in zip(older, newer, strict=True):
+        name.write_bytes(path.read_bytes().replace(b"features 1", b"features 2"))
+    older[0].unlink()
     for _ in range(2):
         assert "2 files of a newer sibboleth are left alone" in shown(clear("all", folder=folder))
         assert sorted(folder.rglob("*.features")) == sorted(newer)

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,58 @@ def test_correlations_of_small_pilots_are_not_too_low_on_average() -> None:
     assert np.mean(found, axis=0) == pytest.approx([0.2, 0.5, 0.15], abs=0.04)
 
 
+@pytest.mark.parametrize("classes", [2, 5, 40])
+def test_right_and_wrong_answers_by_label_score_as_a_confusion_matrix(classes: int) -> None:
+    for parts, _ in planning.simulate(ALIKE, Design(9, 7, classes), 3, seed=1):
+        right, wrong = parts[:, :classes], parts[:, classes:]
+        matrix = np.zeros((9, classes, classes + 1))
+        matrix[:, np.arange(classes), np.arange(classes)] = right
+        matrix[:, :, classes] = wrong
+        confusion = matrix.reshape(9, -1)
+        assert parts.sum(axis=1).tolist() == [7] * 9
+        asked = (right + wrong).sum(axis=0)
+        assert asked.max() - asked.min() <= 1
+        for own, metric in ((planning.uar, UAR), (planning.accuracy, ACCURACY)):
+            assert own(parts) == pytest.approx(metric.rate(confusion))
+            assert own(parts.sum(axis=0)) == pytest.approx(metric.rate(confusion.sum(axis=0)))
+
+
+def test_many_labels_take_little_memory() -> None:
+    tracemalloc.start()
+    try:
+        made = plan_power(level=0.6, difference=0.2, classes=1000, speakers=(20,), items=(50,), simulations=100)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert 0 <= made.designs["power"].item() <= 1
+    assert most < 2**28  # confusion matrices of the speakers would be 160 MB each, and their swaps gigabytes
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"level": 0.6, "alpha": 0.9, "power": 0.95},
+        {"level": 0.6, "power": 0.999999},
+        {"level": 0.25, "power": 0.051},
+        {"level": 0.99999999},
+        {"level": 1e-9},
+        {"level": 0.6, "icc": 0.0, "correlation": 0.0},
+        {"level": 0.6, "icc": 0.99, "correlation": 0.99},
+        {"level": 0.6, "icc": 0.0, "correlation": 0.9999999999},
+        {"level": 0.6, "difference": 0.39999, "items": (1,), "speakers": (4,)},
+        {"level": 0.6, "difference": 0.2, "items": (1,), "speakers": (2,), "classes": 2, "between": True},
+        {"level": 0.6, "between": True, "alpha": 0.99, "power": 0.995},
+        {"level": 0.6, "comparisons": 10_000},
+    ],
+)
+@pytest.mark.parametrize("metric", ["uar", "accuracy"])
+def test_odd_wishes_are_planned_for(options: dict[str, object], metric: str) -> None:
+    made = plan_power(**{"speakers": (6,), "items": (4,), "simulations": 100, "metric": metric} | options)  # type: ignore[arg-type]
+    value = made.designs["power" if "difference" in options else "detectable"].item()
+    assert math.isnan(value) or 0 <= value <= 1
+    assert page(made)
+
+
 def test_a_plan() -> None:
     def plan() -> Plan:
         return plan_power(
@@ -204,6 +257,10 @@ def test_a_bad_pilot_is_refused(pilot: Path, tmp_path: Path) -> None:
         ({"level": 0.6, "difference": 0.5}, "leaves the range 0 to 1"),
         ({"level": 0.6, "icc": 1.0}, "--icc 1 must be 0 or more and below 1"),
         ({"level": 0.6, "classes": 1}, "--classes 1 must be 2 or more"),
+        ({"level": 0.6, "classes": 1001}, "--classes 1001 must be 1000 or fewer"),
+        ({"level": 0.6, "classes": 61}, "61 labels cannot all occur in the 60 answers of the smallest design"),
+        ({"level": 0.6, "power": 0.02}, "--power 0.02 must be above --alpha 0.05: so often"),
+        ({"level": 0.6, "power": 0.01, "comparisons": 5}, "above --alpha 0.05 / 5 comparisons"),
         ({"level": 0.6, "speakers": (1,)}, "--speakers are 2 or more"),
         ({"level": 0.6, "comparisons": 0}, "--comparisons 0 must be 1 or more"),
         ({"level": 0.6, "output": Path("x.xlsx")}, "ends in one of .csv, .parquet"),

@@ -372,3 +372,14 @@ def test_people_are_also_scored_as_one_group_and_compared_with_a_system(tmp_path
     assert {pair["a_rater"], pair["b_rater"]} == {"6 people", "wavlm"}
     assert {pair["a_raters"], pair["b_raters"]} == {6, 1} and pair["p"] < 0.05
     assert "6 people" in page(both)
+
+
+@pytest.mark.parametrize(("speakers", "said"), [(4, "warned"), (12, "noted"), (29, "noted"), (30, "")])
+def test_what_intervals_from_few_speakers_hold_is_said(tmp_path: Path, speakers: int, said: str) -> None:
+    lines = [f"u{k},s{k % speakers},{LABELS[k % 3]},{LABELS[k * k % 3]}" for k in range(90)]
+    path = write(tmp_path / "answers.csv", "\n".join(["utterance,speaker,emotion,prediction", *lines]))
+    result = score(path, resamples=100)
+    told = [note for note in result.notes if "an interval meant to hold 95 % held" in note]
+    assert len(told) == bool(said)
+    assert ("only 4 speakers" in warnings_of(result)) == (said == "warned")
+    assert all(note.startswith(f"{speakers} speakers: with so many") for note in told) or said == "warned"

@@ -93,7 +93,7 @@ def open_file(path: Path) -> File:
         raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
     sheet = sheets.read(path, data)
     if sheet.problems:
-        raise InvalidInput(f"{path}: {len(sheet.problems)} rows cannot be taken apart", sheet.problems)
+        raise InvalidInput(f"{path}: {sheet.unread} rows cannot be taken apart", sheet.problems)
     if not sheet.rows:
         raise InvalidInput(f"{path}: has no rows; it needs column names and one row per answer")
     nested = [name for name, column in sheet.columns.items() if column.dtype.is_nested()]

@@ -64,7 +64,7 @@ def find(cache: Cache, *, unused_for: float | None = None, gone: bool = False, t
             digests = set(one.store.shards[one.name].digests)
             if digests <= lost:
                 reasons.setdefault(i, "its audio is gone")
-            elif digests.isdisjoint(there):
+            elif i not in reasons and digests.isdisjoint(there):
                 unknown += 1
     if to is not None:
         reasons |= {i: "used longest ago" for i in _too_much(held, reasons, to)}

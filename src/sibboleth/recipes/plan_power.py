@@ -200,7 +200,7 @@ def _check(
     if power <= alpha / comparisons:
         family = f" / {comparisons} comparisons" if comparisons > 1 else ""
         raise InvalidInput(
-            f"--power {power:g} must be above --alpha {alpha:g}{family}: so often a difference is found where there is none"
+            f"--power {power:g} must be above --alpha {alpha:g}{family}: so often one is found where nothing differs"
         )
     if output is not None and output.suffix not in (".csv", ".parquet"):
         raise InvalidInput(f"{output}: the output ends in one of .csv, .parquet")
@@ -214,8 +214,8 @@ def _check_classes(labels: int, answers: int) -> None:
         raise InvalidInput(f"--classes {labels} must be {CLASSES} or fewer")
     if labels > answers:
         raise InvalidInput(
-            f"{labels} labels cannot all occur in the {answers} answers of the smallest design: take fewer --classes, or"
-            " more --speakers or --items"
+            f"{labels} labels cannot all occur in the {answers} answers of the smallest design: take fewer --classes,"
+            " or more --speakers or --items"
         )
 
 

@@ -21,6 +21,7 @@ from sibboleth.report.results import Results, load
 from sibboleth.report.sections import Section
 from sibboleth.report.tables import Table
 from sibboleth.runs import RunDirectory
+from sibboleth.stats import ENOUGH_CLUSTERS, coverage
 
 WIDEST_TEX = 1000
 """More rows than this and a table is written as CSV only: nobody prints it."""
@@ -120,6 +121,7 @@ def _facts(results: Results) -> dict[str, Any]:
         "metric": wording.metric(results.metric),
         "metric_long": wording.LONG.get(results.metric, wording.metric(results.metric)),
         "speakers": (min(clusters), max(clusters)) if clusters else None,
+        "coverage": _coverage(min(clusters, default=0), results.confidence),
         "hours": sum(float(c.get("hours") or 0) for c in corpora),
         "study": json.dumps(record.get("study") or {}, indent=2, ensure_ascii=False),
         "confidence": f"{results.confidence:.0%}",
@@ -133,6 +135,12 @@ def _facts(results: Results) -> dict[str, Any]:
         "resamples": results.settings("statistics").get("resamples"),
         "protocol": published.block(results),
     }
+
+
+def _coverage(speakers: int, confidence: float) -> str | None:
+    """Say what intervals from so few speakers were measured to hold; None where they are enough."""
+    measured = coverage(speakers, confidence) if speakers < ENOUGH_CLUSTERS else None
+    return None if measured is None else f"With {speakers} speakers {measured} (docs/statistics.md)"
 
 
 def _environment() -> jinja2.Environment:

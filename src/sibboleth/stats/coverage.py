@@ -15,7 +15,7 @@ ENOUGH_CLUSTERS = 30
 class Coverage:
     """Share of intervals that held the truth, from the worst to the best of the ordinary kinds of simulated data.
 
-    Where a few speakers are several times as hard as the rest, intervals hold less; see docs/statistics.md.
+    Where a few speakers are several times as hard as the rest, intervals may hold less: see docs/statistics.md.
     """
 
     clusters: int
@@ -31,7 +31,7 @@ class Coverage:
         held = low if low == high else f"{low} to {high}"
         return (
             f"an interval meant to hold {self.confidence * 100:g} % held {held} % in simulation of ordinary data,"
-            " and less where a few speakers are very hard"
+            " and may hold less where a few speakers are very hard"
         )
 
 
