@@ -85,8 +85,7 @@ def encode(encoder: Encoder, recordings: Sequence[Recording], frames: Sequence[i
     if encoder.batch_seconds:
         yield from _batched(encoder, recordings, frames, alone)
         return
-    with encoder.side_by_side() as threads:
-        yield from in_threads(alone, recordings, threads)
+    yield from side_by_side(encoder, alone, recordings)
 
 
 def windows(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: int) -> Iterator[HiddenStates]:
@@ -209,22 +208,26 @@ def _guarded(encoder: Encoder, recording: Recording, work: Callable[[], Encoded]
         return Encoded(recording, failure=f"encoder {encoder.name!r} fails on it: {text}")
 
 
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """Work on several items at once, yielding in order; no more than twice as many as threads are under way."""
-    if threads == 1:
-        yield from map(work, items)
-        return
-    pool = ThreadPoolExecutor(threads)
-    under_way: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            under_way.append(pool.submit(work, item))
-            if len(under_way) >= 2 * threads:
+def side_by_side(encoder: Encoder, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Work on as many items at once as the encoder gains from, yielding in order.
+
+    No more than twice as many as threads are under way.
+    """
+    with encoder.side_by_side() as threads:
+        if threads == 1:
+            yield from map(work, items)
+            return
+        pool = ThreadPoolExecutor(threads, initializer=encoder.enter_thread)
+        under_way: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                under_way.append(pool.submit(work, item))
+                if len(under_way) >= 2 * threads:
+                    yield under_way.popleft().result()
+            while under_way:
                 yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _batched(

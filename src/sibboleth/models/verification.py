@@ -123,8 +123,7 @@ def _together(encoder: Encoder, heard: Sequence[Audio]) -> list[HiddenStates]:
 
 
 def _side_by_side(encoder: Encoder, heard: Sequence[Audio]) -> list[HiddenStates]:
-    with encoder.side_by_side() as threads:
-        return list(encoding.in_threads(encoder.hidden_states, heard, threads))
+    return list(encoding.side_by_side(encoder, encoder.hidden_states, heard))
 
 
 def _windowed(encoder: Encoder, heard: Sequence[Audio], expected: Sequence[HiddenStates]) -> Iterator[Way]:

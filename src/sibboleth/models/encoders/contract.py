@@ -93,6 +93,9 @@ class Encoder(ABC):
         """Make ready to encode in several threads, and say in how many; 1 where that is unsafe or gains nothing."""
         yield 1
 
+    def enter_thread(self) -> None:  # noqa: B027 - most encoders have nothing to do
+        """Make ready one of the threads that `side_by_side` is for; called in it."""
+
     @property
     def batch_seconds(self) -> float:
         """Seconds of audio that a batch should hold; 0 where utterances are best encoded one at a time."""

@@ -122,11 +122,18 @@ class Transformer(Encoder):
         if self.batch_seconds:
             yield 1
             return
-        torch.set_num_threads(1)
+        self.enter_thread()
         try:
             yield before
         finally:
             torch.set_num_threads(before)
+
+    def enter_thread(self) -> None:
+        """Compute with this thread alone: torch would give each thread helpers of its own, and other last bits."""
+        import torch
+
+        if not self.batch_seconds:
+            torch.set_num_threads(1)
 
     @property
     def batch_seconds(self) -> float:
