@@ -18,8 +18,8 @@ from torch import nn
 
 from sibboleth.models.encoders.contract import Audio
 
-PIECE = 200
-"""Frames of 20 ms computed at once on a processor; 4 s, 26 MB of the widest layer."""
+PIECE = 1 << 22
+"""Numbers of the first layer computed at once on a processor: 16 MB, or 2.5 s of a layer of 512 channels."""
 TINY = 1e-7
 """Added to the variance of the samples, as Wav2Vec2FeatureExtractor does."""
 
@@ -48,9 +48,9 @@ class Moments:
             samples, total, power = samples + len(exact), total + float(exact.sum()), power + float(exact @ exact)
             heard = np.concatenate([left, exact])
             count = max(0, (len(heard) - kernel) // stride + 1)
-            under = np.lib.stride_tricks.sliding_window_view(heard, kernel)[::stride][:count] if count else None
-            if under is not None:
-                frames, summed, products = frames + count, summed + under.sum(axis=0), products + under.T @ under
+            if count:
+                under = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(heard, kernel)[::stride][:count])
+                frames, summed, products = frames + count, summed + np.ones(count) @ under, products + under.T @ under
             left = heard[count * stride :]
         mean, taps = total / max(1, samples), summed / max(1, frames)
         covariance = products / max(1, frames) - np.outer(taps, taps)
@@ -74,8 +74,8 @@ class Batch:
 
     samples: Sequence[int]
     """Length of each row."""
-    moments: Sequence[Moments]
-    """The recording that each row is, or is a window of."""
+    moments: Sequence[Moments | None]
+    """Of the recording that each row is, or is a window of; only a group norm asks for them."""
 
 
 current_batch: ContextVar[Batch | None] = ContextVar("current_batch", default=None)
@@ -146,11 +146,13 @@ class Front(nn.Module):
             return rows[0].T[None]
         return torch.stack([nn.functional.pad(row, (0, 0, 0, longest - len(row))) for row in rows]).transpose(1, 2)
 
-    def _row(self, samples: torch.Tensor, whole: Moments) -> torch.Tensor:
+    def _row(self, samples: torch.Tensor, whole: Moments | None) -> torch.Tensor:
         """Return `[frame, channel]`."""
         first = self._first(whole, samples.device)
         count = self.frames(len(samples))
-        size = PIECE if samples.device.type == "cpu" else count
+        size = count
+        if samples.device.type == "cpu":
+            size = max(1, PIECE * self.layers[0].stride // (self.hop * first[0].shape[1]))
         pieces = []
         for begin in range(0, count, size):
             end = min(begin + size, count)
@@ -169,12 +171,13 @@ class Front(nn.Module):
             frames = layer.activation(frames if layer.norm is None else layer.norm(frames))
         return frames
 
-    def _first(self, whole: Moments, device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _first(self, whole: Moments | None, device: torch.device) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return weight and bias of the first convolution, with the group norm over the recording folded in."""
         first = self.layers[0]
         weight = first.weights[0]
         if self.group_norm is None:
             return weight, first.bias
+        assert whole is not None
         exact = weight.detach().cpu().double().numpy()
         variance = np.maximum(0.0, np.einsum("to,ts,so->o", exact, whole.covariance, exact))
         gain = self.group_norm.weight.detach().cpu().double().numpy() / np.sqrt(variance + self.group_norm.eps)

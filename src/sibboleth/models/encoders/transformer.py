@@ -251,7 +251,7 @@ class Transformer(Encoder):
         finally:
             current_batch.reset(token)
 
-    def _heard(self, audio: Audio, front: "Front") -> tuple[Audio, "Moments"]:
+    def _heard(self, audio: Audio, front: "Front") -> tuple[Audio, "Moments | None"]:
         """Normalise one utterance, as transformers does, or a window by its recording."""
         from sibboleth.models.encoders.front import Moments
 
@@ -261,9 +261,11 @@ class Transformer(Encoder):
                 audio = self._extractor.zero_mean_unit_var_norm([audio], None)[0]
             else:
                 audio, whole = whole.normalised(audio)
+        if front.group_norm is None:
+            return audio, None
         whole = whole or Moments.of([audio], front.kernel, front.stride)
         # A group norm takes any constant away; without it float32 has more digits for the speech.
-        return (audio, whole) if front.group_norm is None else whole.centred(audio)
+        return whole.centred(audio)
 
     def _placed(self, features: "torch.Tensor") -> "torch.Tensor":
         return features.to(self._model.device, self._model.dtype)
