@@ -72,14 +72,16 @@ def _reduced(texts: pl.Series) -> pl.Series:
         .then(text)
         .str.normalize("NFKC")
         .str.to_lowercase()
-        .str.replace_all("ß", "ss")
-        .str.replace_all("ς", "σ")
-        .str.replace_all(_OPTIONAL, "")
-        .str.replace_all(r"[^\p{L}\p{M}\p{N}]", "")
-        .str.normalize("NFC")
+        .str.replace_all("ß", "ss", literal=True)
+        .str.replace_all("ς", "σ", literal=True)
+        .str.replace_all(rf"{_OPTIONAL}|[^\p{{L}}\p{{M}}\p{{N}}]", "")
     )
+    # What was between a letter and its mark is gone now; without marks there is nothing to compose.
+    marked = pl.when(pl.col("letters").str.contains(r"\p{M}")).then("letters").str.normalize("NFC")
+    steps = {"plain": plain, "letters": letters}
     frame = texts.to_frame()
     size = max(1, -(-len(frame) // pl.thread_pool_size()))
-    pieces = [piece.lazy().select(pl.coalesce(plain, letters).alias("reduced")) for piece in frame.iter_slices(size)]
+    whole = pl.coalesce("plain", marked, "letters").alias("reduced")
+    pieces = [piece.lazy().select(**steps).select(whole) for piece in frame.iter_slices(size)]
     reduced = pl.concat(pieces or [frame.lazy().select(reduced="text")]).collect().to_series()
     return reduced.set(reduced == "", None)
