@@ -49,14 +49,14 @@ def distance(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> fl
     return float(max(np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(one, exact, strict=True)))
 
 
-def plain(made: Transformer, audio: Audio) -> npt.NDArray[np.float32]:
+def plain(made: Transformer, audio: Audio, dtype: torch.dtype = torch.float32) -> npt.NDArray[np.float32]:
     """Encode with the model as transformers makes it, one utterance, nothing rearranged."""
     torch.manual_seed(0)
-    model = made.build().eval()
+    model = made.build().eval().to(dtype)
     inputs = made._extractor(audio, sampling_rate=16_000, return_tensors="pt", return_attention_mask=False)
     key = "input_features" if "input_features" in inputs else "input_values"
     with torch.inference_mode():
-        states = torch.cat(model(inputs[key], output_hidden_states=True).hidden_states).numpy()
+        states = torch.cat(model(inputs[key].to(dtype), output_hidden_states=True).hidden_states).numpy()
     frames = -(-len(audio) // 320) if made.config["model_type"] == "whisper" else states.shape[1]
     return np.asarray(states[:, :frames])
 
@@ -76,8 +76,8 @@ def test_an_offset_or_another_level_changes_nothing_of_that(
     name: str, offset: float, level: float, made: dict[str, Transformer]
 ) -> None:
     audio = (offset + level * speech(16_000, 1)).astype(np.float32)
-    # Where speech is a hundredth of the offset float32 audio has lost digits that transformers rounds in its own way.
-    assert distance(made[name].hidden_states(audio), plain(made[name], audio)) < (CLOSE if offset < 0.1 else 1e-4)
+    # transformers' own float32 loses digits beside a large offset (2e-5 with WavLM), so it computes in float64 here.
+    assert distance(made[name].hidden_states(audio), plain(made[name], audio, torch.float64)) < CLOSE
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -212,9 +212,7 @@ def test_windows_of_an_encoder_whose_stride_is_unknown_cover_all_of_it() -> None
     ours = Frames(name="frames", identity="f" * 64, kind="callable", rate=1000, layers=1, dim=2)
     audio = np.arange(100_000, dtype=np.float32)
     states = np.concatenate(list(encoding.windows(ours, lambda: blocks(audio, 7000), len(audio))), axis=1)
-    # A window may begin between two frames: a step there is off by less than a frame, and time never goes back.
-    np.testing.assert_allclose(np.diff(states[0, :, 0]), 100, atol=99)
-    assert abs(states.shape[1] - 1000) <= len(heard)
+    np.testing.assert_array_equal(states[0, :, 0], np.arange(0, 100_000, 100, dtype=np.float32))
     assert max(heard) <= 30_000
 
 

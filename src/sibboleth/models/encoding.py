@@ -91,8 +91,9 @@ def encode(encoder: Encoder, recordings: Sequence[Recording], frames: Sequence[i
 def windows(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: int) -> Iterator[HiddenStates]:
     """Encode a long recording in overlapping windows; yields the frames `[layer, frame, dim]` that each contributes.
 
-    Together these are as many frames as one pass would give, where frames have a fixed stride. Windows are `WINDOW`
-    long and overlap by 2 * `CONTEXT` or more; the frames of an overlap come from the window that sees further there.
+    Together these are as many frames as one pass would give, where frames are a whole number of samples apart. Windows
+    are `WINDOW` long, begin where a frame does, and overlap by 2 * `CONTEXT` or more; the frames of an overlap come
+    from the window that sees further there.
 
     Args:
         encoder: The encoder.
@@ -100,28 +101,22 @@ def windows(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: in
         samples: Its length at the encoder's rate, to `LONGEST_ROUNDING`.
     """
     knowing = encoder.for_recording(blocks())
-    stride = encoder.stride or 1
-    size = int(WINDOW * encoder.rate) // stride * stride
+    size = int(WINDOW * encoder.rate)
+    opening = next(_cut(blocks(), size, 0, 1))
+    states = knowing.hidden_states(opening)
+    # An encoder that does not say how far apart its frames are shows it in a whole window.
+    stride = encoder.stride or max(1, round(len(opening) / states.shape[1]))
+    size = size // stride * stride if encoder.stride else size
     least = 2 * int(CONTEXT * encoder.rate)
     beyond = max(0, samples + LONGEST_ROUNDING - size)
     count = 1 + math.ceil(beyond / (size - least))
     step = 0 if count == 1 else math.ceil(beyond / (count - 1) / stride) * stride
-    overlap = (size - step) // 2 // stride * stride
+    overlap = (size - step) // 2 // stride
     for index, window in enumerate(_cut(blocks(), size, step, count)):
-        states = knowing.hidden_states(window)
-        first = 0 if index == 0 else overlap
-        last = None if index == count - 1 else step + overlap
-        begin, end = (_frame(place, encoder, states, len(window)) for place in (first, last))
-        yield states[:, begin:end]
-
-
-def _frame(place: int | None, encoder: Encoder, states: HiddenStates, samples: int) -> int | None:
-    """Return the frame at a sample of a window."""
-    if place is None:
-        return None
-    if encoder.stride:
-        return place // encoder.stride
-    return int(round(place / samples * states.shape[1]))
+        if index or len(window) != len(opening):
+            states = knowing.hidden_states(window)
+        last = None if index == count - 1 else step // stride + overlap
+        yield states[:, overlap if index else 0 : last]
 
 
 def _cut(blocks: Iterator[Audio], size: int, step: int, count: int) -> Iterator[Audio]:
