@@ -46,12 +46,12 @@ class Record:
             "question": study.question,
             "status": "running",
             "command": command,
-            "started": _now(),
+            "started": now(),
             "finished": None,
             "seed": study.seed,
             "study": study.model_dump(mode="json"),
             "protocol": protocols.read(study.protocol).model_dump(mode="json") if study.protocol else None,
-            "versions": _versions(),
+            "versions": versions(),
             "corpora": [_corpus(material, index) for index in range(len(material.corpora))],
             "encoders": [_encoder(one, how) for one, how in zip(encoders, pooling, strict=True)],
             "target": {"name": target.name, "kind": target.kind, "labels": list(target.labels)},
@@ -85,7 +85,7 @@ class Record:
             self.facts["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             self.directory.write(self.facts)
             raise
-        self.facts |= {"status": "complete", "finished": _now()}
+        self.facts |= {"status": "complete", "finished": now()}
         self.directory.write(self.facts)
 
 
@@ -144,7 +144,8 @@ def _encoder(encoder: "Encoder", pooling: str) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of what determines the numbers."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -152,7 +153,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 

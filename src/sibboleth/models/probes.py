@@ -13,8 +13,8 @@ from torch import Tensor
 from sibboleth.models import convex, losses
 from sibboleth.models.heads import Mlp
 from sibboleth.models.selection import STACK_FLOATS, candidates, trained, training_sets
+from sibboleth.models.stack_training import Loss
 from sibboleth.models.stacks import room
-from sibboleth.models.training import Loss
 from sibboleth.splits import Fit, Rows
 from sibboleth.study import LinearProbe, MlpProbe
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sibboleth.models import threads
 from sibboleth.models.heads import Mlp, Parameters
+from sibboleth.models.stack_training import Loss, Trained, TrainingSettings, Watch, train
 from sibboleth.models.stacks import HeadStack, Scaling
-from sibboleth.models.training import Loss, Trained, TrainingSettings, Watch, train
 from sibboleth.splits import Fit, Rows
 from sibboleth.study import MlpProbe
 

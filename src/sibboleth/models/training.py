@@ -1,219 +1,276 @@
-"""The one training loop: a stack of independent problems, each with its own data, order and early stopping.
+"""The one loop that trains networks: steps of AdamW, whose batches and chance depend on the step's number alone.
 
-Every problem is trained as it would be alone: its batches depend on its own rows and seed only, AdamW keeps its own
-moments and step count, and a problem that has stopped is dropped from the stack. Early stopping belongs to a *watch*
-(a set of dev rows): one problem may be watched by several, and each watch keeps the weights of its own best epoch. So
-a source that is selected on its own dev set and on every target's dev set is trained once.
+So a stopped training that goes on from its last state ends with the same weights as one that never stopped (on the
+same machine, threads and processes). It runs in one process or, started by `accelerate launch`, in several; each then
+takes every so-manieth batch, and gradients are averaged.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
-from torch import Tensor
-from torch.optim.adamw import adamw
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
-from sibboleth.models.heads import Parameters
+from sibboleth.errors import SibbolethError
+from sibboleth.storage import atomic
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-"""Outputs `[..., out]` and truth `[..., out]` to losses `[...]`."""
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
-BETAS = (0.9, 0.999)
-DEV_FLOATS = 16_000_000
-"""Features of dev rows that are looked at together; memory for more is not taken."""
+Shape = Literal["linear", "cosine"]
+STATE = "state.pt"
+ROWS = 500
+"""Rows of a training's log, at most."""
 
 
-class Model(Protocol):
-    """What the problems learn, and from what; each may see the rows in its own way (its layer, its standardisation)."""
+class Batch(Protocol):
+    """What a network is given at once."""
+
+    seconds: float
+    """Of audio."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return it on a device."""
+
+
+class Learner(Protocol):
+    """A network and what it is to learn."""
+
+    shape: Shape
+    """How the learning rate falls."""
+    looking: bool
+    """Set before each step: whether its numbers go into the log."""
 
     @property
-    def width(self) -> int:
-        """Number of floats that the features of one row take."""
+    def network(self) -> nn.Module:
+        """Return what, called with a batch, gives `loss` and, under other names, single numbers about its health."""
 
-    def output(self, parameters: Parameters, problems: Tensor, rows: Tensor) -> Tensor:
-        """Return outputs `[problem, row, out]` for problems `[problem]` and rows `[problem, row]`."""
+    def before_step(self, step: int, steps: int) -> None:
+        """Do what has to be done before a step counted from 0."""
 
-    def truth(self, problems: Tensor, rows: Tensor) -> Tensor:
-        """Return what is to be learnt, `[problem, row, out]`."""
+    def after_step(self, step: int, steps: int) -> None:
+        """Do what has to be done after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """How the problems are trained; the defaults are in `study.MlpProbe`."""
+class Schedule:
+    """How long and how fast; the settings that users see say what each means."""
 
-    learning_rate: Sequence[float]
-    """Of each problem."""
-    weight_decay: Sequence[float]
-    """Of each problem."""
+    steps: int
+    learning_rate: float
+    warm_up: float
+    weight_decay: float
+    betas: tuple[float, float]
     epsilon: float
-    batch_size: int
-    epochs: int
-    patience: int
+    clip: float
+    accumulate: int
+    workers: int
+    save: float
+    bfloat16: bool
+    seed: int
+
+    def rate(self, step: int, shape: Shape) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        rising = round(self.warm_up * self.steps)
+        if step < rising:
+            return self.learning_rate * (step + 1) / rising
+        left = 1 - (step - rising) / max(1, self.steps - rising)
+        return self.learning_rate * (left if shape == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
 
 
-@dataclass(frozen=True)
-class Watch:
-    """Dev rows that stop a problem and choose its epoch."""
+@dataclass
+class Training:
+    """Where a training stands."""
 
-    problem: int
-    rows: Tensor
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The best weights of every watch, the epoch (from 1) they come from and their dev loss."""
-
-    parameters: Parameters
-    epoch: Tensor
-    dev_loss: Tensor
+    step: int = 0
+    """Steps taken."""
+    rows: list[dict[str, float]] = field(default_factory=list)
+    """The log: `step`, `loss`, `learning rate`, `audio seconds` so far and the network's numbers, averaged since the
+    row before."""
+    seconds: float = 0.0
+    """Of audio, in all processes."""
 
 
-def train(
-    model: Model,
-    start: Parameters,
-    loss: Loss,
-    rows: Sequence[Tensor],
-    seeds: Sequence[int],
-    watches: Sequence[Watch],
-    settings: TrainingSettings,
-) -> Trained:
-    """Train problem p on `rows[p]`, in the batch order of `seeds[p]`, until each watch has seen no better epoch.
-
-    A watch stops after `patience` epochs in a row without a lower dev loss, at the latest after `epochs`; a problem
-    stops with its last watch. A problem whose loss is no longer finite is never better.
-    """
-    owner = torch.tensor([watch.problem for watch in watches])
-    epoch = torch.zeros(len(watches), dtype=torch.int64)
-    best = torch.full((len(watches),), torch.inf)
-    waited = torch.zeros(len(watches), dtype=torch.int64)
-    kept = {name: tensor[owner] for name, tensor in start.items()}
-    longest_first = sorted(range(len(rows)), key=lambda problem: -len(rows[problem]))
-    stack = _Stack.begin(start, torch.tensor(longest_first))
-    for number in range(1, settings.epochs + 1):
-        watching = (waited < settings.patience).nonzero()[:, 0]
-        if len(watching) == 0:
-            break
-        stack = stack.only(torch.isin(stack.problems, owner[watching]))
-        _epoch(model, stack, loss, [_order(rows[p], seeds[p], number) for p in stack.problems.tolist()], settings)
-        dev = _dev_losses(model, stack, loss, [watches[index] for index in watching.tolist()])
-        better = watching[dev < best[watching]]
-        best[watching] = torch.fmin(best[watching], dev)
-        waited[watching] += 1
-        waited[better] = 0
-        epoch[better] = number
-        for name, tensor in stack.parameters.items():
-            kept[name][better] = tensor[stack.places(owner[better])]
-    return Trained(kept, epoch, best)
+Look = Callable[[Training], None]
+"""Is shown the training after each row of the log, in the first process; what it raises stops the training."""
 
 
-def _epoch(model: Model, stack: "_Stack", loss: Loss, orders: Sequence[Tensor], settings: TrainingSettings) -> None:
-    """Take one pass over every active problem's rows, all problems step by step together."""
-    size = settings.batch_size
-    for begin in range(0, len(orders[0]), size):
-        batches = [order[begin : begin + size] for order in orders if begin < len(order)]
-        going = len(batches)  # the first ones: problems with more rows come first
-        problems = stack.problems[:going]
-        batch, real = _padded(batches)
-        mine = {name: tensor[:going].detach().requires_grad_() for name, tensor in stack.parameters.items()}
-        each = loss(model.output(mine, problems, batch), model.truth(problems, batch))
-        slopes = torch.autograd.grad(((each * real).sum(1) / real.sum(1)).sum(), list(mine.values()))
-        # The fused step reads memory in order: a transposed slope would be applied to the wrong weights.
-        stack.step({name: slope.contiguous() for name, slope in zip(mine, slopes, strict=True)}, settings)
+def accelerator(bfloat16: bool) -> "Accelerator":
+    """Return what places networks on the accelerators there are."""
+    from accelerate import Accelerator
+    from accelerate.utils import DistributedDataParallelKwargs
+
+    kinds = [DistributedDataParallelKwargs(broadcast_buffers=False, find_unused_parameters=True)]
+    return Accelerator(mixed_precision="bf16" if bfloat16 else "no", kwargs_handlers=kinds)
 
 
-def _order(rows: Tensor, seed: int, epoch: int) -> Tensor:
-    generator = torch.Generator().manual_seed((seed << 20) + epoch)
-    return rows[torch.randperm(len(rows), generator=generator)]
+class Run:
+    """A training, at the state in its folder if there is one; going through it takes the steps that are left."""
 
+    def __init__(
+        self,
+        learner: Learner,
+        batches: "Dataset[Any]",
+        schedule: Schedule,
+        folder: Path,
+        look: Look,
+        fingerprint: Mapping[str, object],
+        place: "Accelerator",
+    ) -> None:
+        """Place the network and restore what was saved.
 
-def _padded(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Stack row lists of different lengths; returns rows and a 0/1 weight, both `[problem, row]`."""
-    batch = torch.nn.utils.rnn.pad_sequence(list(batches), batch_first=True)
-    length = torch.tensor([len(one) for one in batches])
-    return batch, (torch.arange(batch.shape[1]) < length[:, None]).float()
+        Raises `SibbolethError` where the state belongs to another training: one with another fingerprint.
+        """
+        self.learner, self.batches, self.schedule = learner, batches, schedule
+        self.folder, self.look, self.fingerprint, self.place = folder, look, fingerprint, place
+        self.network = place.prepare_model(learner.network)
+        self.optimiser = _optimiser(learner.network, schedule)
+        self.at = _restored(folder / STATE, learner, self.optimiser, fingerprint)
 
+    def __len__(self) -> int:
+        """Count the steps that are left."""
+        return self.schedule.steps - self.at.step
 
-@torch.no_grad()
-def _dev_losses(model: Model, stack: "_Stack", loss: Loss, watches: Sequence[Watch]) -> Tensor:
-    losses = []
-    for some in _chunks(watches, DEV_FLOATS // model.width):
-        batch, real = _padded([watch.rows for watch in some])
-        problems = torch.tensor([watch.problem for watch in some])
-        mine = {name: tensor[stack.places(problems)] for name, tensor in stack.parameters.items()}
-        each = loss(model.output(mine, problems, batch), model.truth(problems, batch))
-        losses.append((each * real).sum(1) / real.sum(1))
-    return torch.cat(losses)
+    def __iter__(self) -> Iterator[Training]:
+        """Train; yields after every step.
 
+        Raises `SibbolethError` where the loss is no longer a number.
+        """
+        saved, gathered, every = time.monotonic(), _Gathered(), math.ceil(self.schedule.steps / ROWS)
+        loader = iter(_loader(self.batches, self.schedule, self.at.step, self.place)) if len(self) else iter(())
+        while self.at.step < self.schedule.steps:
+            self.learner.looking = (self.at.step + 1) % every == 0 or self.at.step + 1 == self.schedule.steps
+            rate = self._step(loader, gathered)
+            done = self.at.step == self.schedule.steps
+            if self.learner.looking:
+                told = {"learning rate": rate, "audio seconds": self.at.seconds}
+                self.at.rows.append({"step": self.at.step, **gathered.mean(), **told})
+                if self.place.is_main_process:
+                    self.look(self.at)
+            if self.place.is_main_process and (done or time.monotonic() - saved > self.schedule.save):
+                _save(self.folder / STATE, self.learner, self.optimiser, self.at, self.fingerprint)
+                saved = time.monotonic()
+            yield self.at
 
-def _chunks(watches: Sequence[Watch], rows: int) -> Iterator[Sequence[Watch]]:
-    """Divide watches so that each part has at most so many rows, padded, but at least one watch."""
-    begin = 0
-    while begin < len(watches):
-        end, longest = begin, 0
-        while end < len(watches):
-            longest = max(longest, len(watches[end].rows))
-            if end > begin and longest * (end + 1 - begin) > rows:
-                break
-            end += 1
-        yield watches[begin:end]
-        begin = end
-
-
-@dataclass(frozen=True)
-class _Stack:
-    """The problems that still learn: parameters and AdamW's moments (Loshchilov and Hutter 2019), changed in place."""
-
-    problems: Tensor
-    parameters: Parameters
-    first: Parameters
-    second: Parameters
-    steps: Parameters
-    """How many steps each problem has taken, `[problem]`."""
-
-    @classmethod
-    def begin(cls, start: Parameters, problems: Tensor) -> "_Stack":
-        parameters = {name: tensor[problems] for name, tensor in start.items()}
-        first, second = ({name: torch.zeros_like(tensor) for name, tensor in parameters.items()} for _ in range(2))
-        return cls(problems, parameters, first, second, {name: torch.zeros(len(problems)) for name in parameters})
-
-    def only(self, active: Tensor) -> "_Stack":
-        """Drop what has stopped."""
-        if active.all():
-            return self
-        moved = ({name: tensor[active] for name, tensor in some.items()} for some in list(vars(self).values())[1:])
-        return _Stack(self.problems[active], *moved)
-
-    def places(self, problems: Tensor) -> Tensor:
-        """Find where problems are in the stack."""
-        return (self.problems == problems[:, None]).int().argmax(1)
-
-    def step(self, slopes: Parameters, settings: TrainingSettings) -> None:
-        """Let the first problems take a step each, with their own learning rate and decay."""
-        going = len(next(iter(slopes.values())))
-        alike: dict[tuple[float, float], list[int]] = {}
-        for place, problem in enumerate(self.problems[:going].tolist()):
-            alike.setdefault((settings.learning_rate[problem], settings.weight_decay[problem]), []).append(place)
-        for (learning_rate, weight_decay), places in alike.items():
-            adamw(
-                _views(self.parameters, slopes, places),
-                _views(slopes, slopes, places),
-                _views(self.first, slopes, places),
-                _views(self.second, slopes, places),
-                [],
-                _views(self.steps, slopes, places),
-                fused=True,
-                amsgrad=False,
-                beta1=BETAS[0],
-                beta2=BETAS[1],
-                lr=learning_rate,
-                weight_decay=weight_decay,
-                eps=settings.epsilon,
-                maximize=False,
+    def _step(self, loader: Iterator[Any], gathered: "_Gathered") -> float:
+        """Take a step and return its learning rate."""
+        at, schedule, place = self.at, self.schedule, self.place
+        self.learner.before_step(at.step, schedule.steps)
+        rate = schedule.rate(at.step, self.learner.shape)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        for part in range(schedule.accumulate):
+            batch = next(loader).to(place.device)
+            torch.manual_seed(_seed(schedule.seed, at.step, part * place.num_processes + place.process_index))
+            last = part == schedule.accumulate - 1
+            with contextlib.nullcontext() if last else place.no_sync(self.network), place.autocast():
+                told = self.network(batch)
+                place.backward(told["loss"] / schedule.accumulate)
+            gathered.add(told)
+            at.seconds += batch.seconds * place.num_processes
+        norm = place.clip_grad_norm_(self.learner.network.parameters(), schedule.clip)
+        if not math.isfinite(float(norm)):
+            raise SibbolethError(
+                f"the loss or its slope is no longer a number at step {at.step + 1}; lower training.learning_rate "
+                f"or raise training.warm_up. The last good state is in {self.folder}"
             )
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.learner.after_step(at.step, schedule.steps)
+        at.step += 1
+        return rate
 
 
-def _views(some: Parameters, names: Parameters, places: Sequence[int]) -> list[Tensor]:
-    """Return the tensor of every name and place, as it lies in the stack."""
-    found = {name: some[name].unbind() for name in names}
-    return [found[name][place] for name in names for place in places]
+def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
+    """Decay matrices only: biases, norms and single vectors have no weight decay."""
+    learnt = [one for one in network.parameters() if one.requires_grad]
+    groups = [
+        {"params": [one for one in learnt if one.ndim > 1], "weight_decay": schedule.weight_decay},
+        {"params": [one for one in learnt if one.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=schedule.betas, eps=schedule.epsilon, fused=True)
+
+
+def _loader(batches: "Dataset[Any]", schedule: Schedule, step: int, place: "Accelerator") -> "DataLoader[Any]":
+    """Read the batches of this process from a step on, ahead of their use if there are workers."""
+    first, last = step * schedule.accumulate, schedule.steps * schedule.accumulate
+    mine = [place.process_index + number * place.num_processes for number in range(first, last)]
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=mine,
+        num_workers=schedule.workers,
+        pin_memory=place.device.type == "cuda",
+        persistent_workers=False,
+    )
+
+
+def _seed(seed: int, step: int, batch: int) -> int:
+    """Return the seed of all chance in one of a step's batches, whichever process has it."""
+    return hash((seed, step, batch, 0)) & 0x7FFF_FFFF_FFFF_FFFF
+
+
+class _Gathered:
+    """What the network told since the last row of the log."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, list[float]] = {}
+
+    def add(self, told: Mapping[str, Tensor]) -> None:
+        for name, number in told.items():
+            self.numbers.setdefault(name, []).append(float(number.detach()))
+
+    def mean(self) -> dict[str, float]:
+        means = {name: sum(values) / len(values) for name, values in self.numbers.items()}
+        self.numbers = {}
+        return means
+
+
+def _save(
+    path: Path, learner: Learner, optimiser: torch.optim.Optimizer, at: Training, fingerprint: Mapping[str, object]
+) -> None:
+    with atomic(path) as temporary:
+        torch.save(
+            {
+                "fingerprint": dict(fingerprint),
+                "network": learner.network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "training": {"step": at.step, "rows": at.rows, "seconds": at.seconds},
+            },
+            temporary,
+        )
+
+
+def _restored(
+    path: Path, learner: Learner, optimiser: torch.optim.Optimizer, fingerprint: Mapping[str, object]
+) -> Training:
+    state = saved(path, fingerprint)
+    if state is None:
+        return Training()
+    learner.network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    return Training(**state["training"])
+
+
+def saved(path: Path, fingerprint: Mapping[str, object]) -> dict[str, Any] | None:
+    """Read a state, if there is one; raises `SibbolethError` for that of a training with another fingerprint."""
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        differ = sorted(name for name in fingerprint if state["fingerprint"].get(name) != fingerprint[name])
+    except Exception as error:  # torch raises whatever its parser raises
+        told = " ".join(str(error).split())[:120]
+        raise SibbolethError(f"{path}: cannot be read ({told}); delete it to begin again") from None
+    if differ:
+        raise SibbolethError(
+            f"{path}: belongs to another training (other {', '.join(differ)}); choose another --output, or delete the "
+            "folder to begin again"
+        )
+    return state

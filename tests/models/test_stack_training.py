@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sibboleth.models import heads, losses, stacks, training
 from sibboleth.models.stacks import HeadStack, Scaling
-from sibboleth.models.training import TrainingSettings, Watch
+from sibboleth.models.stack_training import TrainingSettings, Watch
 
 LAYERS, ROWS, DIM, LABELS = 3, 120, 6, 3
 

@@ -1,0 +1,71 @@
+"""What all objectives have in common: an encoder in the middle, batches in, a loss and signs of health out."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from sibboleth.models.pretraining.speech import SpeechBatch
+from sibboleth.models.pretraining.watch import Vital
+from sibboleth.models.training import Shape
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+class Objective(nn.Module):
+    """All that is learnt, the encoder among it. Called with a batch it gives `loss` and its vitals by name."""
+
+    shape: Shape = "linear"
+    """How the learning rate falls."""
+    looking: bool = True
+    """Whether the vitals are wanted; the loop says so before each step."""
+    vitals: tuple[Vital, ...] = ()
+    """Numbers that tell whether the encoder collapses."""
+
+    @property
+    def network(self) -> nn.Module:
+        """Return itself: what the loop trains."""
+        return self
+
+    @abstractmethod
+    def forward(self, batch: SpeechBatch) -> dict[str, Tensor]:
+        """Return the loss and single numbers about its health."""
+
+    @property
+    @abstractmethod
+    def encoder(self) -> "PreTrainedModel":
+        """Return the encoder that is kept in the end."""
+
+    def before_step(self, step: int, steps: int) -> None:
+        """Do what has to be done before a step counted from 0."""
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Do what has to be done after it."""
+
+    def facts(self) -> Mapping[str, object]:
+        """Return what the record should know beyond the settings."""
+        return {}
+
+
+@torch.no_grad()
+def rank(frames: Tensor, most: int = 2048) -> Tensor:
+    """Return the effective rank of frames `[..., dim]`: the exponential of the entropy of their spectrum.
+
+    Roy and Vetterli 2007: over the eigenvalues' shares of the variance. 1 where all lie on a line.
+    """
+    some = frames.detach().float().reshape(-1, frames.shape[-1])
+    some = some[:: max(1, len(some) // most)]
+    some = some - some.mean(0)
+    found = torch.linalg.eigvalsh(some.T @ some / len(some)).clamp(min=0)
+    share = found / found.sum().clamp(min=1e-12)
+    return torch.exp(-(share * share.clamp(min=1e-12).log()).sum())
+
+
+@torch.no_grad()
+def perplexity(probabilities: Tensor) -> Tensor:
+    """Return how many codes are in use, `exp` of the entropy of their mean probability; `[..., code]`."""
+    mean = probabilities.detach().float().reshape(-1, probabilities.shape[-1]).mean(0)
+    return torch.exp(-(mean * mean.clamp(min=1e-12).log()).sum())

@@ -1,0 +1,77 @@
+"""Where pre-training begins: a new encoder of a bundled architecture, or somebody's checkpoint."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sibboleth.errors import SibbolethError
+from sibboleth.models.encoders import load
+from sibboleth.models.encoders.transformer import Configuration, Transformer, hop
+from sibboleth.models.pretraining.clusters import Frame
+from sibboleth.pretraining import StartSettings
+from sibboleth.study import EncoderSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
+"""Encoders of waveforms, which mask their frames in the same way."""
+USUAL = {"conv_kernel": (10, 3, 3, 3, 3, 2, 2), "conv_stride": (5, 2, 2, 2, 2, 2, 2)}
+"""Convolutions of all families where a configuration does not say: 400 samples, 320 apart."""
+PHASES = 4
+"""Of each band-pass filter: cosine and sine, up and down, so that rectified they add up to its level."""
+LOWEST = 40.0
+"""Hz of the lowest filter."""
+HIGHEST = 0.97
+"""Of half the rate: the highest filter."""
+GAIN = 0.1
+"""Norm of a filter: speech at -40 dBFS is then about as large as the constant in the layer norm behind it, so that
+level is told from level there rather than normalised away."""
+
+
+def start(settings: StartSettings, seed: int) -> Transformer:
+    """Find the encoder to begin with; raises `SibbolethError` for one that cannot be pre-trained."""
+    name = settings.checkpoint or f"untrained:{settings.architecture}"
+    found = load(EncoderSettings(name=name, seed=seed))
+    if not isinstance(found, Transformer) or found.config["model_type"] not in FAMILIES:
+        family = found.config["model_type"] if isinstance(found, Transformer) else name
+        raise SibbolethError(f"start: {family} cannot be pre-trained; it takes a model of {', '.join(FAMILIES)}")
+    return found
+
+
+def build(begin: Transformer, settings: StartSettings) -> "PreTrainedModel":
+    """Make the model in float32, ready to learn; the global random state is the same afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        model = begin.build()
+    if settings.filters == "mel":
+        front: Any = model.feature_extractor
+        _as_filters(front.conv_layers[0].conv, begin.rate)
+    model.config.apply_spec_augment = True
+    model.config.mask_feature_prob = 0.0
+    return model
+
+
+def frame(config: Configuration, rate: int) -> Frame:
+    """Return where the encoder's frames lie."""
+    field = 1
+    kernels, strides = (config.get(name, usual) for name, usual in USUAL.items())
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+        field = (field - 1) * stride + kernel
+    return Frame(rate=rate, hop=hop(config), field=field)
+
+
+def _as_filters(convolution: Any, rate: int) -> None:
+    """Give a convolution of samples windowed sines, evenly spaced in mel; the bias stays."""
+    if not isinstance(convolution, nn.Conv1d) or convolution.out_channels % PHASES:
+        raise SibbolethError(f"start.filters: a number of channels that is a multiple of {PHASES} is needed")
+    bands, kernel = convolution.out_channels // PHASES, convolution.kernel_size[0]
+    lowest, highest = (2595 * np.log10(1 + hertz / 700) for hertz in (LOWEST, HIGHEST * rate / 2))
+    frequency = 700 * (10 ** (np.linspace(lowest, highest, bands) / 2595) - 1)
+    time = (np.arange(kernel) - (kernel - 1) / 2) / rate
+    angle = 2 * np.pi * frequency[:, None] * time + np.pi / 2 * np.arange(PHASES)[:, None, None]
+    wave = np.cos(angle) * np.hanning(kernel + 2)[1:-1]
+    wave *= GAIN / np.linalg.norm(wave, axis=-1, keepdims=True)
+    with torch.no_grad():
+        convolution.weight.copy_(torch.from_numpy(wave.reshape(-1, 1, kernel).astype(np.float32)))
