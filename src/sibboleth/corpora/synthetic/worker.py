@@ -5,6 +5,7 @@ Where the system does not really unload the library, a worker ends after each ta
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import queue
@@ -14,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,6 +45,10 @@ class Script:
     level: float
     colour: tuple[float, float]
     seed: int
+    factor: float = 1.0
+    """The voice is played so many times faster, which moves pitch and formants up, as a shorter vocal tract does."""
+    tilt: float = 0.0
+    room: float = sound.ROOM
 
 
 @dataclass(frozen=True)
@@ -152,9 +157,15 @@ def speak(scripts: Sequence[Script], workers: int) -> Generator[list[Segment]]:
             pool.shutdown(cancel_futures=True)
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def perform(script: Script) -> list[Segment]:
     """Speak one utterance in this process, write its audio and return its segments."""
     with Espeak() as espeak:
+        _seed(script.seed)
         speech = espeak.speak(
             script.spoken,
             script.voice,
@@ -163,10 +174,24 @@ def perform(script: Script) -> list[Segment]:
             speed=script.speed,
             seed=script.seed,
         )
-    samples = sound.record(speech.samples, speech.rate, level=script.level, colour=script.colour, seed=script.seed)
+    speech = replace(speech, rate=round(speech.rate * script.factor))
+    samples = sound.record(
+        speech.samples,
+        speech.rate,
+        level=script.level,
+        colour=script.colour,
+        seed=script.seed,
+        tilt=script.tilt,
+        room=script.room,
+    )
     with runs.atomic(Path(script.audio)) as temporary:
         soundfile.write(temporary, sound.pcm16(samples), sound.RATE, subtype="PCM_16", format="FLAC")
     return segments(speech, script.words)
+
+
+def _seed(seed: int) -> None:
+    """Seed the random numbers of C, from which a few voices take their breath."""
+    ctypes.CDLL("ucrtbase" if os.name == "nt" else None).srand(ctypes.c_uint(seed))
 
 
 def segments(speech: Speech, words: Sequence[str]) -> list[Segment]:

@@ -1,0 +1,69 @@
+"""Unlabelled speech to pre-train on, made on the spot."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import soundfile
+
+from sibboleth import corpus, settings
+from sibboleth.corpora.synthetic import unlabelled
+from sibboleth.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Speech that was made."""
+
+    manifest: Path
+    table: pl.DataFrame
+    """By language: `language, hours, speakers, utterances`."""
+
+    def __str__(self) -> str:
+        """Say what there is, a line per language."""
+        lines = [
+            f"{language}: {hours:.1f} hours, {speakers} speakers, {utterances} utterances"
+            for language, hours, speakers, utterances in self.table.iter_rows()
+        ]
+        return "\n".join([str(self.manifest), *lines])
+
+
+def speak(root: Path, *, languages: tuple[str, ...] = ("en", "nl"), hours: float = 1.0, seed: int = 0) -> Spoken:
+    """Speak hours of unlabelled speech to pre-train on, with many voices in many manners, and write its manifest.
+
+    Args:
+        root: folder to make it in; what a stopped run left there is used, another reading is refused.
+        languages: among de, en, es, fr, it, nl, pl, zh.
+        hours: of each language.
+        seed: a shorter reading with the same seed is the beginning of a longer one.
+
+    It shares no voice and no sentence with the controlled corpus (`corpus prepare synthetic`). A manifest that is there
+    already and says something else raises `InvalidInput`.
+    """
+    reading = settings.checked(unlabelled.Reading, languages=languages, hours=hours, seed=seed)
+    made = unlabelled.prepare(root, reading)
+    manifest = _write(made, root / "manifest.csv")
+    seconds = [float(soundfile.info(file).duration) for file in made.table["audio"]]
+    table = (
+        made.table.with_columns(pl.Series("seconds", seconds))
+        .group_by("language", maintain_order=True)
+        .agg(
+            (pl.col("seconds").sum() / 3600).alias("hours"),
+            pl.col("speaker").n_unique().alias("speakers"),
+            pl.len().alias("utterances"),
+        )
+    )
+    return Spoken(manifest, table)
+
+
+def _write(made: corpus.Corpus, path: Path) -> Path:
+    """Write the manifest, or make sure that the one there says the same."""
+    if not path.exists():
+        return corpus.write(made, path)
+    fresh = corpus.write(made, path.with_name(".manifest-fresh.csv"))
+    try:
+        if fresh.read_bytes() == path.read_bytes():
+            return path
+    finally:
+        fresh.unlink()
+    raise InvalidInput(f"{path}: is there already and says something else, perhaps by hand; move it away")
