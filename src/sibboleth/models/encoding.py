@@ -119,6 +119,19 @@ def windows(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: in
         yield states[:, overlap if index else 0 : last]
 
 
+def averaged(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: int) -> HiddenStates:
+    """Encode a long recording with an encoder that has no frames: the mean of its windows' embeddings, `[1, 1, dim]`.
+
+    The windows lie side by side and are equally long, as few as `WINDOW` allows; so each counts the same.
+    """
+    knowing = encoder.for_recording(blocks())
+    most = samples + LONGEST_ROUNDING
+    count = math.ceil(most / int(WINDOW * encoder.rate))
+    size = math.ceil(most / count)
+    found = [knowing.hidden_states(window) for window in _cut(blocks(), size, size, count)]
+    return np.asarray(np.mean(found, axis=0, dtype=np.float64), dtype=np.float32)
+
+
 def _cut(blocks: Iterator[Audio], size: int, step: int, count: int) -> Iterator[Audio]:
     """Cut a stream into windows of a size that begin every `step` samples; the last lasts to the end."""
     held = np.empty(0, np.float32)
@@ -135,7 +148,10 @@ def _windows(encoder: Encoder, recording: Recording) -> Iterator[HiddenStates]:
         yield encoder.hidden_states(recording.read(encoder.rate)[: int(WINDOW * encoder.rate)])
     else:
         samples = round(recording.seconds * encoder.rate)
-        yield from windows(encoder, lambda: recording.blocks(encoder.rate), samples)
+        if encoder.frames:
+            yield from windows(encoder, lambda: recording.blocks(encoder.rate), samples)
+        else:
+            yield averaged(encoder, lambda: recording.blocks(encoder.rate), samples)
 
 
 def _encoded(encoder: Encoder, recording: Recording, parts: Iterator[HiddenStates], frames: Sequence[int]) -> Encoded:

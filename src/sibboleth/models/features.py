@@ -69,6 +69,8 @@ class Features:
     stride: float | None
     """Seconds from one frame to the next, if the encoder has a fixed stride."""
     store: Store = field(repr=False)
+    pooled: bool = False
+    """Whether the encoder gives one embedding per utterance, and no frames."""
     guard: Lock | None = field(repr=False, default=None)
     """Keeps others from emptying the cache of this encoder meanwhile."""
     encoded: int = 0
@@ -77,8 +79,16 @@ class Features:
     """Of audio in them."""
 
     def matrix(self, layer: int, pooling: Pooling = "mean") -> npt.NDArray[np.float32]:
-        """Return one layer's mean, or mean and standard deviation side by side, `[utterance, dim or 2 * dim]`."""
+        """Return one layer's mean, or mean and standard deviation side by side, `[utterance, dim or 2 * dim]`.
+
+        Raises `SibbolethError` where a standard deviation is asked for that an encoder without frames has not.
+        """
         self._require(layer)
+        if self.pooled and pooling == "mean+std":
+            raise SibbolethError(
+                f"{self.encoder}: gives one embedding per utterance, which has no standard deviation over time; leave "
+                "`pooling` out"
+            )
         statistics = 2 if pooling == "mean+std" else 1
         matrix = np.empty((len(self.utterances), statistics, self.dim), dtype=np.float32)
         for shard, rows, positions in self.parts:
@@ -199,7 +209,7 @@ def extract(
     if failed and all(utterance.reason for utterance in told):
         raise SibbolethError(f"encoder {encoder.name!r} fails on every utterance: {next(iter(failed.values()))}")
     found = _features(described(encoder), told, store, layers, guard)
-    return replace(found, encoded=filling.encoded, encoded_seconds=filling.seconds)
+    return replace(found, pooled=not encoder.frames, encoded=filling.encoded, encoded_seconds=filling.seconds)
 
 
 def cached(store: Store, table: pl.DataFrame, scan: pl.DataFrame, frames: Sequence[int] = ()) -> Features:
@@ -223,6 +233,10 @@ def cached(store: Store, table: pl.DataFrame, scan: pl.DataFrame, frames: Sequen
 
 def _layers(encoder: Encoder, frames: Sequence[int]) -> tuple[int, ...]:
     """Sort the layers whose frames are kept; raises `SibbolethError` for one that the encoder has not."""
+    if frames and not encoder.frames:
+        raise SibbolethError(
+            f"encoder {encoder.name!r} gives one embedding per utterance and no frames; leave frames (--frames) out"
+        )
     if unknown := [layer for layer in frames if not 0 <= layer < encoder.layers]:
         raise SibbolethError(
             f"encoder {encoder.name!r} has layers 0 to {encoder.layers - 1}; there are no frames of layer {unknown[0]}"

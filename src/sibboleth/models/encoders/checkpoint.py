@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sibboleth.errors import SibbolethError
-from sibboleth.models.encoders import arithmetic, hub
+from sibboleth.models.encoders import arithmetic, box, hub, utterance
 from sibboleth.models.encoders.contract import identify
 from sibboleth.models.encoders.transformer import FAMILIES, Configuration, Transformer, hop, size
 from sibboleth.study import EncoderSettings
@@ -58,8 +58,8 @@ class Checkpoint(Transformer):
         return loaded
 
 
-def checkpoint(settings: EncoderSettings) -> Checkpoint:
-    """Find the checkpoint `name`, `name@revision` or a folder, fetching its files where they are not cached.
+def checkpoint(settings: EncoderSettings) -> Transformer:
+    """Find one of the box, the checkpoint `name`, `name@revision` or a folder, fetching files that are not cached.
 
     Raises `SibbolethError` where it cannot be found, is not a speech encoder of a known family, or holds its weights
     only as a pickle that would run code.
@@ -81,7 +81,7 @@ def checkpoint(settings: EncoderSettings) -> Checkpoint:
         notes += (f"it was trained with labels ({', '.join(architectures) or config['model_type']})",)
     layers, dim = size(config)
     files = {file.name: _digest(file) for file in (folder / "config.json", *weights)}
-    return Checkpoint(
+    found = Checkpoint(
         name=name,
         identity=identify(encoder="transformers-5", files=files, preprocessor=preprocessor, precision=precision),
         kind="checkpoint",
@@ -90,17 +90,27 @@ def checkpoint(settings: EncoderSettings) -> Checkpoint:
         dim=dim,
         stride=hop(config),
         precision=precision,
-        language=settings.language,
+        language=settings.language or (box.language(name) if name in box.names() else None),
         fine_tuned=labelled,
         notes=notes + arithmetic.remark(precision),
         config=config,
         preprocessor=preprocessor,
         folder=folder,
     )
+    if not utterance.is_one(folder):
+        return found
+    if settings.pooling == "mean+std":
+        raise SibbolethError(
+            f"encoder {name!r}: gives one embedding per utterance, which has no standard deviation over time; leave "
+            "`pooling` out"
+        )
+    return utterance.utterance_encoder(found, folder, {file: _digest(folder / file) for file in utterance.FILES})
 
 
 def _locate(name: str) -> Path:
     """Return the folder with the checkpoint's files."""
+    if name in box.names():
+        return box.FOLDER / name
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
@@ -109,8 +119,9 @@ def _locate(name: str) -> Path:
         raise SibbolethError(f"encoder {name!r}: no such folder")
     if "/" not in repository:
         raise SibbolethError(
-            f"encoder {name!r}: no such encoder. Give `logmel`, `untrained:ARCHITECTURE`, a checkpoint as OWNER/NAME "
-            "or OWNER/NAME@REVISION, a folder, or python:FILE.py:FUNCTION"
+            f"encoder {name!r}: no such encoder. Give one of the box ({', '.join(box.names())}), `logmel`, "
+            "`untrained:ARCHITECTURE`, a checkpoint as OWNER/NAME or OWNER/NAME@REVISION, a folder, or "
+            "python:FILE.py:FUNCTION"
         )
     return hub.snapshot(name, repository, revision or None)
 

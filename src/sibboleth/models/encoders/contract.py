@@ -49,6 +49,8 @@ class Encoder(ABC):
     """Size of one frame of one layer."""
     stride: int | None = None
     """Samples from one frame to the next, if that is a fixed number."""
+    frames: bool = True
+    """Whether it gives frames; if not, its only layer has one, the embedding of the utterance: `[1, 1, dim]`."""
     precision: Precision = "float32"
     """Of its arithmetic; what it returns is float32."""
     default_pooling: Pooling = "mean"

@@ -17,6 +17,8 @@ from sibboleth.models.encoders.contract import Audio, Encoder, EncodingError, Hi
 Function = Callable[[Audio, int], object]
 """Takes mono float32 audio `[sample]` and its rate, returns hidden states `[layer, frame, dim]`.
 
+Or one embedding per utterance, as `[dim]`, `[1, dim]` or `[1, 1, dim]`: one layer and no frames.
+
 An attribute `rate` on the function asks for another rate than 16,000 Hz.
 """
 
@@ -38,6 +40,8 @@ class Custom(Encoder):
             raise EncodingError(
                 f"returned {_shape(states)} where {self.layers} layers of {self.dim} numbers were returned before"
             )
+        if not self.frames and states.shape[1] != 1:
+            raise EncodingError(f"returned {_shape(states)} where one embedding per utterance was returned before")
         return states
 
 
@@ -57,6 +61,7 @@ def custom(name: str, language: str | None = None) -> Custom:
     rate = int(getattr(function, "rate", RATE))
     try:
         first = _call(function, signal(CHECKED[0], rate), rate)
+        embeds = first.shape[:2] == (1, 1) and _call(function, signal(CHECKED[1], rate), rate).shape[:2] == (1, 1)
     except EncodingError as error:
         raise InvalidInput(f"encoder {name!r} does not keep the contract", [Problem(str(source), str(error))]) from None
     encoder = Custom(
@@ -68,8 +73,12 @@ def custom(name: str, language: str | None = None) -> Custom:
         rate=rate,
         layers=first.shape[0],
         dim=first.shape[2],
+        frames=not embeds,
         language=language,
-        notes=("its identity covers the bytes of its source file, not of what that file imports or loads",),
+        notes=(
+            "its identity covers the bytes of its source file, not of what that file imports or loads",
+            *((f"one embedding of {first.shape[2]} numbers per utterance, and no frames",) if embeds else ()),
+        ),
         function=function,
     )
     if problems := check(encoder):
@@ -82,7 +91,7 @@ def check(encoder: Encoder) -> list[str]:
     """Say in plain words where an encoder breaks the contract; an empty list if nowhere.
 
     Encodes synthetic signals of `CHECKED` seconds: shapes, number type, finite values, the same answer twice and
-    whatever was encoded before, more frames for longer audio, audio left as it was.
+    whatever was encoded before, more frames for longer audio (or one embedding always), audio left as it was.
     """
     one, two, short = (signal(seconds, encoder.rate) for seconds in CHECKED)
     before = one.copy()
@@ -102,17 +111,27 @@ def check(encoder: Encoder) -> list[str]:
         )
     if first.shape != again.shape:
         problems.append(f"the same audio gives {_shape(first)} and then {_shape(again)}")
-    if longer.shape[1] <= first.shape[1]:
-        problems.append(
-            f"{CHECKED[1]:g} s give {longer.shape[1]} frames and {CHECKED[0]:g} s give {first.shape[1]}: frames must "
-            "grow with the audio. Return frames, not their mean; the pooling is done here"
-        )
-    if np.ptp(first, axis=1).max() == 0:
-        problems.append("all frames of an utterance are alike")
+    problems += _about_frames(encoder, first, longer)
     try:
         encoder.hidden_states(short)
     except EncodingError as error:
         problems.append(f"{CHECKED[2] * 1000:g} ms of audio: {error}; pad very short audio")
+    return problems
+
+
+def _about_frames(encoder: Encoder, first: HiddenStates, longer: HiddenStates) -> list[str]:
+    """Say what is wrong with the frames of the two longer signals."""
+    if not encoder.frames:
+        return ["different audio gives the same embedding"] if np.array_equal(first, longer) else []
+    problems = []
+    if longer.shape[1] <= first.shape[1]:
+        problems.append(
+            f"{CHECKED[1]:g} s give {longer.shape[1]} frames and {CHECKED[0]:g} s give {first.shape[1]}: frames must "
+            "grow with the audio. Return frames, not their mean; the pooling is done here. (An encoder of utterances "
+            "returns one embedding [dim], of one layer.)"
+        )
+    if np.ptp(longer, axis=1).max() == 0:
+        problems.append("all frames of an utterance are alike")
     return problems
 
 
@@ -172,8 +191,13 @@ def _call(function: Function, audio: Audio, rate: int) -> HiddenStates:
         raise EncodingError(f"returns {type(returned).__name__}, not an array ({error})") from None
     if states.dtype.kind != "f":
         raise EncodingError(f"returns numbers of type {states.dtype}; return floating-point numbers")
+    if states.ndim == 1 or (states.ndim == 2 and len(states) == 1):
+        states = states.reshape(1, 1, -1)
     if states.ndim != 3:
-        raise EncodingError(f"returns {_shape(states)}; return [layer, frame, dim], also where there is one layer")
+        raise EncodingError(
+            f"returns {_shape(states)}; return [layer, frame, dim], also where there is one layer, or [dim] for one "
+            "embedding per utterance"
+        )
     if 0 in states.shape:
         raise EncodingError(f"returns {_shape(states)}: nothing")
     if not np.isfinite(states).all():

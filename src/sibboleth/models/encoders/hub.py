@@ -9,6 +9,8 @@ from sibboleth.errors import SibbolethError
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Where weights are looked for, first to last; an index names its shards."""
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+UTTERANCE = ("utterance.json", "utterance.safetensors")
+"""What stands beside the weights of an encoder of utterances."""
 OFFLINE = (
     "Where there is no network, give a local folder, or copy the cache of a machine that has the checkpoint and set "
     "HF_HOME to it"
@@ -73,7 +75,7 @@ def _download(name: str, repository: str, revision: str | None) -> Path:
     try:
         info = HfApi().model_info(repository, revision=revision, timeout=SECONDS)
         there = {sibling.rfilename for sibling in info.siblings or ()}
-        wanted = [file for file in ("config.json", *PREPROCESSORS) if file in there]
+        wanted = [file for file in ("config.json", *PREPROCESSORS, *UTTERANCE) if file in there]
         wanted += [file for file in WEIGHTS if file in there][:1]
         paths = [Path(hf_hub_download(repository, file, revision=info.sha)) for file in wanted]
         for index in (path for path in paths if path.name.endswith(".index.json")):

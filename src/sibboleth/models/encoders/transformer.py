@@ -149,7 +149,7 @@ class Transformer(Encoder):
         from sibboleth.models.encoders import arithmetic
         from sibboleth.models.encoders.front import Front, PerRow
 
-        with _BUILDING, torch.random.fork_rng(devices=[]), _quiet():
+        with _BUILDING, torch.random.fork_rng(devices=[]), quiet():
             model = self.build()
         for module in list(model.modules()):
             if isinstance(module, torch.nn.Conv1d) and parametrize.is_parametrized(module, "weight"):
@@ -176,7 +176,7 @@ class Transformer(Encoder):
 
         from sibboleth.models.encoders import arithmetic
 
-        with _BUILDING, torch.random.fork_rng(devices=[]), _quiet():
+        with _BUILDING, torch.random.fork_rng(devices=[]), quiet():
             model = self.build()
         model.eval()  # type: ignore[no-untyped-call]
         placed: torch.nn.Module = model
@@ -298,7 +298,7 @@ def _mismatched_masks() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers from printing bars and lists of unused heads."""
     from transformers.utils import logging
 

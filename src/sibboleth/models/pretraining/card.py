@@ -57,7 +57,7 @@ def _targets(asked: Pretraining, prepared: Prepared) -> list[tuple[str, str]]:
     both = zip(asked.objective.targets, prepared.facts["clusters"], strict=True)
     told = [
         f"{target.clusters} of {target.features}{'' if target.layer is None else f', layer {target.layer}'} "
-        f"({fact['perplexity']:.0f} as many as evenly used)"
+        f"(as many in use as {fact['perplexity']:.0f} equally common ones)"
         for target, fact in both
     ]
     return [("clusters", "; ".join(told))]

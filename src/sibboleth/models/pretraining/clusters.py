@@ -193,6 +193,8 @@ def _features(target: TargetFeatures, frame: Frame) -> tuple[Features, str]:
     encoder = load(EncoderSettings(name=target.features))
     if encoder.rate != frame.rate:
         raise SibbolethError(f"objective.targets: {target.features!r} hears {encoder.rate} Hz, not {frame.rate} Hz")
+    if not encoder.frames:
+        raise SibbolethError(f"objective.targets: {target.features!r} has no frames, only embeddings of utterances")
     layer = encoder.layers - 1 if target.layer is None else target.layer
     if layer >= encoder.layers:
         raise SibbolethError(

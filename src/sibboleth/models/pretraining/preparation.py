@@ -12,7 +12,7 @@ import torch
 from sibboleth.errors import SibbolethError
 from sibboleth.models import training
 from sibboleth.models.encoders import arithmetic, utterance
-from sibboleth.models.encoders.transformer import Transformer
+from sibboleth.models.encoders.transformer import Transformer, quiet
 from sibboleth.models.pretraining import clusters, pieces, start
 from sibboleth.models.pretraining.clusters import Labels
 from sibboleth.models.pretraining.objective import Objective
@@ -87,8 +87,8 @@ def views(asked: Pretraining) -> tuple[float, ...]:
     return (asked.batches.longest,)
 
 
-def save(prepared: Prepared, folder: Path) -> Path:
-    """Write the encoder and its extractor as transformers does, whole or not at all.
+def save(prepared: Prepared, folder: Path, card: str) -> Path:
+    """Write the encoder, its extractor and its card as transformers does, whole or not at all.
 
     Beside one that was pre-trained on utterances stands what makes their embeddings.
     """
@@ -98,10 +98,14 @@ def save(prepared: Prepared, folder: Path) -> Path:
     part = folder.with_name(f".part-{folder.name}")
     if part.exists():
         shutil.rmtree(part)
-    model.save_pretrained(part)
+    with quiet():
+        model.save_pretrained(part)
     prepared.begin._extractor.save_pretrained(part)
+    (part / "README.md").write_text(card, encoding="utf-8")
     if isinstance(prepared.objective, Dino):
         utterance.save(prepared.objective.embedder, part)
+    for file in part.iterdir():
+        file.chmod(0o644)  # safetensors keeps what it writes from everybody else
     swap(part, folder)
     return folder
 

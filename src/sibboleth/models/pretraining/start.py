@@ -22,13 +22,17 @@ USUAL = {"conv_kernel": (10, 3, 3, 3, 3, 2, 2), "conv_stride": (5, 2, 2, 2, 2, 2
 """Convolutions of all families where a configuration does not say: 400 samples, 320 apart."""
 PHASES = 4
 """Of each band-pass filter: cosine and sine, up and down, so that rectified they add up to its level."""
+MASKED = 0.05
+"""`mask_time_prob` written for a model that had none; transformers' own default, and no business of pre-training."""
 LOWEST = 40.0
 """Hz of the lowest filter."""
 HIGHEST = 0.97
 """Of half the rate: the highest filter."""
-GAIN = 0.1
-"""Norm of a filter: speech at -40 dBFS is then about as large as the constant in the layer norm behind it, so that
-level is told from level there rather than normalised away."""
+GAIN = 0.2
+"""Norm of a filter below `EMPHASIS`. Quiet speech is then about as large as the constant in the layer norm behind it,
+so that level is told from level there rather than normalised away."""
+EMPHASIS = 250.0
+"""Hz above which filters rise by 6 dB per octave, as speech falls: else the low ones would drown the others."""
 
 
 def start(settings: StartSettings, seed: int) -> Transformer:
@@ -48,9 +52,21 @@ def build(begin: Transformer, settings: StartSettings) -> "PreTrainedModel":
     if settings.filters == "mel":
         front: Any = model.feature_extractor
         _as_filters(front.conv_layers[0].conv, begin.rate)
-    model.config.apply_spec_augment = True
-    model.config.mask_feature_prob = 0.0
+    ready(model)
     return model
+
+
+def ready(model: "PreTrainedModel") -> None:
+    """Let a model learn and hide frames: a checkpoint comes without dropout, some without a vector of hidden frames."""
+    placed: torch.nn.Module = model
+    placed.train()
+    config: Any = model.config
+    if getattr(model, "masked_spec_embed", None) is None:
+        random = torch.Generator().manual_seed(0)
+        model.masked_spec_embed = nn.Parameter(torch.rand(config.hidden_size, generator=random))
+        config.mask_time_prob = MASKED
+    config.apply_spec_augment = True
+    config.mask_feature_prob = 0.0
 
 
 def frame(config: Configuration, rate: int) -> Frame:
@@ -72,6 +88,6 @@ def _as_filters(convolution: Any, rate: int) -> None:
     time = (np.arange(kernel) - (kernel - 1) / 2) / rate
     angle = 2 * np.pi * frequency[:, None] * time + np.pi / 2 * np.arange(PHASES)[:, None, None]
     wave = np.cos(angle) * np.hanning(kernel + 2)[1:-1]
-    wave *= GAIN / np.linalg.norm(wave, axis=-1, keepdims=True)
+    wave *= GAIN / np.linalg.norm(wave, axis=-1, keepdims=True) * np.maximum(1, frequency / EMPHASIS)[:, None]
     with torch.no_grad():
         convolution.weight.copy_(torch.from_numpy(wave.reshape(-1, 1, kernel).astype(np.float32)))
