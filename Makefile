@@ -2,6 +2,7 @@
 # make test   passes the tests
 # make check  format, lint, strict types, direction of imports
 # make soak   what takes longer than make test may
+# make encoders  speaks the speech and pre-trains the encoders in the box again: an hour or a few, goes on after a stop
 #
 # pip's default PyTorch for Linux brings several gigabytes of CUDA. To take the small CPU build, name the address of
 # the CPU index that PyTorch's own "Get started" page shows:  make demo TORCH_INDEX=ADDRESS
@@ -12,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check soak fix clean
+.PHONY: demo test check soak fix clean encoders
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -29,6 +30,9 @@ check: $(VENV)/.installed-for-development
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+encoders: $(VENV)/.installed
+	$(BIN)/sibboleth box
 
 fix: $(VENV)/.installed-for-development
 	$(BIN)/ruff format

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sibboleth import cli, study
+from sibboleth import cli, pretraining, study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,7 +17,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_study_file_is_valid_and_so_is_every_line_commented_out(tmp_path: Path) -> None:
-    (text,) = blocks("toml")
+    text, _ = blocks("toml")
     for name, shown in (("plain", text), ("all", re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))):
         (tmp_path / f"{name}.toml").write_text(shown, encoding="utf-8")
     plain = study.read(tmp_path / "plain.toml")
@@ -27,9 +27,28 @@ def test_the_study_file_is_valid_and_so_is_every_line_commented_out(tmp_path: Pa
     assert every.corpora[0].columns == {"speaker": "client_id"}
 
 
+def test_the_pretraining_file_is_valid_and_so_is_what_is_commented_out(tmp_path: Path) -> None:
+    _, text = blocks("toml")
+    asked = re.sub(r"^# (?=(?:hours|accumulate|workers) = )", "", text, flags=re.MULTILINE)
+    other = re.sub(
+        r"^checkpoint = ", "# ", re.sub(r"^# (?=architecture)", "", text, flags=re.MULTILINE), flags=re.MULTILINE
+    )
+    again = re.sub(r"^targets = ", "# ", re.sub(r"^# (?=targets)", "", text, flags=re.MULTILINE), flags=re.MULTILINE)
+    for name, shown in (("plain", text), ("asked", asked), ("other", other), ("again", again)):
+        (tmp_path / f"{name}.toml").write_text(shown, encoding="utf-8")
+    plain, more, new, next_one = (
+        pretraining.read(tmp_path / f"{name}.toml") for name in ("plain", "asked", "other", "again")
+    )
+    assert plain.start.checkpoint == "sibboleth-tiny-en"
+    assert (more.corpora[0].hours, more.batches.accumulate, more.batches.workers) == (10, 4, 4)
+    assert new.start.architecture == "sibboleth-tiny"
+    assert isinstance(next_one.objective, pretraining.HubertObjective)
+    assert next_one.objective.targets[0].layer == 4
+
+
 def test_what_the_study_file_says_of_defaults_is_so(tmp_path: Path) -> None:
     """Values shown in the README equal the defaults, but for the corpora and encoders."""
-    (text,) = blocks("toml")
+    text, _ = blocks("toml")
     (tmp_path / "shown.toml").write_text(text, encoding="utf-8")
     shown = study.read(tmp_path / "shown.toml")
     default = study.Study(name=shown.name, corpora=shown.corpora)

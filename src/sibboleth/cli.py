@@ -23,6 +23,7 @@ app = App(
 corpus = App(name="corpus", help="Look at a manifest, or write one for a public corpus.")
 cache = App(name="cache", help="See, verify, export and empty the cache of encoded speech.")
 
+preset = App(name="preset", help="Study and pre-training files that come with sibboleth.")
 protocol = App(name="protocol", help="Published protocols: what they ask, what is wrong with them, a study of one.")
 
 app.command(
@@ -33,18 +34,27 @@ app.command("sibboleth.recipes.check:check", name="check", help="Audit a study o
 app.command("sibboleth.recipes.plan:plan", name="plan", help="Tell what a study would do, without doing any of it.")
 app.command(corpus)
 app.command("sibboleth.recipes.encode:encode", name="encode", help="Encode a manifest once, for all layers.")
+app.command("sibboleth.recipes.pretrain:pretrain", name="pretrain", help="Make an encoder from speech without labels.")
+app.command("sibboleth.recipes.curves:curves", name="curves", help="How much speech, and in which language? Pre-train.")
+app.command("sibboleth.recipes.eer:eer", name="eer", help="How well an encoder tells speakers apart, layer by layer.")
+app.command(preset)
 app.command(cache)
 app.command(protocol)
 app.command("sibboleth.recipes.score:score", name="score", help="Score predictions made by anybody, with intervals.")
 app.command(
     "sibboleth.recipes.plan_power:plan_power", name="plan-power", help="Speakers and items needed to see a difference."
 )
+app.command("sibboleth.recipes.box:box", name="box", help="Make the encoders in the box again.", show=False)
 app.command("sibboleth.recipes.report:report", name="report", help="Write a run's report again from its tables.")
 
 corpus.command(
     "sibboleth.recipes.corpus:describe", name="describe", help="Hours, speakers, labels, levels, duplicates."
 )
 corpus.command("sibboleth.recipes.corpus:prepare", name="prepare", help="Write the manifest of a known corpus.")
+corpus.command("sibboleth.recipes.speak:speak", name="speak", help="Speak hours of speech to pre-train on.")
+preset.command("sibboleth.recipes.preset:names", name="names", help="The files there are.")
+preset.command("sibboleth.recipes.preset:show", name="show", help="Print one.")
+preset.command("sibboleth.recipes.preset:write", name="write", help="Write one, to run it or to change it.")
 protocol.command("sibboleth.recipes.protocol:names", name="names", help="The protocols that a study can name.")
 protocol.command("sibboleth.recipes.protocol:show", name="show", help="Rules, flaws and numbers of one.")
 protocol.command("sibboleth.recipes.protocol:write", name="write", help="Write a study file that follows one.")

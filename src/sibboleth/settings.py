@@ -65,7 +65,7 @@ def _problems(path: Path, text: str, error: ValidationError) -> list[Problem]:
 
 def _message(item: Mapping[str, object]) -> str:
     if item["type"] == "extra_forbidden":
-        return "unknown key; see the study file in the README for the keys there are"
+        return "unknown key; see the files in the README for the keys there are"
     if item["type"] == "missing":
         return "is required"
     text = str(item["msg"]).removeprefix("Value error, ")
@@ -86,7 +86,8 @@ def _lines(text: str) -> dict[Place, int]:
         if header := _HEADER.match(line):
             names: Place = tuple(part.strip().strip("\"'") for part in header[2].split("."))
             current = _inside(names[:-1], counts) + names[-1:]
-            places.setdefault(current, number)
+            for length in range(1, len(current) + 1):  # [a.b] is also where a begins
+                places.setdefault(current[:length], number)
             if header[1] == "[[":
                 counts[current] = counts.get(current, -1) + 1
                 current = (*current, counts[current])

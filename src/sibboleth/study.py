@@ -51,9 +51,10 @@ class EncoderSettings(Settings):
     """One encoder and what is known about it."""
 
     name: str
-    """`logmel`, `untrained:ARCHITECTURE`, checkpoint `name` or `name@revision`, folder, `python:FILE.py:FUNCTION`."""
+    """`sibboleth-tiny-en`, `-nl`, `-multi`, `logmel`, `untrained:ARCHITECTURE`, checkpoint `name` or `name@revision`,
+    folder, `python:FILE.py:FUNCTION`."""
     language: str | None = None
-    """Language it was pre-trained on: an axis of its own, `multi` for several."""
+    """Language it was pre-trained on: an axis of its own, `multi` for several; known of those in the box."""
     pooling: Literal["mean", "mean+std"] | None = None
     """Statistics over time given to the probe; `mean`, and `mean+std` for `logmel`."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"

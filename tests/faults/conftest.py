@@ -170,7 +170,8 @@ class Warm:
     def run(self, place: Workplace, *arguments: str, after: float | None = None, **more: int) -> tuple[int, float, str]:
         """Run a command, or kill it -9 after so many seconds; returns how it ended, its seconds and what it said.
 
-        No file that it writes may have more than `most` bytes; or it dies half-way through writing the `table`-th one.
+        No file that it writes may have more than `most` bytes; or it dies half-way through writing the `table`-th one,
+        or the `state`-th state of a training.
         """
         said = place.folder / "said.txt"
         asked = {
@@ -185,6 +186,7 @@ class Warm:
             "after": after,
             "most": more.get("most"),
             "table": more.get("table"),
+            "state": more.get("state"),
         }
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write(json.dumps(asked) + "\n")

@@ -1,8 +1,8 @@
 """Runs commands of sibboleth in processes forked from one that has imported everything, and kills them when asked.
 
 A line of JSON on standard input asks: `arguments, folder, environment, said (a file), after (seconds or null), most
-(bytes that a file may have, or null), table (which table it dies half-way through writing, or null)`. A line on
-standard output answers: `status` as of os.waitpid, `seconds` it ran.
+(bytes that a file may have, or null), table, state (which table, or state of a training, it dies half-way through
+writing, or null)`. A line on standard output answers: `status` as of os.waitpid, `seconds` it ran.
 """
 
 import importlib
@@ -17,7 +17,8 @@ from pathlib import Path
 MODULES = (
     "altair jiwer sklearn.metrics torch vl_convert sibboleth.cli sibboleth.recipes.run sibboleth.recipes.report "
     "sibboleth.models.probes sibboleth.models.features sibboleth.report.page sibboleth.recipes.cache "
-    "sibboleth.recipes.encode sibboleth.models.pruning"
+    "sibboleth.recipes.encode sibboleth.models.pruning accelerate sibboleth.recipes.pretrain sibboleth.report.curve "
+    "sibboleth.models.pretraining.preparation sibboleth.models.pretraining.hubert"
 )
 
 
@@ -36,6 +37,21 @@ def die_in_table(number: int) -> None:
     pl.DataFrame.write_parquet = half  # type: ignore[method-assign,assignment]
 
 
+def die_in_state(number: int) -> None:
+    """Have this process die when half of the so-manieth state of a training is written."""
+    import torch
+
+    write, left = torch.save, iter(range(number - 1, -1, -1))
+
+    def half(state: object, file: Path) -> None:
+        write(state, file)
+        if next(left) == 0:
+            os.truncate(file, file.stat().st_size // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    torch.save = half
+
+
 def work(asked: dict[str, object]) -> None:
     """Do what a new process with this command line would do; never returns."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -50,6 +66,8 @@ def work(asked: dict[str, object]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (asked["most"], asked["most"]))  # type: ignore[arg-type]
     if asked["table"] is not None:
         die_in_table(int(asked["table"]))  # type: ignore[call-overload]
+    if asked["state"] is not None:
+        die_in_state(int(asked["state"]))  # type: ignore[call-overload]
     code = 0
     try:
         main(asked["arguments"])  # type: ignore[arg-type]

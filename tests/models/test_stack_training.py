@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sibboleth.models import heads, losses, stacks, training
-from sibboleth.models.stacks import HeadStack, Scaling
 from sibboleth.models.stack_training import TrainingSettings, Watch
+from sibboleth.models.stacks import HeadStack, Scaling
 
 LAYERS, ROWS, DIM, LABELS = 3, 120, 6, 3
 

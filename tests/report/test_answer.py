@@ -106,7 +106,7 @@ def test_floor_of_p_is_that_of_the_test_itself() -> None:
         sums = np.column_stack([np.ones(clusters), np.ones(clusters)])
         other = sums * [0.0, 1.0]
         *_, p = Resampler(resamples).difference(sums, other, lambda s: s[..., 0] / s[..., 1])
-        floor = significance.smallest_p(clusters, resamples)
+        floor = pl.select(significance.smallest_p(pl.lit(clusters), pl.lit(resamples))).item()
         assert p >= floor and p == pytest.approx(floor, rel=0.0 if 2**clusters <= resamples else 5.0)
 
 
@@ -115,15 +115,15 @@ def test_only_comparisons_with_too_few_speakers_are_mute() -> None:
     frame = significance.with_floors(pl.DataFrame(rows).with_columns(p_holm=pl.Series([0.002, 0.2, None])), 2000)
     assert frame["p_holm_floor"].to_list() == pytest.approx([2 / 2001, 0.125, None])
     assert [significance.mute(row) for row in frame.to_dicts()] == [False, True, False]
-    assert significance.notes(frame, 2000) == [
+    assert significance.notes(frame) == [
         "F, 1 of 3 comparisons: with 4 speakers no p below 0.125 is possible; after Holm's correction over 2 "
         "comparisons none can reach 0.05: read the intervals."
     ]
     many = pl.DataFrame({"family": "f", "metric": "uar", "p": [0.4] * 200, "p_holm": 1.0, "clusters": 40})
-    (note,) = significance.notes(significance.with_floors(many, 2000), 2000)
-    assert "with 2,000 resamples no p below 0.0005 is possible" in note
+    # `scores.compare` makes as many flips as a large family needs: each of these could have shown a difference.
+    assert significance.notes(significance.with_floors(many, 2000)) == []
     one = significance.with_floors(many.head(1).with_columns(clusters=5), 2000)
-    assert significance.notes(one, 2000) == [
+    assert significance.notes(one) == [
         "F: with 5 speakers no p below 0.062 is possible, so it cannot reach 0.05: read the interval."
     ]
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from sibboleth import pretraining
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import record
-from sibboleth.progress import track
+from sibboleth.progress import console, track
 from sibboleth.recipes import curve
 from sibboleth.recipes.curve import LOG
 from sibboleth.runs import RunDirectory, write_table
@@ -27,6 +27,8 @@ ENCODER = "encoder"
 """Folder of the encoder in the run's."""
 OFTEN = 20.0
 """Seconds between two drawings of the curve, at least."""
+UNREADY = 0.1
+"""Share of the steps before which an encoder that gives the same for everything is one that has not begun to learn."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,15 @@ def pretrain(file: Path, *, output: Path | None = None) -> Pretrained:
     asked = pretraining.read(file)
     directory = RunDirectory(output or Path("runs") / asked.name)
     from sibboleth.models import training
-    from sibboleth.models.pretraining import preparation
+    from sibboleth.models.pretraining import card, preparation
 
     place = training.accelerator(preparation.bfloat16(asked))
     first = bool(place.is_main_process)
     if first:
         directory.require_writable()
         _require_pretraining(directory)
+    else:
+        console.quiet = True  # one process tells of progress
     command = f"sibboleth pretrain {file}" + (f" --output {output}" if output else "")
     keep = _Keeping(directory, {"kind": "pretraining", "name": asked.name, "status": "running", "command": command})
     with (
@@ -92,7 +96,8 @@ def pretrain(file: Path, *, output: Path | None = None) -> Pretrained:
         for _ in track(going, f"Pre-training {asked.name}", len(going), "steps"):
             pass
         if first:
-            preparation.save(prepared, directory / ENCODER)
+            told = card.card(asked, prepared, going.at.rows[-1], record.versions())
+            preparation.save(prepared, directory / ENCODER, told)
     place.wait_for_everyone()
     return Pretrained(directory / ENCODER, pl.read_parquet(directory / LOG), prepared.pieces.hours)
 
@@ -111,20 +116,20 @@ class _Keeping:
         self.at: Training | None = None
         self.vitals: tuple[Vital, ...] = ()
         self.begun = self.written = time.monotonic()
-        self.begun_at = self.steps = self.warm_up = 0
+        self.begun_at = self.steps = self.unready = 0
 
     def begin(self, facts: dict[str, Any], prepared: "Prepared", at: "Training") -> None:
         """Write what is known before the first step."""
         self.facts, self.at, self.vitals = facts, at, prepared.objective.vitals
         self.begun, self.begun_at, self.steps = time.monotonic(), at.step, prepared.schedule.steps
-        self.warm_up = round(prepared.schedule.warm_up * prepared.schedule.steps)
+        self.unready = round(max(UNREADY, prepared.schedule.warm_up) * prepared.schedule.steps)
         self.write()
 
     def __call__(self, at: "Training") -> None:
         """Look at a new row of the log; raises `Collapsed` where the encoder has collapsed."""
         from sibboleth.models.pretraining.watch import watch
 
-        watch(at.rows, self.vitals, self.warm_up)
+        watch(at.rows, self.vitals, self.unready)
         if time.monotonic() - self.written >= OFTEN:
             self.write()
 
@@ -145,7 +150,7 @@ class _Keeping:
 
     @contextlib.contextmanager
     def recorded(self) -> Iterator[None]:
-        """Set the status by how the training inside ends; what stops before its begin leaves an earlier record alone."""
+        """Set the status by how it ends inside; what stops before training begins leaves an earlier record alone."""
         earlier = (self.directory / "run.json").exists()
         if not earlier:
             # What is prepared takes a while and is kept: from now on this folder is a run's.

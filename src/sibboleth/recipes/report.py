@@ -1,9 +1,11 @@
-"""Write a run's report again from its tables."""
+"""Write a run's report, or the curve of a pre-training, again from its tables."""
 
 from pathlib import Path
 from typing import Literal
 
 from sibboleth.errors import SibbolethError
+from sibboleth.recipes import curve
+from sibboleth.runs import RunDirectory
 
 
 def report(
@@ -15,8 +17,10 @@ def report(
 ) -> Path:
     """Write report.html, figures/ and tables/ of a run directory again; nothing is computed anew.
 
+    Of a pre-training it writes the page with the curves.
+
     Args:
-        run: The run directory.
+        run: The run directory, or the folder of a pre-training.
         audio: Players for the utterances most often wrong: linked, embedded (mind the corpus's licence), or none.
             As the study says where not given.
         examples: How many utterances are shown; as the study says where not given.
@@ -27,6 +31,9 @@ def report(
     """
     if examples is not None and examples < 0:
         raise SibbolethError(f"examples is {examples}: give how many utterances are to be shown, 0 for none")
+    record = RunDirectory(run).read()
+    if record.get("kind") == "pretraining":
+        return curve.draw(RunDirectory(run), record, title=title)
     from sibboleth.report import page
 
     return page.write(run, audio=audio, most_examples=examples, title=title)

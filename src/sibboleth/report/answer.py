@@ -205,7 +205,7 @@ def _costs(results: Results, encoder: Encoder, across: Sequence[Score]) -> list[
     lies = f"The paired difference between the two lies {span(rows_found, results, [s.name for s, _ in found])}"
     silent = [row for row in rows_found if significance.mute(row)]
     heard = [row for row in rows_found if not significance.mute(row)]
-    why = significance.why(silent, results.resamples) if silent else ""
+    why = significance.why(silent) if silent else ""
     if not heard:
         return [f"{lies}; {why}."]
     clear = sum(significance.significant(row) and row["difference"] * results.better > 0 for row in heard)

@@ -122,7 +122,7 @@ def _told(results: Results, encoder: Encoder, other: Encoder, paired: Sequence[d
     """Say what the paired comparisons of two encoders show."""
     silent = [row for row in paired if significance.mute(row)]
     heard = [row for row in paired if not significance.mute(row)]
-    why = significance.why(silent, results.resamples) if silent else ""
+    why = significance.why(silent) if silent else ""
     if not heard:
         return f"{encoder.short} \N{MINUS SIGN} {other.short} is {span(paired, results)}; {why}"
     better = sum(significance.significant(row) and results.better * row["difference"] > 0 for row in heard)

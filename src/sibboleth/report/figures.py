@@ -110,7 +110,9 @@ def panel(draw: Callable[[], Chart], title: str, alternative: str, name: str) ->
     width, height = (float(size[1]), float(size[2])) if size else (300.0, 200.0)
     inside = text[text.index(">") + 1 : text.rindex("</svg>")]
     inside = re.sub(r'\bid="|url\(#|href="#', lambda m: f"{m[0]}{name}-", inside)
-    return Figure(title, alternative, re.sub(r"(\d\.\d{2})\d+", r"\1", inside), width, height)
+    # Places need no more than two decimals; what is written may.
+    inside = re.sub(r"<[^>]+>", lambda m: re.sub(r"(\d\.\d{2})\d+", r"\1", m[0]), inside)
+    return Figure(title, alternative, inside, width, height)
 
 
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')

@@ -95,7 +95,7 @@ def _layer_axis(last: int) -> alt.Axis:
 
 
 def _axis() -> alt.Axis:
-    return alt.Axis(format=".1f", tickCount=5, domain=False, ticks=False, labelFlush=False)
+    return alt.Axis(format=".2~f", tickCount=5, domain=False, ticks=False, labelFlush=False)
 
 
 def _colour(known: dict[str, tuple[str, list[int]]]) -> alt.Color:
@@ -220,3 +220,50 @@ def ink(estimate: float | None, extent: tuple[float, float], middle: float | Non
     centre = lowest if middle is None else middle
     reach = (highest - centre) if estimate >= centre else (centre - lowest)
     return "#ffffff" if reach > 0 and abs(estimate - centre) / reach > 0.55 else INK
+
+
+def amounts(
+    rows: pl.DataFrame,
+    encoders: Sequence[Encoder],
+    *,
+    metric: str,
+    bounds: tuple[float, float],
+    chance: float | None,
+) -> Chart:
+    """Draw a metric over hours of speech `encoder, hours, estimate, low, high` with bands.
+
+    What has no hours is a horizontal line; one amount alone is a dot with its interval.
+    """
+    known = styles(encoders)
+    grown, flat = rows.filter(pl.col("hours").is_not_null()), rows.filter(pl.col("hours").is_null())
+    there = grown["hours"].unique().sort().to_list() or [1.0]
+    ends = (there[0] / 1.15, there[-1] * 1.15)
+    scale = alt.Scale(type="log", domain=list(ends), nice=False)
+    axis = alt.Axis(values=there, format="~g", grid=False, labelOverlap=False)
+    x = alt.X("hours:Q", title="hours of speech", scale=scale, axis=axis)
+    y = alt.Y("estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=_axis())
+    low, colour = alt.Y("low:Q", title=metric), _colour(known)
+    names = [name for name in known if name in set(grown["encoder"])]
+    shapes = list(itertools.islice(itertools.cycle(SYMBOLS), len(names)))
+    shape = alt.Shape("encoder:N", scale=alt.Scale(domain=names, range=shapes), legend=None)
+    base = alt.Chart(grown)
+    layers: list[Any] = []
+    if flat.height:
+        dash = alt.StrokeDash(
+            "encoder:N", scale=alt.Scale(domain=list(known), range=[d for _, d in known.values()]), legend=None
+        )
+        wide = flat.with_columns(pl.lit(ends[0]).alias("left"), pl.lit(ends[1]).alias("right"))
+        across = alt.Chart(wide).encode(
+            x=alt.X("left:Q", title="hours of speech", scale=scale, axis=axis), x2="right:Q"
+        )
+        layers.append(across.mark_rect(opacity=0.05).encode(y=low, y2="high:Q", color=colour))
+        layers.append(across.mark_rule(strokeWidth=1.5).encode(y=y, color=colour, strokeDash=dash))
+    if len(there) > 1:
+        layers.append(base.mark_area(opacity=0.13).encode(x=x, y=low, y2="high:Q", color=colour))
+        layers.append(base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour))
+    else:
+        layers.append(base.mark_rule(strokeWidth=1.6).encode(x=x, y=low, y2="high:Q", color=colour))
+    layers.append(base.mark_point(filled=True, size=42, opacity=1).encode(x=x, y=y, color=colour, shape=shape))
+    if chance is not None:
+        layers.append(_chance(chance, "y"))
+    return alt.layer(*layers, width=PANEL, height=168)

@@ -146,7 +146,9 @@ def _short(name: str) -> str:
         return f"{PurePath(file).name}:{function}" if file else function
     if name.startswith("untrained:"):
         return "untrained:" + _short(name.removeprefix("untrained:"))
-    return PurePath(name.partition("@")[0]).name or name
+    path = PurePath(name.partition("@")[0])
+    # What `sibboleth pretrain` makes is RUN/encoder: the run is what tells it from others.
+    return (path.parent.name if path.name == "encoder" else path.name) or name
 
 
 def slug(*words: str) -> str:
