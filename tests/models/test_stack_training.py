@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sibboleth.models import heads, losses, stacks, training
+from sibboleth.models import heads, losses, stack_training, stacks
 from sibboleth.models.stack_training import TrainingSettings, Watch
 from sibboleth.models.stacks import HeadStack, Scaling
 
@@ -82,7 +82,7 @@ def test_every_problem_is_trained_as_alone(hidden: tuple[int, ...], mixed: bool,
     scaling = Scaling.of(x, y, rows, standardise, numbers=False)
     layer, owner, seeds, rate, decay = zip(*problems, strict=True)
     stack = HeadStack(head, x, y, scaling, torch.tensor(layer), torch.tensor(owner))
-    trained = training.train(
+    trained = stack_training.train(
         stack,
         head.start(seeds),
         losses.cross_entropy,
@@ -121,7 +121,7 @@ def test_what_has_stopped_is_dropped() -> None:
     head = heads.Mlp(DIM, (4,), LABELS)
     scaling = Scaling.of(x, y, rows, True, numbers=False)
     stack = Counting(head, x, y, scaling, torch.tensor([1, 1]), torch.tensor([0, 1]))
-    trained = training.train(
+    trained = stack_training.train(
         stack,
         head.start([0, 0]),
         losses.cross_entropy,
@@ -148,7 +148,7 @@ def test_the_mix_finds_the_layer_that_knows() -> None:
         learning_rate=[3e-2], weight_decay=[0.0], epsilon=1e-8, batch_size=32, epochs=60, patience=60
     )
     dev = [Watch(0, torch.arange(100, 120))]
-    trained = training.train(stack, head.start([0]), losses.cross_entropy, rows, [0], dev, settings)
+    trained = stack_training.train(stack, head.start([0]), losses.cross_entropy, rows, [0], dev, settings)
     assert trained.parameters["mix"][0].argmax() == 1
 
 
@@ -163,11 +163,11 @@ def test_dev_rows_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> Non
     watches = [Watch(problem, torch.arange(begin, 120)) for problem in (0, 1) for begin in (50, 90)]
 
     def dev_loss() -> Tensor:
-        return training.train(
+        return stack_training.train(
             stack, head.start([0, 1]), losses.cross_entropy, rows * 2, [0, 1], watches, settings
         ).dev_loss
 
     whole = dev_loss()
-    monkeypatch.setattr(training, "DEV_FLOATS", 1)
+    monkeypatch.setattr(stack_training, "DEV_FLOATS", 1)
     monkeypatch.setattr(stacks, "OUTPUT_FLOATS", 1)
     np.testing.assert_allclose(dev_loss(), whole, atol=1e-6)

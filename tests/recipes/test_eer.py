@@ -133,9 +133,7 @@ def test_what_cannot_be_verified_is_said_with_a_way_out(tmp_path: Path) -> None:
 
 
 def test_real_voices_are_told_apart_better_than_chance(real_speech: Path, tmp_path: Path) -> None:
-    files = sorted((real_speech / "emodb").rglob("*.wav"))[:60]
-    if len({file.name[:2] for file in files}) < 3:
-        pytest.skip("needs EmoDB")
+    files = sorted((real_speech / "emodb").rglob("*.flac"))[::6]
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("audio,speaker\n" + "".join(f"{file},{file.name[:2]}\n" for file in files))
     found = eer("logmel", manifest, folder=tmp_path / "cache")

@@ -93,7 +93,7 @@ def differences_of(target: dict[str, Any], regime: str, differences: pl.DataFram
         HEAD,
         rows,
         numeric=(3, 4, 5, 6, 7),
-        numbers=differences.drop("p_floor", "p_holm_floor", "family_size"),
+        numbers=differences.drop("flips", "p_floor", "p_holm_floor", "family_size"),
         shown=max(single, 6),
         bars=[tuple(_finite(row[n]) for n in ("difference", "low", "high")) for row in found],  # type: ignore[misc]
         parts=parts,

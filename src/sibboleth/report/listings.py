@@ -232,7 +232,7 @@ def comparisons(results: Results) -> Table:
         head,
         rows,
         numeric=(3, 4, 5, 6, 7),
-        numbers=frame.drop("p_floor", "p_holm_floor", "family_size"),
+        numbers=frame.drop("flips", "p_floor", "p_holm_floor", "family_size"),
         shown=6,
         begin=1 if plain else 0,
         bars=[(d, low, high) for d, low, high in bars],
