@@ -78,7 +78,7 @@ class HubertObjective(Settings):
     """Clusterings to predict, each with a head of its own; their losses are averaged."""
     mask: MaskSettings = MaskSettings()
     visible: float = Field(0.0, ge=0, lt=1)
-    """Share of the loss that is over frames which are not hidden; above 0 little training goes further."""
+    """Share of the loss that is over frames which are not hidden; 0 is HuBERT's."""
     projection: int = Field(256, ge=1)
     """Dimension in which a frame is compared with the clusters."""
     temperature: float = Field(0.1, gt=0)

@@ -7,6 +7,7 @@ import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,11 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
         table.write_parquet(temporary)
 
 
+def now() -> str:
+    """Return the time, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """Paths and files of one run; `docs/design.md` lists them."""
@@ -71,6 +77,19 @@ class RunDirectory:
         """Write `run.json`."""
         text = json.dumps({"format": FORMAT, **record}, indent=2, ensure_ascii=False)
         write_text(self.path / "run.json", text + "\n")
+
+    @contextlib.contextmanager
+    def recorded(self, facts: dict[str, Any]) -> Iterator[None]:
+        """Write `run.json`, and set its status in `facts` by how the work inside ends."""
+        try:
+            self.write(facts)
+            yield
+        except BaseException as error:
+            facts["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self.write(facts)
+            raise
+        facts |= {"status": "complete", "finished": now()}
+        self.write(facts)
 
     def table(self, name: str) -> pl.DataFrame:
         """Read one of its tables, e.g. `scores`; raises `SibbolethError` when it is not there yet."""

@@ -1,7 +1,6 @@
 """The loop that trains networks: AdamW as torch has it, in any number of sittings."""
 
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from torch.utils.data import Dataset
 from sibboleth.errors import SibbolethError
 from sibboleth.models import training
 from sibboleth.models.training import Run, Schedule, Training
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SCHEDULE = Schedule(
     steps=12,
@@ -73,22 +74,6 @@ class Learner(nn.Module):
 
     def after_step(self, step: int, steps: int) -> None:
         self.calls.append(("after", step))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Have Ctrl-C interrupt, which it does not where tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def run(

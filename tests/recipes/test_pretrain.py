@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ from sibboleth.recipes.report import report
 from sibboleth.recipes.run import run
 from sibboleth.runs import RunDirectory
 from sibboleth.study import EncoderSettings
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FILE = """
 name = "tiny"
@@ -88,22 +90,6 @@ USUAL = {
     "rate": 1e-3,
 }
 Write = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Have Ctrl-C interrupt, which it does not where tests run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

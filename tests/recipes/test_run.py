@@ -206,14 +206,12 @@ def test_a_killed_run_goes_on_to_the_same_tables(tmp_path: Path, finished: RunDi
         assert RunDirectory(tmp_path / "run").table(name).equals(finished.table(name)), name
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_stops_cleanly_and_says_that_it_goes_on(tmp_path: Path) -> None:
     tones(tmp_path)
     command = [sys.executable, "-m", "sibboleth", "run", str(study(tmp_path)), "--output", str(tmp_path / "run")]
     environment = {**os.environ, "SIBBOLETH_CACHE": str(tmp_path / "cache")}
-    # A shell's background job, such as these tests may be, ignores Ctrl-C and hands that on to what it starts.
-    heard = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    signal.signal(signal.SIGINT, heard)
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "run.json").exists() and time.monotonic() < deadline:
         assert process.poll() is None

@@ -4,13 +4,12 @@ import contextlib
 import importlib.metadata
 import platform
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from sibboleth import metrics, protocols
+from sibboleth import metrics, protocols, runs
 from sibboleth.experiment.cells import Cell, run_name
 from sibboleth.experiment.material import Material
 from sibboleth.metrics import classification
@@ -46,7 +45,7 @@ class Record:
             "question": study.question,
             "status": "running",
             "command": command,
-            "started": now(),
+            "started": runs.now(),
             "finished": None,
             "seed": study.seed,
             "study": study.model_dump(mode="json"),
@@ -78,15 +77,8 @@ class Record:
     @contextlib.contextmanager
     def until_done(self) -> Iterator[None]:
         """Write the record, and set its status by how the work inside ends."""
-        try:
-            self.directory.write(self.facts)
+        with self.directory.recorded(self.facts):
             yield
-        except BaseException as error:
-            self.facts["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            self.directory.write(self.facts)
-            raise
-        self.facts |= {"status": "complete", "finished": now()}
-        self.directory.write(self.facts)
 
 
 def chance(material: Material) -> float | None:
@@ -151,11 +143,6 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
     return found
-
-
-def now() -> str:
-    """Return the time, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def cell_table(facts: dict[str, Any], cells: Sequence[Cell]) -> pl.DataFrame:

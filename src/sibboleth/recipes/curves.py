@@ -1,8 +1,7 @@
 """Curves over the amount and the language of speech: pre-train on each, then ask every encoder every target."""
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +99,7 @@ def curves(file: Path, *, output: Path | None = None) -> Path:
         "question": asked.question,
         "status": "running",
         "command": f"sibboleth curves {file}" + (f" --output {output}" if output else ""),
-        "started": record.now(),
+        "started": runs.now(),
         "finished": None,
         "seed": asked.seed,
         "settings": asked.model_dump(mode="json"),
@@ -108,7 +107,7 @@ def curves(file: Path, *, output: Path | None = None) -> Path:
         "speech": digests,
         "heard": _heard(heard) if heard else "",
     }
-    with directory.alone(), _recorded(directory, facts):
+    with directory.alone(), directory.recorded(facts):
         directory.clear(("curves", "differences"))
         (directory / report.PAGE).unlink(missing_ok=True)
         facts["pretrainings"] = [_pretrained(asked, point, directory) for point in asked.points]
@@ -116,18 +115,6 @@ def curves(file: Path, *, output: Path | None = None) -> Path:
         facts["targets"] = [_asked(asked, target, systems, directory) for target in asked.targets]
         _compare(asked, facts, directory)
     return report.write(directory)
-
-
-@contextlib.contextmanager
-def _recorded(directory: RunDirectory, facts: dict[str, Any]) -> Iterator[None]:
-    """Write the record, and set its status by how the work inside ends."""
-    try:
-        directory.write(facts)
-        yield
-    except BaseException as error:
-        directory.write(facts | {"status": "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"})
-        raise
-    directory.write(facts | {"status": "complete", "finished": record.now()})
 
 
 def _audited(asked: Amounts, target: AskedTarget) -> Material:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from rich.markup import escape
 
-from sibboleth import pretraining
+from sibboleth import pretraining, runs
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import record
 from sibboleth.progress import console, track
@@ -51,7 +51,7 @@ class Pretrained:
         )
 
 
-def pretrain(file: Path, *, output: Path | None = None) -> Pretrained:
+def pretrain(file: Path, *, output: Path | None = None) -> Pretrained | None:
     """Pre-train an encoder as a file says; the same command goes on after a stop.
 
     Args:
@@ -59,8 +59,8 @@ def pretrain(file: Path, *, output: Path | None = None) -> Pretrained:
         output: Folder for the encoder, its log and curve; `runs/NAME` where not given.
 
     Returns:
-        Where the encoder is. Raises `InvalidInput` for a file or manifest that cannot be used, and `Collapsed` where
-        the encoder has learnt to give the same for everything.
+        Where the encoder is; None in all but the first of several processes. Raises `InvalidInput` for a file or
+        manifest that cannot be used, and `Collapsed` where the encoder has learnt to give the same for everything.
     """
     asked = pretraining.read(file)
     directory = RunDirectory(output or Path("runs") / asked.name)
@@ -99,6 +99,8 @@ def pretrain(file: Path, *, output: Path | None = None) -> Pretrained:
             told = card.card(asked, prepared, going.at.rows[-1], record.versions())
             preparation.save(prepared, directory / ENCODER, told)
     place.wait_for_everyone()
+    if not first:
+        return None
     return Pretrained(directory / ENCODER, pl.read_parquet(directory / LOG), prepared.pieces.hours)
 
 
@@ -162,7 +164,7 @@ class _Keeping:
                 self.facts |= {"status": _status(error), "told": str(error)}
                 self.write()
             raise
-        self.facts |= {"status": "complete", "finished": record.now()}
+        self.facts |= {"status": "complete", "finished": runs.now()}
         self.write()
 
 
@@ -182,7 +184,7 @@ def _facts(asked: pretraining.Pretraining, prepared: "Prepared", command: str) -
         "name": asked.name,
         "status": "running",
         "command": command,
-        "started": record.now(),
+        "started": runs.now(),
         "finished": None,
         "seed": asked.seed,
         "settings": asked.model_dump(mode="json"),

@@ -14,6 +14,10 @@ from sibboleth.pretraining import Pretraining
 Make = Callable[..., Pretraining]
 
 
+def noise(samples: int) -> np.ndarray:
+    return 0.1 * np.random.default_rng(0).standard_normal(samples)
+
+
 def names(made: Pretraining) -> list[str]:
     return pieces.gather(made).table["piece"].to_list()
 
@@ -39,7 +43,7 @@ def test_the_seed_draws_and_other_rows_do_not(make: Make, manifest: Path) -> Non
 
 
 def test_long_recordings_become_equal_parts(make: Make, tmp_path: Path, manifest: Path) -> None:
-    soundfile.write(tmp_path / "long.wav", np.zeros(8000 * 70), 8000)
+    soundfile.write(tmp_path / "long.wav", noise(8000 * 70), 8000)
     manifest.write_text("utterance,audio,speaker,start,end\na,long.wav,s,,\nb,long.wav,s,5,40\n")
     table = pieces.gather(make()).table
     assert table["piece"].to_list() == ["made/a#0", "made/a#1", "made/a#2", "made/b#0", "made/b#1"]
@@ -49,12 +53,14 @@ def test_long_recordings_become_equal_parts(make: Make, tmp_path: Path, manifest
 
 def test_what_cannot_be_used_is_left_out_with_the_reason(make: Make, tmp_path: Path, manifest: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"no sound")
-    soundfile.write(tmp_path / "short.wav", np.zeros(9000), 16_000)
+    soundfile.write(tmp_path / "short.wav", noise(9000), 16_000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(30_000), 16_000)
     with manifest.open("a") as file:
-        file.write("x,broken.wav,s,nl\ny,short.wav,s,nl\n")
+        file.write("x,broken.wav,s,nl\ny,short.wav,s,nl\nz,silent.wav,s,nl\n")
     found = pieces.gather(make())
-    assert len(found.table) == 14 and found.left_out["utterance"].to_list() == ["x", "y"]
-    assert "Format" in found.left_out["reason"][0] and "batches.shortest" in found.left_out["reason"][1]
+    assert len(found.table) == 14 and found.left_out["utterance"].to_list() == ["x", "y", "z"]
+    unreadable, short, silent = found.left_out["reason"]
+    assert "ormat" in unreadable and "batches.shortest" in short and "silent" in silent
 
 
 def test_where_files_lie_does_not_change_what_they_are(make: Make, manifest: Path, tmp_path: Path) -> None:
@@ -65,6 +71,13 @@ def test_where_files_lie_does_not_change_what_they_are(make: Make, manifest: Pat
     corpus = {"name": "made", "manifest": str(tmp_path / "moved" / "manifest.csv")}
     assert pieces.gather(make(corpora=[corpus])).digest == before
     assert pieces.gather(make(hours=9 / 3600)).digest != before
+
+
+def test_other_sound_under_the_same_name_is_other_speech(make: Make, tmp_path: Path) -> None:
+    before = pieces.gather(make()).digest
+    samples, rate = soundfile.read(tmp_path / "3.wav", dtype="float32")
+    soundfile.write(tmp_path / "3.wav", samples[::-1], rate, subtype="FLOAT")
+    assert pieces.gather(make()).digest != before
 
 
 def test_more_than_there_is_and_nothing_at_all_are_refused(make: Make, manifest: Path) -> None:

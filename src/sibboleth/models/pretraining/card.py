@@ -14,7 +14,7 @@ OBJECTIVES = {
 
 def card(asked: Pretraining, prepared: Prepared, last: Mapping[str, float], versions: Mapping[str, str]) -> str:
     """Write it: metadata that `sibboleth check` reads, then facts for people; `last` is the log's last row."""
-    spoken = languages(asked, prepared)
+    spoken = _languages(asked, prepared)
     head = [
         f"language: {spoken[0] if len(spoken) == 1 else '[' + ', '.join(spoken) + ']'}" if spoken else "",
         "library_name: transformers",
@@ -41,7 +41,7 @@ def card(asked: Pretraining, prepared: Prepared, last: Mapping[str, float], vers
     return "\n".join(lines) + "\n"
 
 
-def languages(asked: Pretraining, prepared: Prepared) -> list[str]:
+def _languages(asked: Pretraining, prepared: Prepared) -> list[str]:
     """Return the languages that it heard, as far as files or manifests say."""
     if asked.language is not None:
         return [asked.language]

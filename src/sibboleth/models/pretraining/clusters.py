@@ -112,7 +112,7 @@ def _learnt(
 ) -> dict[str, Any]:
     order = np.random.default_rng([seed, 2]).permutation(len(counts))
     some = order[: max(1, int(np.searchsorted(np.cumsum(pieces.seconds[order]), 3600 * hours)))]
-    mean, scale, model = _clustering(target, _read(some, pieces, frame, features, counts, "Clustering"), counts, seed)
+    mean, scale, model = _clustering(target, _read(some, pieces, frame, features, counts, "Clustering"), seed)
     used = np.zeros(target.clusters, np.int64)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic(folder / "labels.npy") as temporary:
@@ -131,7 +131,7 @@ def _learnt(
 
 
 def _clustering(
-    target: TargetFeatures, frames: Iterator[tuple[int, Frames]], counts: npt.NDArray[np.int64], seed: int
+    target: TargetFeatures, frames: Iterator[tuple[int, Frames]], seed: int
 ) -> tuple[Frames, Frames, MiniBatchKMeans]:
     """Return mean and 1 / deviation of the features and the clusters of the standardised frames."""
     mean = scale = None

@@ -1,7 +1,8 @@
 """HuBERT: predict the clusters of hidden frames (Hsu et al. 2021, arXiv 2106.07447).
 
 A frame is projected and compared with an embedding of each cluster by cosine over a temperature; the loss is the cross
-entropy of the hidden frames alone. Several clusterings have a projection and embeddings each.
+entropy of the hidden frames, and of the others as far as `visible` says. Several clusterings have a projection and
+embeddings each.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """What all objectives have in common: an encoder in the middle, batches in, a loss and signs of health out."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -44,10 +43,6 @@ class Objective(nn.Module):
 
     def after_step(self, step: int, steps: int) -> None:
         """Do what has to be done after it."""
-
-    def facts(self) -> Mapping[str, object]:
-        """Return what the record should know beyond the settings."""
-        return {}
 
 
 @torch.no_grad()

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import soundfile
 
-from sibboleth import corpus
+from sibboleth import audio, corpus, storage
 from sibboleth.errors import InvalidInput
 from sibboleth.pretraining import Pretraining, SpeechSettings
-from sibboleth.progress import track
 
 LONGEST = 30.0
 """Seconds of a piece; a longer utterance is several."""
 
-_SCHEMA = {"piece": pl.String, "audio": pl.String, "start": pl.Float64, "seconds": pl.Float64, "language": pl.String}
-_LEFT_OUT = {"utterance": pl.String, "audio": pl.String, "reason": pl.String}
+_SCHEMA = {
+    "piece": pl.String,
+    "audio": pl.String,
+    "start": pl.Float64,
+    "seconds": pl.Float64,
+    "language": pl.String,
+    "digest": pl.String,
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Pieces:
     """Parts of utterances of at most `LONGEST` seconds, in a fixed order."""
 
     table: pl.DataFrame
-    """`piece, audio, start, seconds, language`."""
+    """`piece, audio, start, seconds, language, digest` (of the samples of the utterance)."""
     left_out: pl.DataFrame
     """`utterance, audio, reason`."""
 
@@ -42,15 +46,15 @@ class Pieces:
 
     @property
     def digest(self) -> str:
-        """Hash which they are; where their files lie does not matter."""
+        """Hash which they are and what is heard in them; where their files lie does not matter."""
         hashed = hashlib.sha256()
-        for row in self.table.select("piece", "start", "seconds").iter_rows():
+        for row in self.table.select("piece", "start", "seconds", "digest").iter_rows():
             hashed.update(repr(row).encode())
         return hashed.hexdigest()
 
 
 def gather(settings: Pretraining) -> Pieces:
-    """Read the manifests and the heads of their audio files; raises `InvalidInput` where no speech is left."""
+    """Read the manifests and scan their audio; raises `InvalidInput` where no speech is left."""
     found = [_of_corpus(one, settings) for one in settings.corpora]
     table, left_out = (pl.concat([part[index] for part in found]) for index in (0, 1))
     if table.is_empty():
@@ -66,39 +70,30 @@ def _of_corpus(wanted: SpeechSettings, settings: Pretraining) -> tuple[pl.DataFr
         if column not in rows.columns:
             raise InvalidInput(f"{wanted.manifest}: no column {column!r}, asked for by keep")
         rows = rows.filter(pl.col(column).cast(pl.String).is_in(list(values)))
-    kept: list[tuple[str, str, float, float, str | None]] = []
-    left_out: list[tuple[str, str, str]] = []
-    asked = rows.select("utterance", "audio", "start", "end", "language")
-    for utterance, path, start, end, language in track(
-        asked.iter_rows(), f"Measuring {wanted.name}", len(asked), "utterances"
-    ):
-        try:
-            begin, stop = _span(path, start, end)
-            if stop - begin < settings.batches.shortest:
-                raise ValueError(f"shorter than batches.shortest, {settings.batches.shortest:g} s")
-        except (OSError, soundfile.SoundFileError, ValueError) as error:
-            left_out.append((utterance, path, " ".join(str(error).split())))
-            continue
-        name = f"{wanted.name}/{utterance}"
-        kept.extend((*part, language) for part in _cut(name, path, begin, stop))
-    table = pl.DataFrame(kept, schema=_SCHEMA, orient="row")
-    return _drawn(table, wanted, settings.seed), pl.DataFrame(left_out, schema=_LEFT_OUT, orient="row")
+    scan = audio.scan(rows, store=storage.scans())
+    short = pl.col("seconds") < settings.batches.shortest
+    judged = rows.select("utterance", "audio", "start", "language").with_columns(
+        scan.select("seconds", "digest", pl.coalesce("reason", pl.when(short).then(pl.lit(_short(settings)))))
+    )
+    usable = judged.filter(pl.col("reason").is_null()).select("utterance", "audio", "start", "seconds")
+    heard = judged.filter(pl.col("reason").is_null()).select("language", "digest")
+    kept = [
+        (*part, *about)
+        for (utterance, path, start, seconds), about in zip(usable.iter_rows(), heard.iter_rows(), strict=True)
+        for part in _cut(f"{wanted.name}/{utterance}", path, start or 0.0, seconds)
+    ]
+    left_out = judged.filter(pl.col("reason").is_not_null()).select("utterance", "audio", "reason")
+    return _drawn(pl.DataFrame(kept, schema=_SCHEMA, orient="row"), wanted, settings.seed), left_out
 
 
-def _span(path: str, start: float | None, end: float | None) -> tuple[float, float]:
-    begin = start or 0.0
-    if end is None:
-        head = soundfile.info(path)
-        end = head.frames / head.samplerate
-    if end <= begin:
-        raise ValueError(f"ends at {end:g} s, but begins at {begin:g} s")
-    return begin, end
+def _short(settings: Pretraining) -> str:
+    return f"shorter than batches.shortest, {settings.batches.shortest:g} s"
 
 
-def _cut(name: str, path: str, begin: float, stop: float) -> Iterator[tuple[str, str, float, float]]:
+def _cut(name: str, path: str, begin: float, seconds: float) -> Iterator[tuple[str, str, float, float]]:
     """Cut into equal parts of at most `LONGEST`."""
-    count = max(1, int(np.ceil((stop - begin) / LONGEST)))
-    size = (stop - begin) / count
+    count = max(1, int(np.ceil(seconds / LONGEST)))
+    size = seconds / count
     for part in range(count):
         yield f"{name}#{part}" if count > 1 else name, path, begin + part * size, size
 
