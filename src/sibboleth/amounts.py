@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, field_validator
 
 from sibboleth import settings
+from sibboleth.augmentation import AugmentationSettings
 from sibboleth.pretraining import (
-    AugmentationSettings,
     BatchSettings,
     Objective,
     Pretraining,

@@ -20,6 +20,8 @@ from sibboleth.settings import Settings
 __all__ = [
     "OTHERS",
     "REGIMES",
+    "STAGED",
+    "USUAL",
     "Fit",
     "Fits",
     "Fold",
@@ -28,17 +30,22 @@ __all__ = [
     "Rows",
     "Scheme",
     "SplitSettings",
+    "Stage",
     "Test",
     "balanced",
     "fits",
     "folds",
 ]
 
-Regime = Literal["within", "zero-shot", "target-selected"]
+Regime = Literal["within", "zero-shot", "target-selected", "two-stage", "few-shot"]
 Scheme = Literal[
     "speaker-folds", "leave-one-speaker-out", "leave-one-session-out", "leave-one-domain-out", "random-folds", "file"
 ]
 REGIMES: tuple[Regime, ...] = get_args(Regime)
+USUAL: tuple[Regime, ...] = ("within", "zero-shot", "target-selected")
+"""Those of one training, which probes answer, too."""
+STAGED: tuple[Regime, ...] = ("two-stage", "few-shot")
+"""Those that go on with a second training on the target."""
 BINS = 5
 """Quantile bins by which a numeric target is stratified."""
 
@@ -78,9 +85,24 @@ class SplitSettings(Settings):
 class Test:
     """Where a trained probe is tested, and under which regime's name."""
 
-    regime: Regime
+    regime: str
+    """Its name in tables: a regime, few-shot with its number of shots: `few-shot(4)`."""
     domain: str
     rows: Rows
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A second training, on the target, that goes on from what dev chose of the first."""
+
+    domain: str
+    train: Rows
+    dev: Rows
+    """Rows that choose its epoch; none of few-shot, which trains for a fixed number of steps."""
+    shots: int | None = None
+    """Utterances per class of few-shot; none of two-stage."""
+    draw: int = 0
+    """Which draw of the shots: the seed's number."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +117,8 @@ class Fit:
     dev: Rows
     """Rows that choose penalty, epoch and layer."""
     tests: tuple[Test, ...]
+    then: Stage | None = None
+    """What is trained on after that; `None` for most regimes."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from sibboleth import protocols, settings
+from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.settings import Settings
-from sibboleth.splits import REGIMES, Regime, SplitSettings
+from sibboleth.splits import STAGED, USUAL, Regime, SplitSettings
 from sibboleth.targets import Target
 
 
@@ -173,9 +174,11 @@ class Study(Settings):
     that `sibboleth protocol names` knows, or the path of such a file."""
     domain: str = "corpus"
     """Column whose values are compared: `corpus`, `language`, `dialect`, `accent`, any other."""
-    regimes: tuple[Regime, ...] = REGIMES
+    regimes: tuple[Regime, ...] = USUAL
+    shots: tuple[int, ...] = (1, 2, 4, 8, 16)
+    """Utterances per class of the target that the regime `few-shot` goes on with; more where a domain has as many."""
     seeds: int = Field(1, ge=1)
-    """Training runs of each probe that starts at random; scores pool them."""
+    """Training runs of each probe and method that starts at random, each with few-shot draws of its own; scores pool them."""
     layer_mix: bool = True
     """Also train a learned weighted sum of all layers."""
     allow: tuple[str, ...] = ()
@@ -184,6 +187,10 @@ class Study(Settings):
     target: TargetSettings = TargetSettings()
     encoders: tuple[EncoderSettings, ...] = ()
     probe: Probe = LinearProbe()
+    methods: tuple[MethodSettings, ...] = ()
+    """Ways of fine-tuning, each tried with every encoder beside the probe."""
+    training: TuningSettings = TuningSettings()
+    """How methods are trained that do not say so themselves."""
     splits: SplitSettings = SplitSettings()
     statistics: StatisticsSettings = StatisticsSettings()
     report: ReportSettings = ReportSettings()
@@ -207,10 +214,27 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> "Study":
-        for what, names in (("corpora", [c.name for c in self.corpora]), ("encoders", [e.name for e in self.encoders])):
+        for what, several in (("corpora", self.corpora), ("encoders", self.encoders), ("methods", self.methods)):
+            names = [one.name for one in several]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} named twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _methods_fit(self) -> "Study":
+        names = {one.name for one in self.methods}
+        if reserved := names & {"linear", "mlp"}:
+            raise ValueError(f"methods: {', '.join(sorted(reserved))} is the name of a probe; choose another")
+        for one in self.methods:
+            if one.match_parameters is not None and one.match_parameters not in names:
+                raise ValueError(f"methods: {one.name} is to match {one.match_parameters}, and there is no such method")
+        if (staged := [one for one in self.regimes if one in STAGED]) and not self.methods:
+            raise ValueError(
+                f"regimes: {' and '.join(staged)} need [[methods]], which train in steps; a probe is solved at once"
+            )
+        if not self.shots or min(self.shots) < 1 or len(set(self.shots)) < len(self.shots):
+            raise ValueError("shots: give numbers of 1 or more, each once")
         return self
 
 

@@ -143,7 +143,7 @@ def _cells(fake: Fake) -> pl.DataFrame:
                 "encoder": one.encoder,
                 "encoder_language": "multi" if "xls" in one.encoder else "en" if "/" in one.encoder else None,
                 "control": _control(one.encoder),
-                "probe": "linear",
+                "method": "linear",
                 "regime": one.regime,
                 "source": one.source,
                 "domain": one.domain,

@@ -170,7 +170,7 @@ CELLS = {
     "encoder": pl.String,
     "encoder_language": pl.String,
     "control": pl.Boolean,
-    "probe": pl.String,
+    "method": pl.String,
     "regime": pl.String,
     "source": pl.String,
     "domain": pl.String,

@@ -9,11 +9,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from sibboleth import audio
+from sibboleth.augmentation import AugmentationSettings
 from sibboleth.models.pretraining import clusters
 from sibboleth.models.pretraining.clusters import Frame, Labels
 from sibboleth.models.pretraining.pieces import Pieces
 from sibboleth.models.pretraining.speech import Batches, Cutting, SpeechBatch
-from sibboleth.pretraining import AugmentationSettings, BatchSettings, Pretraining, TargetFeatures
+from sibboleth.pretraining import BatchSettings, Pretraining, TargetFeatures
 
 Make = Callable[..., Pretraining]
 FRAME = Frame(rate=16_000, hop=320, field=400)

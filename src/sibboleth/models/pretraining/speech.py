@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sibboleth import audio
-from sibboleth.models.pretraining import augmentation
+from sibboleth.augmentation import AugmentationSettings
+from sibboleth.models import augmentation
 from sibboleth.models.pretraining.clusters import Labels
 from sibboleth.models.pretraining.pieces import Pieces
-from sibboleth.pretraining import AugmentationSettings, BatchSettings
+from sibboleth.pretraining import BatchSettings
 
 POOL = 32
 """Batches whose pieces are sorted by length together."""

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import fftconvolve
 
-from sibboleth.pretraining import AugmentationSettings
+from sibboleth.augmentation import AugmentationSettings
 
 Audio = npt.NDArray[np.float32]
 

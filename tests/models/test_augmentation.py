@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
-from sibboleth.models.pretraining import augmentation
-from sibboleth.pretraining import AugmentationSettings
+from sibboleth.augmentation import AugmentationSettings
+from sibboleth.models import augmentation
 
 ALL = AugmentationSettings(gain=6, reverberation=1, noise=1, babble=1, colour=1)
 
