@@ -178,7 +178,7 @@ class Study(Settings):
     shots: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Utterances per class of the target that the regime `few-shot` goes on with; more where a domain has as many."""
     seeds: int = Field(1, ge=1)
-    """Training runs of each probe and method that starts at random, each with few-shot draws of its own; scores pool them."""
+    """Training runs of each probe and method that starts at random, each with few-shot draws of its own; pooled."""
     layer_mix: bool = True
     """Also train a learned weighted sum of all layers."""
     allow: tuple[str, ...] = ()

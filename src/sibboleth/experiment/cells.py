@@ -17,6 +17,7 @@ from sibboleth.experiment.material import Material
 from sibboleth.metrics import classification, regression
 from sibboleth.runs import RunDirectory, write_table
 from sibboleth.splits import Fit, Test
+from sibboleth.splits import Rows as TableRows
 
 if TYPE_CHECKING:
     from sibboleth.models.features import Features as Encoded
@@ -114,15 +115,15 @@ def solve(cell: Cell, aligned: "Aligned", material: Material, directory: RunDire
         answers += kept
     scores = [_dev_score(answer, cell.fits[answer.fit], truth, material) for answer in answers]
     chosen = _choose(answers, scores, material)
-    written = _Rows(cell, material)
+    written = Rows(material)
     selection = []
     for answer, score in zip(answers, scores, strict=True):
         fit = cell.fits[answer.fit]
         best = answer.layer is not None and answer.layer == chosen[answer.fit]
         for test, output in zip(fit.tests, answer.tests, strict=True):
-            written.add(answer, fit, test, output, rater(answer.layer))
-            if best:
-                written.add(answer, fit, test, output, "selected")
+            run = run_name(cell.encoder, cell.probing.probe.kind, test, cell.source)
+            for name in (rater(answer.layer), "selected") if best else (rater(answer.layer),):
+                written.add(run, name, answer.trial, answer.layer, fit.fold, test.rows, output)
         selection += _selection(cell, answer, best, score)
     write_table(path.with_suffix(".selection.parquet"), pl.DataFrame(selection, schema=SELECTION, orient="row"))
     write_table(path, written.table())
@@ -173,35 +174,37 @@ def _dev_score(answer: "Answer", fit: Fit, truth: Array, material: Material) -> 
     return main(regression.Answers.centred(reference[:, 0], answer.dev[:, 0]))
 
 
-class _Rows:
-    """Prediction rows, collected as columns."""
+class Rows:
+    """Prediction rows of one cell, collected as columns."""
 
-    def __init__(self, cell: Cell, material: Material) -> None:
-        self.cell = cell
+    def __init__(self, material: Material) -> None:
+        """Begin with none."""
         self.target = material.target
         self.utterances = material.table["utterance"]
         self.frames: list[pl.DataFrame] = []
 
-    def add(self, answer: "Answer", fit: Fit, test: Test, output: Array, name: str) -> None:
-        """Add one row per utterance and label (or number)."""
+    def add(
+        self, run: str, rater: str, trial: int, layer: int | None, fold: str, rows: TableRows, output: Array
+    ) -> None:
+        """Add one row per utterance, which are rows of the material's table, and label (or number)."""
         labels: Sequence[str | None] = self.target.labels or (None,)
-        rows, width = output.shape
+        count, width = output.shape
         frame = pl.DataFrame(
             {
-                "utterance": self.utterances.gather(np.repeat(test.rows, width)),
-                "label": pl.Series(labels, dtype=pl.String).gather(np.tile(np.arange(width), rows)),
+                "utterance": self.utterances.gather(np.repeat(rows, width)),
+                "label": pl.Series(labels, dtype=pl.String).gather(np.tile(np.arange(width), count)),
                 "value": output.ravel(),
             }
         )
         self.frames.append(
             frame.with_columns(
-                run=pl.lit(run_name(self.cell.encoder, self.cell.probing.probe.kind, test, self.cell.source)),
+                run=pl.lit(run),
                 source=pl.lit("model"),
-                rater=pl.lit(name),
+                rater=pl.lit(rater),
                 target=pl.lit(self.target.name),
-                trial=pl.lit(answer.trial),
-                layer=pl.lit(answer.layer, pl.Int32),
-                fold=pl.lit(fit.fold),
+                trial=pl.lit(trial),
+                layer=pl.lit(layer, pl.Int32),
+                fold=pl.lit(fold),
                 start=pl.lit(None, pl.Float64),
                 end=pl.lit(None, pl.Float64),
             )
