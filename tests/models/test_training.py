@@ -1,6 +1,7 @@
 """The loop that trains networks: AdamW as torch has it, in any number of sittings."""
 
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,15 @@ class Learner(nn.Module):
 
     def after_step(self, step: int, steps: int) -> None:
         self.calls.append(("after", step))
+
+    def factor(self, name: str) -> float:
+        return 1.0
+
+    def state(self) -> dict[str, Any]:
+        return self.state_dict()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.load_state_dict(state)
 
 
 def run(

@@ -1,4 +1,4 @@
-"""The one loop that trains networks: steps of AdamW, whose batches and chance depend on the step's number alone.
+"""The one loop that trains networks: steps of an optimiser, whose batches and chance depend on the step's number alone.
 
 So a stopped training that goes on from its last state ends with the same weights as one that never stopped (on the
 same machine, threads and processes). It runs in one process or, started by `accelerate launch`, in several; each then
@@ -23,7 +23,7 @@ from sibboleth.storage import atomic
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Shape = Literal["linear", "cosine"]
+Shape = Literal["constant", "linear", "cosine", "tri-stage"]
 STATE = "state.pt"
 ROWS = 500
 """Rows of a training's log, at most."""
@@ -57,6 +57,15 @@ class Learner(Protocol):
     def after_step(self, step: int, steps: int) -> None:
         """Do what has to be done after it."""
 
+    def factor(self, name: str) -> float:
+        """Return by what a parameter's learning rate is multiplied."""
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a stopped training needs to go on: tensors, numbers and text, in dicts and lists."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take it back."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -74,14 +83,29 @@ class Schedule:
     save: float
     bfloat16: bool
     seed: int
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    momentum: float = 0.0
+    hold: float = 0.0
+    """Share of the steps for which tri-stage holds the learning rate."""
+    floor: float = 0.0
+    """Share of the learning rate at which tri-stage ends."""
 
     def rate(self, step: int, shape: Shape) -> float:
         """Return the learning rate of a step, counted from 0."""
         rising = round(self.warm_up * self.steps)
         if step < rising:
             return self.learning_rate * (step + 1) / rising
-        left = 1 - (step - rising) / max(1, self.steps - rising)
-        return self.learning_rate * (left if shape == "linear" else 0.5 * (1 - math.cos(math.pi * left)))
+        holding = round(self.hold * self.steps) if shape == "tri-stage" else 0
+        left = min(1.0, 1 - (step - rising - holding) / max(1, self.steps - rising - holding))
+        match shape:
+            case "constant":
+                return self.learning_rate
+            case "linear":
+                return self.learning_rate * left
+            case "cosine":
+                return self.learning_rate * 0.5 * (1 - math.cos(math.pi * left))
+            case "tri-stage":  # Park et al. 2019 (arXiv 1904.08779): risen, held, then falling exponentially
+                return float(self.learning_rate * self.floor ** (1 - left))
 
 
 @dataclass
@@ -122,15 +146,16 @@ class Run:
         look: Look,
         fingerprint: Mapping[str, object],
         place: "Accelerator",
+        placed: nn.Module | None = None,
     ) -> None:
-        """Place the network and restore what was saved.
+        """Place the network, unless it was `placed` before, and restore what was saved.
 
         Raises `SibbolethError` where the state belongs to another training: one with another fingerprint.
         """
         self.learner, self.batches, self.schedule = learner, batches, schedule
         self.folder, self.look, self.fingerprint, self.place = folder, look, fingerprint, place
-        self.network = place.prepare_model(learner.network)
-        self.optimiser = _optimiser(learner.network, schedule)
+        self.network = place.prepare_model(learner.network) if placed is None else placed
+        self.optimiser = _optimiser(learner, schedule)
         self.at = _restored(folder / STATE, learner, self.optimiser, fingerprint)
 
     def __len__(self) -> int:
@@ -164,7 +189,7 @@ class Run:
         self.learner.before_step(at.step, schedule.steps)
         rate = schedule.rate(at.step, self.learner.shape)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         for part in range(schedule.accumulate):
             batch = next(loader).to(place.device)
             torch.manual_seed(_seed(schedule.seed, at.step, part * place.num_processes + place.process_index))
@@ -187,13 +212,16 @@ class Run:
         return rate
 
 
-def _optimiser(network: nn.Module, schedule: Schedule) -> torch.optim.AdamW:
+def _optimiser(learner: Learner, schedule: Schedule) -> torch.optim.Optimizer:
     """Decay matrices only: biases, norms and single vectors have no weight decay."""
-    learnt = [one for one in network.parameters() if one.requires_grad]
-    groups = [
-        {"params": [one for one in learnt if one.ndim > 1], "weight_decay": schedule.weight_decay},
-        {"params": [one for one in learnt if one.ndim <= 1], "weight_decay": 0.0},
-    ]
+    by_kind: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, one in learner.network.named_parameters():
+        if one.requires_grad:
+            kind = (schedule.weight_decay if one.ndim > 1 else 0.0, learner.factor(name))
+            by_kind.setdefault(kind, []).append(one)
+    groups = [{"params": some, "weight_decay": decay, "factor": by} for (decay, by), some in sorted(by_kind.items())]
+    if schedule.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=schedule.learning_rate, momentum=schedule.momentum)
     return torch.optim.AdamW(groups, lr=schedule.learning_rate, betas=schedule.betas, eps=schedule.epsilon, fused=True)
 
 
@@ -239,7 +267,7 @@ def _save(
         torch.save(
             {
                 "fingerprint": dict(fingerprint),
-                "network": learner.network.state_dict(),
+                "network": learner.state(),
                 "optimiser": optimiser.state_dict(),
                 "training": {"step": at.step, "rows": at.rows, "seconds": at.seconds},
             },
@@ -253,7 +281,7 @@ def _restored(
     state = saved(path, fingerprint)
     if state is None:
         return Training()
-    learner.network.load_state_dict(state["network"])
+    learner.restore(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     return Training(**state["training"])
 

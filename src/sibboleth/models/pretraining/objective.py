@@ -1,7 +1,8 @@
 """What all objectives have in common: an encoder in the middle, batches in, a loss and signs of health out."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +44,18 @@ class Objective(nn.Module):
 
     def after_step(self, step: int, steps: int) -> None:
         """Do what has to be done after it."""
+
+    def factor(self, name: str) -> float:
+        """Learn everything equally fast."""
+        return 1.0
+
+    def state(self) -> dict[str, Any]:
+        """Return all weights."""
+        return self.state_dict()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take them back."""
+        self.load_state_dict(state)
 
 
 @torch.no_grad()
