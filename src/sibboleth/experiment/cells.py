@@ -56,19 +56,27 @@ class Cell:
 
     def file(self, material: Material) -> str:
         """Name its file; the name changes with everything that changes a number in it."""
-        digest = hashlib.sha256()
-        settings = (VERSION, self.identity, self.probing, material.target, material.study.domain)
-        digest.update(repr(settings).encode())
-        digest.update("\n".join(material.table["utterance"]).encode())
-        digest.update("\n".join(material.scan["digest"]).encode())
-        digest.update(np.ascontiguousarray(material.truth()).tobytes())
-        digest.update(repr(self.missing).encode() if self.missing else b"")
-        for fit in self.fits:
-            digest.update(repr((fit.source, fit.fold, [(t.regime, t.domain) for t in fit.tests])).encode())
-            for rows in (fit.train, fit.dev, *(test.rows for test in fit.tests)):
-                digest.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes() + b"|")
-        words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{self.encoder}--{self.source}").strip("-")
-        return f"cells/{words[-80:]}-{digest.hexdigest()[:12]}.parquet"
+        settings = (self.identity, self.probing)
+        return file_name(f"{self.encoder}--{self.source}", settings, self.fits, self.missing, material)
+
+
+def file_name(title: str, settings: object, fits: Sequence[Fit], missing: Sequence[int], material: Material) -> str:
+    """Name a cell's file; the name changes with the settings and with all of the material that it depends on."""
+    digest = hashlib.sha256()
+    digest.update(repr((VERSION, settings, material.target, material.study.domain)).encode())
+    digest.update("\n".join(material.table["utterance"]).encode())
+    digest.update("\n".join(material.scan["digest"]).encode())
+    digest.update(np.ascontiguousarray(material.truth()).tobytes())
+    digest.update(repr(missing).encode() if missing else b"")
+    for fit in fits:
+        digest.update(repr((fit.source, fit.fold, [(t.regime, t.domain) for t in fit.tests])).encode())
+        then = () if fit.then is None else (fit.then.train, fit.then.dev)
+        if fit.then is not None:
+            digest.update(repr((fit.then.domain, fit.then.shots, fit.then.draw)).encode())
+        for rows in (fit.train, fit.dev, *then, *(test.rows for test in fit.tests)):
+            digest.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes() + b"|")
+    words = re.sub(r"[^A-Za-z0-9.]+", "-", title).strip("-")
+    return f"cells/{words[-80:]}-{digest.hexdigest()[:12]}.parquet"
 
 
 def finished(cell: Cell, material: Material, directory: RunDirectory) -> bool:
@@ -261,7 +269,8 @@ def without(fits: Sequence[Fit], missing: Sequence[int], encoder: str) -> tuple[
     kept = []
     for fit in fits:
         tests = tuple(replace(test, rows=left(test.rows)) for test in fit.tests)
-        kept.append(replace(fit, train=left(fit.train), dev=left(fit.dev), tests=tests))
+        then = fit.then and replace(fit.then, train=left(fit.then.train), dev=left(fit.then.dev))
+        kept.append(replace(fit, train=left(fit.train), dev=left(fit.dev), tests=tests, then=then))
         if not len(kept[-1].train) or not len(kept[-1].dev):
             raise SibbolethError(
                 f"encoder {encoder!r} fails on so many utterances that {fit.source} {fit.fold} has nothing left to "
