@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from sibboleth import predictions
+from sibboleth.experiment.pairs import pairs
 from sibboleth.runs import RunDirectory, write_table, write_text
 
 Array = npt.NDArray[np.float64]
@@ -42,6 +43,10 @@ class Fake:
     findings: bool = True
     fine_tuned: tuple[str, ...] = ()
     probe: str = "linear"
+    methods: tuple[str, ...] = ()
+    """Ways of fine-tuning that every encoder but `logmel` and its like is put to."""
+    shots: tuple[int, ...] = (1, 2, 4)
+    """Of few-shot, where it is among the regimes."""
     seed: int = 0
 
 
@@ -53,10 +58,16 @@ class Run:
     regime: str
     source: str
     domain: str
+    method: str = "linear"
+    shots: int | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.encoder}/linear/{self.regime}/{self.source}>{self.domain}"
+        return f"{self.encoder}/{self.method}/{self.regime}/{self.source}>{self.domain}"
+
+    @property
+    def tuned(self) -> bool:
+        return self.method != "linear"
 
 
 def write_run(path: Path, fake: Fake | None = None) -> RunDirectory:
@@ -82,6 +93,9 @@ def write_run(path: Path, fake: Fake | None = None) -> RunDirectory:
     scores = pl.DataFrame(rows, schema=SCORES)
     write_table(run / "scores.parquet", scores)
     write_table(run / "comparisons.parquet", _comparisons(fake, scores))
+    if fake.methods:
+        write_table(run / "methods.parquet", _methods(fake))
+        write_table(run / "learning.parquet", _learning(fake))
     write_text(run / "audit.json", json.dumps(_audit(fake, utterances)))
     run.write(_record(fake, utterances))
     return run
@@ -131,8 +145,18 @@ COMPARISONS = {
 def _runs(fake: Fake) -> Iterator[Run]:
     for encoder, regime in product(fake.encoders, fake.regimes):
         for source, domain in product(fake.domains, fake.domains):
-            if (source == domain) == (regime == "within"):
+            if (source == domain) != (regime == "within"):
+                continue
+            if regime not in STAGED:
                 yield Run(encoder, regime, source, domain)
+            for method in fake.methods if not _control(encoder) else ():
+                if regime != "few-shot":
+                    yield Run(encoder, regime, source, domain, method)
+                else:
+                    yield from (Run(encoder, f"few-shot({k})", source, domain, method, k) for k in fake.shots)
+
+
+STAGED = ("few-shot", "two-stage")
 
 
 def _cells(fake: Fake) -> pl.DataFrame:
@@ -143,14 +167,17 @@ def _cells(fake: Fake) -> pl.DataFrame:
                 "encoder": one.encoder,
                 "encoder_language": "multi" if "xls" in one.encoder else "en" if "/" in one.encoder else None,
                 "control": _control(one.encoder),
-                "method": "linear",
+                "method": one.method,
+                "tuned": one.tuned,
+                "alignment": None,
                 "regime": one.regime,
                 "source": one.source,
                 "domain": one.domain,
+                "shots": one.shots,
             }
             for one in _runs(fake)
         ],
-        schema_overrides={"encoder_language": pl.String},
+        schema_overrides={"encoder_language": pl.String, "alignment": pl.String, "shots": pl.Int32},
     )
 
 
@@ -201,6 +228,10 @@ def _quality(fake: Fake, one: Run, layer: int) -> float:
         distance = abs(fake.domains.index(one.source) - fake.domains.index(one.domain)) / len(fake.domains)
         quality *= 0.75 - 0.65 * distance
         quality += 0.04 if one.regime == "target-selected" else 0.0
+        quality += 0.35 * distance if one.regime == "two-stage" else 0.0
+        quality += 0.06 * distance * float(np.log2(2 * one.shots)) if one.shots else 0.0
+    if one.tuned:
+        quality += 0.06 + 0.05 * fake.methods.index(one.method)
     return quality - 0.02 * fake.domains.index(one.domain) / len(fake.domains)
 
 
@@ -265,8 +296,8 @@ def _row(
 
 def _layer_scores(fake: Fake, one: Run, part: pl.DataFrame) -> list[dict[str, Any]]:
     chance = 1 / len(fake.labels) if fake.kind == "classification" else 0.0
-    rows = []
-    for layer in range(fake.encoders[one.encoder]):
+    rows: list[dict[str, Any]] = []
+    for layer in () if one.tuned else range(fake.encoders[one.encoder]):
         value = chance + (1 - chance) * _quality(fake, one, layer)
         half = 0.6 * np.sqrt(value * (1 - value) / fake.speakers / 4)
         numbers = (value, value - half, value + half * 0.9, part.height, fake.speakers)
@@ -339,6 +370,9 @@ def _interval(values: Array) -> tuple[float, float, float]:
 
 def _selection(fake: Fake, one: Run, rng: np.random.Generator) -> list[dict[str, Any]]:
     depth, best = fake.encoders[one.encoder], _best(fake, one)
+    if one.tuned:
+        chosen = {"run": one.name, "rater": "selected", "trial": 0, "layer": depth - 1, "l2": None, "dev": 0.8}
+        return [{**chosen, "fold": f"{i}"} for i in range(5)]
     folds = [int(np.clip(best + shift, 0, depth - 1)) for shift in rng.choice([0, 0, 0, 1, -1], size=5)]
     return [
         {"run": one.name, "rater": "selected", "fold": f"{i}", "trial": 0, "layer": layer, "l2": 0.01, "dev": 0.7}
@@ -361,9 +395,74 @@ def _comparisons(fake: Fake, scores: pl.DataFrame) -> pl.DataFrame:
         if not _control(one.encoder) and one.regime != "target-selected" and "logmel" in fake.encoders:
             control = Run("logmel", one.regime, one.source, one.domain)
             rows.append(_compared(fake, "encoder - control", one.name, control.name, value))
+    rows += _tuned_comparisons(fake, value)
     frame = pl.DataFrame(rows, schema=COMPARISONS)
     corrected = (pl.col("p") * pl.len().over("family")).clip(0, 1)  # Bonferroni: no test needs the order of p
     return frame.with_columns(corrected.alias("p_holm"))
+
+
+def _tuned_comparisons(fake: Fake, value: dict[str, float]) -> list[dict[str, Any]]:
+    """Compare in the families of `experiment.pairs` that only methods have."""
+    cells = _cells(fake).filter(pl.col("tuned") | ~pl.col("control"))
+    wanted = (pair for pair in pairs(cells) if pair[0].startswith(("methods", "two-stage", "few-shot")))
+    return [_compared(fake, family, a, b, value) for family, a, _, b, _ in wanted]
+
+
+def _tuned(fake: Fake) -> list[tuple[str, str]]:
+    return [(encoder, method) for encoder, method in product(fake.encoders, fake.methods) if not _control(encoder)]
+
+
+def _methods(fake: Fake) -> pl.DataFrame:
+    rows = []
+    for encoder, method in _tuned(fake):
+        place, layers = fake.methods.index(method), fake.encoders[encoder] - 1
+        parts = {method: 884_736 * (1 + 9 * place), "head": 100_564}
+        rows.append(
+            {
+                "encoder": encoder,
+                "method": method,
+                "kept": layers,
+                "lowest": 0,
+                "trained": sum(parts.values()),
+                "total": 94_000_000,
+                "parts": json.dumps(parts),
+                "matched": fake.methods[0] if place == 2 else None,
+                "fits": 5 * len(fake.domains),
+                "epochs": 11.4 + place,
+                "seconds": 5000.0 * (place + 1),
+                "seconds_per_epoch": 42.25 * (place + 1),
+                "memory": None if place == 1 else 3_221_225_472,
+                "device": "cpu",
+                "bits": "float32",
+            }
+        )
+    return pl.DataFrame(rows, schema_overrides={"memory": pl.Int64, "matched": pl.String, "fits": pl.Int32})
+
+
+def _learning(fake: Fake) -> pl.DataFrame:
+    rows = []
+    stages = (1, 2) if "two-stage" in fake.regimes else (1,)
+    for (encoder, method), stage, fold, epoch in product(_tuned(fake), stages, range(3), range(1, 9)):
+        dev_loss = 1.4 / stage * float(np.exp(-epoch / 3)) + 0.02 * epoch + 0.05 * fold
+        rows.append(
+            {
+                "encoder": encoder,
+                "method": method,
+                "source": fake.domains[0],
+                "then": fake.domains[-1] if stage == 2 else None,
+                "shots": None,
+                "fold": f"{fold}",
+                "trial": 0,
+                "stage": stage,
+                "epoch": epoch,
+                "loss": 1.4 / stage * float(np.exp(-epoch / 2)),
+                "dev_loss": dev_loss,
+                "dev": 0.6,
+                "rate": 1e-3,
+                "selected": epoch == 6,
+            }
+        )
+    return pl.DataFrame(rows, schema_overrides={"shots": pl.Int32, "then": pl.String})
 
 
 def _compared(fake: Fake, family: str, a: str, b: str, value: dict[str, float]) -> dict[str, Any]:
@@ -441,6 +540,8 @@ def _record(fake: Fake, utterances: pl.DataFrame) -> dict[str, Any]:
         "question": fake.question,
         "domain": "language",
         "probe": {"kind": fake.probe},
+        "methods": [{"name": name} for name in fake.methods],
+        "shots": list(fake.shots),
         "statistics": {"resamples": 2000, "confidence": 0.95, "slices": ["language", "accent"]},
         "report": {"title": None, "audio": "link" if fake.audio else "none", "examples": 12},
     }

@@ -10,7 +10,7 @@ import pytest
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment.curves import DIFFERENCES, POINTS
 from sibboleth.report import amounts, figures, growth, plots
-from sibboleth.report.results import Encoder
+from sibboleth.report.results import System
 from sibboleth.runs import RunDirectory, write_table
 
 HOURS = (0.5, 2.0, 8.0)
@@ -202,10 +202,10 @@ def test_the_folder_of_a_study_is_refused(tmp_path: Path) -> None:
 def test_the_chart_follows_the_schema(hours: tuple[float, ...]) -> None:
     rows = pl.DataFrame(
         [("en", h, 0.5, 0.4, 0.6) for h in hours] + [("logmel", None, 0.5, None, None)],
-        schema=["encoder", "hours", "estimate", "low", "high"],
+        schema=["system", "hours", "estimate", "low", "high"],
         orient="row",
     )
-    encoders = [Encoder("en", "en", False, 1), Encoder("logmel", "logmel", True, 1)]
+    encoders = [System("en", "en", False, 1), System("logmel", "logmel", True, 1)]
     chart = plots.amounts(rows, encoders, metric="UAR", bounds=(0.0, 1.0), chance=0.5)
     assert chart.configure(**figures.CONFIG).to_dict(validate=True)["$schema"]
     drawn = figures.panel(lambda: chart, "title", "text", "name")

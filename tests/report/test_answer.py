@@ -315,7 +315,7 @@ def test_lower_is_better_where_it_is(make_run: MakeRun) -> None:
     run = make_run(kind="regression", regimes=("within",))
     run.write({**run.read(), "main_metric": "mae", "chance": None})
     found = load(run)
-    best = min((s for s in found.main if not s.encoder.startswith(("logmel", "untrained"))), key=lambda s: s.estimate)
+    best = min((s for s in found.main if not s.system.startswith(("logmel", "untrained"))), key=lambda s: s.estimate)
     assert found.better == -1 and str(best) in told(run)
 
 

@@ -7,16 +7,16 @@ import polars as pl
 import pytest
 
 from sibboleth.report import confusions, figures, plots, sections
-from sibboleth.report.results import Encoder, load
+from sibboleth.report.results import System, load
 from sibboleth.report.tables import latex, table
 from sibboleth.runs import RunDirectory
 
-ENCODERS = (Encoder("a/deep", "deep", False, 4), Encoder("logmel", "logmel", True, 1))
+ENCODERS = (System("a/deep", "deep", False, 4), System("logmel", "logmel", True, 1))
 
 
 def curve_rows() -> pl.DataFrame:
-    rows = [{"encoder": "deep", "layer": i, "estimate": 0.4 + i / 10, "low": 0.3, "high": 0.8} for i in range(4)]
-    rows.append({"encoder": "logmel", "layer": 0, "estimate": 0.5, "low": None, "high": None})
+    rows = [{"system": "deep", "layer": i, "estimate": 0.4 + i / 10, "low": 0.3, "high": 0.8} for i in range(4)]
+    rows.append({"system": "logmel", "layer": 0, "estimate": 0.5, "low": None, "high": None})
     return pl.DataFrame(rows).with_columns(chosen=pl.when(pl.col("layer") == 3).then(1.0).otherwise(0.0))
 
 
@@ -24,7 +24,7 @@ def test_charts_follow_the_schema() -> None:
     cells = pl.DataFrame(
         {"source": ["a"], "domain": ["a"], "estimate": [0.5], "text": ["0.50"], "interval": [""], "ink": ["#fff"]}
     )
-    dots = pl.DataFrame({"encoder": ["deep"], "value": ["x"], "estimate": [0.5], "low": [0.4], "high": [0.6]})
+    dots = pl.DataFrame({"system": ["deep"], "value": ["x"], "estimate": [0.5], "low": [0.4], "high": [0.6]})
     answers = cells.rename({"source": "label", "domain": "answer"})
     for chart in (
         plots.curves(curve_rows(), ENCODERS, metric="UAR", bounds=(0, 1), chance=0.25),
@@ -66,18 +66,18 @@ def test_pooled_confusions_are_counts_over_counts(reported: RunDirectory) -> Non
     answers = reported.table("predictions").filter(pl.col("source") == "model")
     decided = answers.sort("value", descending=True).unique(["run", "utterance"], keep="first")
     truth = reported.table("utterances").select("utterance", "emotion")
-    runs = reported.table("cells").select("run", "encoder", "regime")
+    runs = reported.table("cells").select("run", "regime", system="encoder")
     expected = (
         decided.join(truth, on="utterance")
         .join(runs, on="run")
-        .group_by("encoder", "regime", "emotion", "label")
+        .group_by("system", "regime", "emotion", "label")
         .agg(pl.len().alias("expected"))
         .rename({"label": "answer", "emotion": "label"})
     )
     shares = confusions.shares(load(reported))
-    both = shares.join(expected, on=["encoder", "regime", "label", "answer"], how="left").fill_null(0)
+    both = shares.join(expected, on=["system", "regime", "label", "answer"], how="left").fill_null(0)
     assert both["count"].to_list() == both["expected"].to_list()
-    rows = shares.group_by("encoder", "regime", "label").agg(pl.col("estimate").sum())
+    rows = shares.group_by("system", "regime", "label").agg(pl.col("estimate").sum())
     assert rows["estimate"].to_list() == pytest.approx([1.0] * rows.height)
 
 

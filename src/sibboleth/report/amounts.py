@@ -13,7 +13,7 @@ from sibboleth.errors import SibbolethError
 from sibboleth.report import amount_tables, figures, growth, plots, sections, significance, wording
 from sibboleth.report.figures import DASHES, SYMBOLS, Chart, Entry, Group
 from sibboleth.report.page import WIDEST_TEX
-from sibboleth.report.results import Encoder
+from sibboleth.report.results import System
 from sibboleth.report.sections import Panel
 from sibboleth.report.tables import Table
 from sibboleth.report.templates import environment
@@ -151,13 +151,13 @@ def _asked(found: Found, target: dict[str, Any]) -> Iterator[Asked]:
 def _figure(
     found: Found, target: dict[str, Any], regime: str, points: pl.DataFrame, bounds: tuple[float, float]
 ) -> Group:
-    encoders = _encoders(points)
+    systems = _encoders(points)
     metric = wording.metric(target["metric"])
     panels = []
     for domain in amount_tables.domains_of(target, points):
         part = points.filter(pl.col("domain").eq_missing(domain))
         shown = part.select(
-            pl.coalesce("language", "name").alias("encoder"),
+            pl.coalesce("language", "name").alias("system"),
             "hours",
             *(pl.col(c).fill_nan(None) for c in amount_tables.NUMBERS),
         )
@@ -165,7 +165,7 @@ def _figure(
             Panel(
                 amount_tables.tested(target, domain),
                 _text(target, domain, part),
-                _curve(shown, encoders, metric, bounds, target["chance"]),
+                _curve(shown, systems, metric, bounds, target["chance"]),
             )
         )
     return sections.drawn(
@@ -174,34 +174,34 @@ def _figure(
         f"{wording.capital(regime)}: {metric} by hours of speech",
         f"Bands are {found.confidence:.0%} intervals over speakers. Horizontal lines were not pre-trained here.",
         f"curves.parquet: target {target['name']}, regime {regime}",
-        _legend(encoders, points, target["chance"]),
+        _legend(systems, points, target["chance"]),
     )
 
 
 def _curve(
-    shown: pl.DataFrame, encoders: list[Encoder], metric: str, bounds: tuple[float, float], chance: float | None
+    shown: pl.DataFrame, systems: list[System], metric: str, bounds: tuple[float, float], chance: float | None
 ) -> Any:
     def draw() -> Chart:
-        return plots.amounts(shown, encoders, metric=metric, bounds=bounds, chance=chance)
+        return plots.amounts(shown, systems, metric=metric, bounds=bounds, chance=chance)
 
     return draw
 
 
-def _encoders(points: pl.DataFrame) -> list[Encoder]:
+def _encoders(points: pl.DataFrame) -> list[System]:
     """List the lines: languages, then what is horizontal."""
     trained = points.filter(pl.col("role") == "pretrained")["language"].unique(maintain_order=True)
     others = points.filter(pl.col("role") != "pretrained").select("name", "role").unique(maintain_order=True)
-    lines = [Encoder(name, name, False, 1) for name in trained]
-    return lines + [Encoder(name, name, role != "other", 1) for name, role in others.iter_rows()]
+    lines = [System(name, name, False, 1) for name in trained]
+    return lines + [System(name, name, role != "other", 1) for name, role in others.iter_rows()]
 
 
-def _legend(encoders: list[Encoder], points: pl.DataFrame, chance: float | None) -> tuple[Entry, ...]:
-    known = plots.styles(encoders)
+def _legend(systems: list[System], points: pl.DataFrame, chance: float | None) -> tuple[Entry, ...]:
+    known = plots.styles(systems)
     roles = {row["name"]: row for row in points.filter(pl.col("role") != "pretrained").to_dicts()}
-    symbols = iter(list(SYMBOLS) * len(encoders))
+    symbols = iter(list(SYMBOLS) * len(systems))
     entries = []
-    for one in encoders:
-        colour, dash = known[one.short]
+    for one in systems:
+        colour, dash, _ = known[one.short]
         if one.name in roles:
             drawn = "" if dash == DASHES[0] else ",".join(map(str, dash))
             entries.append(Entry(growth.title(roles[one.name]), colour, drawn))

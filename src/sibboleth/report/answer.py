@@ -20,7 +20,7 @@ from sibboleth.report.contrasts import (
     sides,
     span,
 )
-from sibboleth.report.results import Encoder, Results, Score
+from sibboleth.report.results import Results, Score, System
 from sibboleth.schemes import OTHERS
 from sibboleth.stats import FEW_CLUSTERS, coverage
 
@@ -58,7 +58,7 @@ def answer(results: Results) -> Answer:
     return Answer((*first, *lead), tuple(map(_wrong, errors)), tuple(more), tuple(_cautions(results, best)))
 
 
-def _verdict(results: Results, encoder: Encoder, scores: Sequence[Score], errors: Sequence[str]) -> list[str]:
+def _verdict(results: Results, system: System, scores: Sequence[Score], errors: Sequence[str]) -> list[str]:
     """Sum up in one sentence where intervals lie beside chance; nothing where none is known or there are none."""
     judged = bounded(scores)
     if results.chance is None or not judged:
@@ -66,9 +66,9 @@ def _verdict(results: Results, encoder: Encoder, scores: Sequence[Score], errors
     above, _, below = sides(results, judged, results.chance)
     side, found = ("below", below) if below and not above else ("above", above)
     lack = "" if len(judged) == len(scores) else f" with an interval, of {len(scores)}"
-    where = f"{encoder.short} is {side} chance in {len(found)} of {len(judged)} {cases(judged)}{lack}"
+    where = f"{system.short} is {side} chance in {len(found)} of {len(judged)} {cases(judged)}{lack}"
     if len(scores) == 1:
-        where = f"{encoder.short} is {side if found else 'not clear of'} chance"
+        where = f"{system.short} is {side if found else 'not clear of'} chance"
     if errors:
         return [f"With {wording.listing(errors)} in the data, {where}."]
     claim = _claim(len(above), len(below), len(judged)) if scores[0].regime != "within" else ""
@@ -104,27 +104,27 @@ def _wrong(finding: dict[str, Any]) -> str:
     return f"{who} {finding['name']}: {finding.get('effect') or finding.get('message') or 'see below.'}"
 
 
-def _across(results: Results, encoder: Encoder) -> list[Score]:
+def _across(results: Results, system: System) -> list[Score]:
     """Zero-shot scores, or the target-selected ones of a run that has no others."""
-    return results.where(encoder.name, "zero-shot") or results.where(encoder.name, "target-selected")
+    return results.where(system.name, "zero-shot") or results.where(system.name, "target-selected")
 
 
-def _best(results: Results) -> Encoder | None:
+def _best(results: Results) -> System | None:
     """Take the encoder, controls only if there is nothing else, with the best median."""
     ranked = []
-    for place, encoder in enumerate(results.encoders):
-        scores = [s for s in _across(results, encoder) or results.where(encoder.name, "within")]
+    for place, system in enumerate(results.systems):
+        scores = [s for s in _across(results, system) or results.where(system.name, "within")]
         values = [s.estimate for s in scores if math.isfinite(s.estimate)]
         if values:
-            ranked.append((encoder.control, -results.better * median(values), place, encoder))
+            ranked.append((system.control, -results.better * median(values), place, system))
     return min(ranked)[3] if ranked else None
 
 
-def _transfer(results: Results, encoder: Encoder, across: Sequence[Score]) -> list[str]:
+def _transfer(results: Results, system: System, across: Sequence[Score]) -> list[str]:
     if len(across) <= FEW_PAIRS:
-        return [_pair(results, encoder, score) for score in across]
+        return [_pair(results, system, score) for score in across]
     metric, at = wording.metric(results.metric), _on(results)
-    within = finite(results.where(encoder.name, "within"))
+    within = finite(results.where(system.name, "within"))
     known = finite(across)
     lowest, highest = ends(known, results)
     domain = results.domain
@@ -134,13 +134,13 @@ def _transfer(results: Results, encoder: Encoder, across: Sequence[Score]) -> li
         else f"Trained {at} {_elsewhere(results, across)}, with {results.choices} chosen on labels of the tested one"
     )
     lead = [
-        f"{condition}, {encoder.short} reaches {metric} {_from_to(lowest, highest)}; "
+        f"{condition}, {system.short} reaches {metric} {_from_to(lowest, highest)}; "
         f"the median of {_of_what(results, across)} is {wording.number(median(s.estimate for s in known))}."
     ]
     if within:
         low, high = ends(within, results)
         lead.append(f"Trained {at} the tested {domain} itself, it reaches {_from_to(low, high)}.")
-        lead += _costs(results, encoder, across)
+        lead += _costs(results, system, across)
     return lead
 
 
@@ -172,7 +172,7 @@ def _on(results: Results) -> str:
     return wording.preposition(results.domain)
 
 
-def _pair(results: Results, encoder: Encoder, score: Score) -> str:
+def _pair(results: Results, system: System, score: Score) -> str:
     at, metric = _on(results), wording.metric(results.metric)
     source = f"all other {wording.plural(results.domain)}" if score.source == OTHERS else score.source
     condition = (
@@ -180,8 +180,8 @@ def _pair(results: Results, encoder: Encoder, score: Score) -> str:
         if score.regime == "zero-shot"
         else f"Trained {at} {source}, selected and tested {at} {score.domain}"
     )
-    text = f"{condition}, {encoder.short} reaches {metric} {score}"
-    within = next((s for s in results.where(encoder.name, "within") if s.domain == score.domain), None)
+    text = f"{condition}, {system.short} reaches {metric} {score}"
+    within = next((s for s in results.where(system.name, "within") if s.domain == score.domain), None)
     if within is None:
         return f"{text}."
     text += f"; trained {at} {score.domain} itself {within}"
@@ -194,9 +194,9 @@ def _pair(results: Results, encoder: Encoder, score: Score) -> str:
     return f"{text}: the difference is {difference}{verdict}."
 
 
-def _costs(results: Results, encoder: Encoder, across: Sequence[Score]) -> list[str]:
+def _costs(results: Results, system: System, across: Sequence[Score]) -> list[str]:
     """Say what going across costs, by the paired differences."""
-    within = {s.domain: s for s in results.where(encoder.name, "within")}
+    within = {s.domain: s for s in results.where(system.name, "within")}
     rows = [(s, results.compared(within[s.domain], s)) for s in across if s.domain in within]
     found = [(s, row) for s, row in rows if row is not None]
     if not found:
@@ -213,18 +213,18 @@ def _costs(results: Results, encoder: Encoder, across: Sequence[Score]) -> list[
     return [f"{text}; of {len(silent)} more none can be called one: {why}." if silent else f"{text}."]
 
 
-def _within(results: Results, encoder: Encoder, within: Sequence[Score]) -> list[str]:
+def _within(results: Results, system: System, within: Sequence[Score]) -> list[str]:
     if not within:
-        return [f"{encoder.short} has no score within or across domains: see the tables below."]
+        return [f"{system.short} has no score within or across domains: see the tables below."]
     at, metric = _on(results), wording.metric(results.metric)
     if len(within) <= FEW_PAIRS:
-        return [f"Trained and tested {at} {s.domain}, {encoder.short} reaches {metric} {s}." for s in within]
+        return [f"Trained and tested {at} {s.domain}, {system.short} reaches {metric} {s}." for s in within]
     low, high = ends(finite(within), results)
     domain = results.domain
-    return [f"Trained and tested {at} one {domain} at a time, {encoder.short} reaches {metric} {_from_to(low, high)}."]
+    return [f"Trained and tested {at} one {domain} at a time, {system.short} reaches {metric} {_from_to(low, high)}."]
 
 
-def _cautions(results: Results, encoder: Encoder) -> list[str]:
+def _cautions(results: Results, system: System) -> list[str]:
     cautions = []
     fewest: dict[str, int] = {}
     for score in results.main:
@@ -245,7 +245,7 @@ def _cautions(results: Results, encoder: Encoder) -> list[str]:
         for f in results.findings
         if f.get("name") == "one-speaker-domain"
     ]
-    for tuned in (e for e in results.encoders if e.fine_tuned):
+    for tuned in (e for e in results.systems if e.fine_tuned):
         cautions.append(
             f"{tuned.short} is fine-tuned: it was trained with labels, "
             "so its scores are not those of a self-supervised encoder."

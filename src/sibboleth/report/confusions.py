@@ -1,4 +1,4 @@
-"""The section of confusions: what was answered for each label, pooled over the runs of an encoder and regime."""
+"""The section of confusions: what was answered for each label, pooled over the runs of a system and regime."""
 
 from collections.abc import Sequence
 
@@ -6,22 +6,22 @@ import polars as pl
 
 from sibboleth.metrics.classification import OTHER
 from sibboleth.report import plots, sections, wording
-from sibboleth.report.results import Encoder, Results
+from sibboleth.report.results import Results, System
 from sibboleth.report.sections import Panel, Section
 
 
-def by_encoder(results: Results) -> Section:
-    """Confusion matrices of each encoder, side by side, within and across domains."""
+def by_system(results: Results) -> Section:
+    """Confusion matrices of each system, side by side, within and across domains."""
     if not results.labels:
         return Section(note="The target is not a set of classes, so there are no confusions.")
     pooled_shares = shares(results)
     made = []
     for regime in [r for r in results.regimes if r != "target-selected" or "zero-shot" not in results.regimes]:
         panels = []
-        for encoder in results.encoders:
-            rows = pooled_shares.filter((pl.col("encoder") == encoder.name) & (pl.col("regime") == regime))
+        for system in results.systems:
+            rows = pooled_shares.filter((pl.col("system") == system.name) & (pl.col("regime") == regime))
             if rows.height:
-                panels.append(_panel(rows, encoder, regime, results.labels, answers(results)))
+                panels.append(_panel(rows, system, regime, results.labels, answers(results)))
         pooled = len(results.pairs(regime)) > 1
         if panels:
             made.append(
@@ -45,7 +45,7 @@ def answers(results: Results) -> list[str]:
 
 
 def shares(results: Results) -> pl.DataFrame:
-    """Pool confusions over the runs of an encoder and regime: `encoder, regime, label, answer, count, estimate`."""
+    """Pool confusions over the runs of a system and regime: `system, regime, label, answer, count, estimate`."""
     names = {f"label={a},answer={b}": (a, b) for a in results.labels for b in answers(results)}
     rows = results.scores.filter((pl.col("metric") == "confusion") & pl.col("leads") & pl.col("slice").is_in(names))
     split = pl.DataFrame(
@@ -56,14 +56,14 @@ def shares(results: Results) -> pl.DataFrame:
     counted = rows.join(split, on="slice").with_columns(
         (pl.col("estimate").fill_nan(0.0).fill_null(0.0) * pl.col("n")).alias("count")
     )
-    pooled = counted.group_by("encoder", "regime", "label", "answer").agg(pl.col("count").sum())
-    total = pl.col("count").sum().over("encoder", "regime", "label")
+    pooled = counted.group_by("system", "regime", "label", "answer").agg(pl.col("count").sum())
+    total = pl.col("count").sum().over("system", "regime", "label")
     return pooled.with_columns(
         pl.when(total > 0).then(pl.col("count") / total).alias("estimate"), pl.col("count").round(0).cast(pl.Int64)
-    ).sort("encoder", "regime", "label", "answer")
+    ).sort("system", "regime", "label", "answer")
 
 
-def _panel(rows: pl.DataFrame, encoder: Encoder, regime: str, labels: Sequence[str], columns: Sequence[str]) -> Panel:
+def _panel(rows: pl.DataFrame, system: System, regime: str, labels: Sequence[str], columns: Sequence[str]) -> Panel:
     shown = rows.with_columns(
         pl.col("estimate").map_elements(wording.number, return_dtype=pl.String, skip_nulls=False).alias("text"),
         pl.col("count").cast(pl.String).alias("interval"),
@@ -76,9 +76,9 @@ def _panel(rows: pl.DataFrame, encoder: Encoder, regime: str, labels: Sequence[s
         "estimate", "label", "answer", descending=[True, False, False], nulls_last=True
     )
     most = worst.row(0, named=True) if worst.height else None
-    text = f"Confusions of {encoder.short}, {regime}. Answered correctly: " + ", ".join(
+    text = f"Confusions of {system.short}, {regime}. Answered correctly: " + ", ".join(
         f"{label} {right.get(label, wording.MISSING)}" for label in labels
     )
     if most is not None:
         text += f". Most frequent error: {most['label']} answered as {most['answer']}, {most['text']}"
-    return Panel(encoder.title, text + ".", lambda: plots.confusion(shown, labels, columns))
+    return Panel(system.title, text + ".", lambda: plots.confusion(shown, labels, columns))

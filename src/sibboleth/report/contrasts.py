@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sibboleth.report import significance, wording
-from sibboleth.report.results import Encoder, Results, Score
+from sibboleth.report.results import Results, Score, System
 from sibboleth.schemes import OTHERS
 
 CLEAR = f"p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}{significance.LEVEL}"
@@ -77,30 +77,30 @@ def _names(scores: Sequence[Score]) -> str:
     return wording.listing([s.name for s in scores])
 
 
-def against_controls(results: Results, encoder: Encoder, scores: Sequence[Score]) -> list[str]:
+def against_controls(results: Results, system: System, scores: Sequence[Score]) -> list[str]:
     """Say how the encoder stands beside each control, or that there was none."""
-    controls = [e for e in results.encoders if e.control and e.name != encoder.name]
-    if encoder.control:
-        said = [f"Only controls were run, and {encoder.short} is one: nothing here is about a pre-trained encoder."]
-        return said + [text for control in controls for text in _versus(results, encoder, scores, control, "")]
+    controls = [e for e in results.systems if e.control and e.name != system.name]
+    if system.control:
+        said = [f"Only controls were run, and {system.short} is one: nothing here is about a pre-trained encoder."]
+        return said + [text for control in controls for text in _versus(results, system, scores, control, "")]
     if not controls:
         return ["No control was run beside it, so it is not known what a baseline without pre-training reaches."]
-    return [text for control in controls for text in _versus(results, encoder, scores, control, "a control")]
+    return [text for control in controls for text in _versus(results, system, scores, control, "a control")]
 
 
-def against_others(results: Results, encoder: Encoder, scores: Sequence[Score]) -> list[str]:
+def against_others(results: Results, system: System, scores: Sequence[Score]) -> list[str]:
     """Say how the encoder stands beside the other encoders that are no controls."""
-    others = [e for e in results.encoders if not e.control and e.name != encoder.name]
-    texts = [text for other in others[:3] for text in _versus(results, encoder, scores, other, "")]
+    others = [e for e in results.systems if not e.control and e.name != system.name]
+    texts = [text for other in others[:3] for text in _versus(results, system, scores, other, "")]
     if others:
         texts.append(
-            f"{encoder.short} comes first here because its median is the best of "
+            f"{system.short} comes first here because its median is the best of "
             f"{wording.count(len(others) + 1, 'encoder')} on these same test speakers: an order, not a test."
         )
     return texts
 
 
-def _versus(results: Results, encoder: Encoder, scores: Sequence[Score], other: Encoder, what: str) -> list[str]:
+def _versus(results: Results, system: System, scores: Sequence[Score], other: System, what: str) -> list[str]:
     regime = scores[0].regime if scores else ""
     theirs = {s.pair: s for s in results.where(other.name, regime)}
     both = [(s, theirs[s.pair]) for s in scores if s.pair in theirs]
@@ -111,26 +111,26 @@ def _versus(results: Results, encoder: Encoder, scores: Sequence[Score], other: 
     text = f"{name} reaches {low if len(both) == 1 else f'{low} to {high}'}"
     paired = [row for row in (results.compared(a, b) for a, b in both) if row is not None]
     if paired:
-        return [f"{text}: {_told(results, encoder, other, paired)}."]
+        return [f"{text}: {_told(results, system, other, paired)}."]
     overlap = sum(not (a.low > b.high or a.high < b.low) for a, b in both)
     return [
         f"{text}; the intervals of the two overlap in {overlap} of {len(both)}, and they were not compared in pairs."
     ]
 
 
-def _told(results: Results, encoder: Encoder, other: Encoder, paired: Sequence[dict[str, Any]]) -> str:
+def _told(results: Results, system: System, other: System, paired: Sequence[dict[str, Any]]) -> str:
     """Say what the paired comparisons of two encoders show."""
     silent = [row for row in paired if significance.mute(row)]
     heard = [row for row in paired if not significance.mute(row)]
     why = significance.why(silent) if silent else ""
     if not heard:
-        return f"{encoder.short} \N{MINUS SIGN} {other.short} is {span(paired, results)}; {why}"
+        return f"{system.short} \N{MINUS SIGN} {other.short} is {span(paired, results)}; {why}"
     better = sum(significance.significant(row) and results.better * row["difference"] > 0 for row in heard)
     worse = sum(significance.significant(row) and results.better * row["difference"] < 0 for row in heard)
     if len(paired) == 1:
         verdict = "better" if better else "worse" if worse else "not told apart from it"
-        return f"{encoder.short} is {verdict} (difference {span(paired, results)}, p {_p(paired[0])} after Holm)"
-    text = f"{encoder.short} is better in {better} of {len(heard)} paired comparisons (Holm, {CLEAR})"
+        return f"{system.short} is {verdict} (difference {span(paired, results)}, p {_p(paired[0])} after Holm)"
+    text = f"{system.short} is better in {better} of {len(heard)} paired comparisons (Holm, {CLEAR})"
     same = len(heard) - better - worse
     text += f", worse in {worse}" if worse else ""
     text += f", not told apart in {same}" if same else ""

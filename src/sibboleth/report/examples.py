@@ -24,9 +24,9 @@ EMBED_LIMIT = 8 * 2**20
 
 @dataclass(frozen=True)
 class Answers:
-    """What one encoder answered under one regime."""
+    """What one system answered under one regime."""
 
-    encoder: str
+    system: str
     cells: tuple[tuple[tuple[str, bool], ...], ...]
     """For each regime what it answered, and whether that is right."""
 
@@ -56,7 +56,7 @@ def examples(results: Results, most: int, players: Players) -> list[Example]:
     ranked = scores.worst(models if models.height else given, truth, target).filter(pl.col("wrong") > 0).head(most)
     names = ranked["utterance"]
     chosen = given.filter(pl.col("utterance").is_in(names.implode()))
-    runs = given.select("run", "encoder", "regime").unique()
+    runs = given.select("run", "system", "regime").unique()
     judged = scores.judge(chosen, truth, target).join(runs, on="run", how="left", maintain_order="left")
     rows = {r["utterance"]: r for r in results.utterances.filter(pl.col("utterance").is_in(names.implode())).to_dicts()}
     spent, found = 0, []
@@ -81,13 +81,13 @@ def examples(results: Results, most: int, players: Players) -> list[Example]:
 
 
 def _answered(results: Results) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Predictions of the leading raters beside `encoder, regime, control` of their run, and the corpus's labels."""
+    """Predictions of leading raters beside `system, regime, control`, few-shot aside, and the corpus's labels."""
     file = results.run / "predictions.parquet"
     if not file.exists():
         return pl.DataFrame(), pl.DataFrame()
     leads = (
-        results.scores.filter(pl.col("leads"))
-        .select("run", "rater", "encoder", "regime", pl.col("control").fill_null(False))
+        results.scores.filter(pl.col("leads") & pl.col("shots").is_null())
+        .select("run", "rater", "system", "regime", pl.col("control").fill_null(False))
         .unique()
     )
     lazy = pl.scan_parquet(file).filter(pl.col("target") == results.target)
@@ -109,11 +109,11 @@ def _written(value: str, results: Results) -> str:
 
 def _answers(results: Results, mine: pl.DataFrame) -> list[Answers]:
     found = []
-    for encoder in results.encoders:
-        theirs = mine.filter(pl.col("encoder") == encoder.name)
+    for system in results.systems:
+        theirs = mine.filter(pl.col("system") == system.name)
         if theirs.height:
             cells = [_given(theirs.filter(pl.col("regime") == r), results) for r in results.regimes]
-            found.append(Answers(encoder.short, tuple(cells)))
+            found.append(Answers(system.short, tuple(cells)))
     return found
 
 

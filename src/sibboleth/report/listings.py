@@ -8,13 +8,22 @@ import polars as pl
 
 from sibboleth.report import confusions as what_was_answered
 from sibboleth.report import sections, wording
-from sibboleth.report.results import Encoder, Results, Score
+from sibboleth.report.results import Results, Score, System
 from sibboleth.report.tables import Part, Table, table
 
 PAIR = "Trained \N{RIGHTWARDS ARROW} tested"
-FIRST = ("zero-shot against within", "encoders, zero-shot", "encoders, within", "encoders, target-selected")
+FIRST = (
+    "zero-shot against within",
+    "methods, zero-shot",
+    "methods, within",
+    "encoders, zero-shot",
+    "encoders, within",
+    "encoders, target-selected",
+)
 LAST = "target-selected against zero-shot"
 """Families of comparisons in the order of the page: what going across costs, ..., what is not zero-shot."""
+OF = ("encoder", "method", "regime", "source", "domain")
+"""Columns of the CSV files that say what a run is."""
 MOST_METRICS = 4
 """Metrics beside each other in the page; the CSV file has them all."""
 
@@ -33,26 +42,27 @@ def corpora(results: Results) -> Table:
 
 
 def glance(results: Results) -> Table:
-    """One line for each encoder: the range of its scores in every regime."""
-    regimes = results.regimes
+    """One line for each system: the range of its scores in every regime, few-shot with the most shots alone."""
+    regimes = [r for r in results.regimes if r != "two-stage"] + [r for r in results.rungs if r in results.few_shot]
+    regimes += [r for r in results.regimes if r == "two-stage"]
     rows = []
-    for encoder in results.encoders:
-        cells = [_span(results, encoder, regime) for regime in regimes]
-        rows.append((encoder.title, *cells))
-    head = ("Encoder", *(f"{r}" for r in regimes))
+    for system in results.systems:
+        cells = [_span(results, system, regime) for regime in regimes]
+        rows.append((system.title, *cells))
+    head = (wording.capital(results.unit), *regimes)
     many = any(len(results.pairs(r)) > 1 for r in regimes)
     span = ": lowest and highest over the domains or pairs" if many else ""
     return table(
         "encoders-at-a-glance",
-        f"{wording.metric(results.metric)} of each encoder{span}, with {results.confidence:.0%} intervals",
+        f"{wording.metric(results.metric)} of each {results.unit}{span}, with {results.confidence:.0%} intervals",
         f"scores.parquet: metric {results.metric}, slice all",
         head,
         rows,
     )
 
 
-def _span(results: Results, encoder: Encoder, regime: str) -> str:
-    scores = [s for s in results.where(encoder.name, regime) if math.isfinite(s.estimate)]
+def _span(results: Results, system: System, regime: str) -> str:
+    scores = [s for s in results.where(system.name, regime) if math.isfinite(s.estimate)]
     if not scores:
         return wording.MISSING
     ranked = sorted(scores, key=lambda s: s.estimate)
@@ -70,7 +80,7 @@ def scores(results: Results) -> Table:
     chosen = _chosen(results)
     rows = [
         (
-            results.short(s.encoder),
+            results.short(s.system),
             s.regime,
             sections.pair_title(s.source, s.domain),
             *(_cell(found.get((s.run, m))) for m in metrics),
@@ -80,8 +90,8 @@ def scores(results: Results) -> Table:
         )
         for s in _ordered(results)
     ]
-    head = ("Encoder", "Regime", PAIR, *map(wording.metric, metrics), "Layers", "n", "Speakers")
-    columns = ["run", "rater", "encoder", "regime", "source", "domain", "metric", "estimate", "low", "high", "n"]
+    head = (wording.capital(results.unit), "Regime", PAIR, *map(wording.metric, metrics), "Layers", "n", "Speakers")
+    columns = ["run", "rater", *OF, "metric", "estimate", "low", "high", "n"]
     return table(
         "scores",
         f"Every score, with its {results.confidence:.0%} interval over speakers. Layers: what dev chose, "
@@ -90,12 +100,13 @@ def scores(results: Results) -> Table:
         head,
         rows,
         numeric=range(3, len(head)),
-        numbers=wanted.select(*columns, "clusters").sort("encoder", "regime", "source", "domain", "metric"),
+        numbers=wanted.select(*columns, "clusters").sort(*OF, "metric"),
     )
 
 
 def _ordered(results: Results) -> list[Score]:
-    return [s for e in results.encoders for r in results.regimes for s in results.where(e.name, r)]
+    regimes = [*results.regimes, *results.few_shot]
+    return [s for e in results.systems for r in regimes for s in results.where(e.name, r)]
 
 
 def _cell(row: dict[str, Any] | None) -> str:
@@ -112,9 +123,10 @@ def _chosen(results: Results) -> dict[str, str]:
 
 def layers(results: Results) -> Table:
     """The main metric of every layer of every run."""
-    wanted = results.scores.filter(
-        (pl.col("metric") == results.metric) & (pl.col("slice") == "all") & pl.col("layer").is_not_null()
-    ).sort("encoder", "regime", "source", "domain", "layer")
+    of_layers = pl.col("layer").is_not_null() & ~pl.col("tuned").fill_null(False)
+    wanted = results.scores.filter((pl.col("metric") == results.metric) & (pl.col("slice") == "all") & of_layers).sort(
+        "encoder", "regime", "source", "domain", "layer"
+    )
     names = ("encoder", "regime", "source", "domain", "layer", "estimate", "low", "high", "n", "clusters")
     rows = [
         (
@@ -143,22 +155,23 @@ def layers(results: Results) -> Table:
 def confusions(results: Results) -> Table:
     """Confusions of every run, with intervals."""
     wanted = results.scores.filter((pl.col("metric") == "confusion") & pl.col("leads"))
-    names = ("encoder", "regime", "source", "domain", "slice", "estimate", "low", "high", "n", "clusters")
-    ordered = wanted.sort("encoder", "regime", "source", "domain", "slice").select("run", "rater", *names)
+    names = (*OF, "slice", "estimate", "low", "high", "n", "clusters")
+    ordered = wanted.sort(*OF, "slice").select("run", "rater", *names)
     shares = what_was_answered.shares(results) if results.labels else pl.DataFrame()
     columns = what_was_answered.answers(results)
     rows = []
     if shares.height:
-        wide = {(r["encoder"], r["regime"], r["label"], r["answer"]): r["estimate"] for r in shares.to_dicts()}
-        for e in results.encoders:
+        wide = {(r["system"], r["regime"], r["label"], r["answer"]): r["estimate"] for r in shares.to_dicts()}
+        for e in results.systems:
             for regime in results.regimes:
                 for label in results.labels:
                     cells = [wording.number(wide.get((e.name, regime, label, a))) for a in columns]
                     rows.append((e.short, regime, label, *cells))
-    head = ("Encoder", "Regime", "Reference", *columns)
+    head = (wording.capital(results.unit), "Regime", "Reference", *columns)
     return table(
         "confusions",
-        "What was answered, as shares of each reference label, summed over the runs of an encoder and regime",
+        "What was answered, as shares of each reference label, summed over the runs of "
+        f"{wording.article(results.unit)} and regime",
         "scores.parquet: metric confusion",
         head,
         rows,
@@ -171,8 +184,8 @@ def slices(results: Results) -> Table:
     """Scores of every slice, classes among them."""
     wanted = results.scores.filter(
         pl.col("leads") & pl.col("slice").str.contains("=") & (pl.col("metric") != "confusion")
-    ).sort("metric", "slice", "encoder", "regime", "source", "domain")
-    names = ("slice", "metric", "encoder", "regime", "source", "domain", "estimate", "low", "high", "n", "clusters")
+    ).sort("metric", "slice", *OF)
+    names = ("slice", "metric", "system", "regime", "source", "domain", "estimate", "low", "high", "n", "clusters")
     rows = [
         (
             part,
@@ -186,7 +199,7 @@ def slices(results: Results) -> Table:
         )
         for part, m, e, r, s, d, *numbers, n, clusters in wanted.select(names).fill_null("").iter_rows()
     ]
-    head = ("Slice", "Metric", "Encoder", "Regime", PAIR, "Score", "n", "Speakers")
+    head = ("Slice", "Metric", wording.capital(results.unit), "Regime", PAIR, "Score", "n", "Speakers")
     return table(
         "slices",
         f"Scores by slice, with {results.confidence:.0%} intervals over speakers",
@@ -194,7 +207,7 @@ def slices(results: Results) -> Table:
         head,
         rows,
         numeric=(5, 6, 7),
-        numbers=wanted.select("run", "rater", *names),
+        numbers=wanted.select("run", "rater", *names[:2], *OF, *names[6:]),
     )
 
 
@@ -203,7 +216,7 @@ def comparisons(results: Results) -> Table:
     frame = results.comparisons
     known = {
         run: (results.short(e), r, sections.pair_title(s, d))
-        for run, e, r, s, d in results.scores.select("run", "encoder", "regime", "source", "domain")
+        for run, e, r, s, d in results.scores.select("run", "system", "regime", "source", "domain")
         .unique()
         .fill_null("")
         .iter_rows()
@@ -245,9 +258,9 @@ def _place(family: str) -> int:
 
 
 def _who(known: dict[str, tuple[str, str, str]], run: str, rater: str) -> str:
-    encoder, regime, pair = known.get(run, (run, "", ""))
+    system, regime, pair = known.get(run, (run, "", ""))
     tail = "" if rater in ("selected", None) else f" ({rater})"
-    return f"{encoder}, {regime} {pair}{tail}" if regime else f"{encoder}{tail}"
+    return f"{system}, {regime} {pair}{tail}" if regime else f"{system}{tail}"
 
 
 def encoders(results: Results) -> Table:

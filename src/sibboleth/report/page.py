@@ -76,7 +76,7 @@ def write(
 STEPS = {
     "layers": sections.layers,
     "transfer": sections.transfer,
-    "confusions": confusions.by_encoder,
+    "confusions": confusions.by_system,
     "classes": slices.by_class,
     "slices": slices.by_column,
 }

@@ -1,44 +1,63 @@
 """Chart specifications: rows in, chart out."""
 
 import itertools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 import altair as alt
 import polars as pl
 
 from sibboleth.report.figures import BLUE, CONTROL_PALETTE, DASHES, INK, ORANGE, PALETTE, QUIET, SYMBOLS, Chart, Entry
-from sibboleth.report.results import Encoder
+from sibboleth.report.results import System
 
 PANEL = 188
 """Width of the plotting area of a small panel: four stand side by side, one fills a phone."""
 
 
-def styles(encoders: Sequence[Encoder]) -> dict[str, tuple[str, list[int]]]:
-    """Colour and dash of each encoder by its short name; controls are grey and dashed."""
-    found: dict[str, tuple[str, list[int]]] = {}
-    models = [e for e in encoders if not e.control]
-    controls = [e for e in encoders if e.control]
-    for i, encoder in enumerate(models):
-        found[encoder.short] = (PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)])
-    for i, encoder in enumerate(controls):
-        found[encoder.short] = (CONTROL_PALETTE[i % len(CONTROL_PALETTE)], DASHES[1 + i % (len(DASHES) - 1)])
+class Style(NamedTuple):
+    """How a system is drawn in every figure."""
+
+    colour: str
+    dash: list[int]
+    symbol: str
+
+
+def styles(systems: Sequence[System]) -> dict[str, Style]:
+    """Colour, dash and symbol of each system by its short name; controls are grey and dashed.
+
+    An encoder has a colour, which its methods share: these have dashes and symbols of their own. The methods of the
+    only encoder have colours of their own, too.
+    """
+    models = [e for e in systems if not e.control]
+    controls = [e for e in systems if e.control]
+    encoders = list(dict.fromkeys(e.encoder for e in models))
+    methods = list(dict.fromkeys(e.method for e in systems))
+    symbols = list(SYMBOLS)
+    found: dict[str, Style] = {}
+    for i, system in enumerate(models):
+        method = methods.index(system.method)
+        hue = encoders.index(system.encoder) if len(encoders) > 1 else method
+        dash = DASHES[(method + hue // len(PALETTE)) % len(DASHES)]
+        symbol = symbols[(method if len(methods) > 1 else i) % len(symbols)]
+        found[system.short] = Style(PALETTE[hue % len(PALETTE)], dash, symbol)
+    for i, system in enumerate(controls):
+        dash = DASHES[1 + i % (len(DASHES) - 1)]
+        symbol = symbols[-1 - i % len(symbols)] if len(methods) > 1 else symbols[(len(models) + i) % len(symbols)]
+        found[system.short] = Style(CONTROL_PALETTE[i % len(CONTROL_PALETTE)], dash, symbol)
     return found
 
 
-def legend(encoders: Sequence[Encoder], chance: float | None, *, dots: bool = False) -> tuple[Entry, ...]:
-    """Legend of the colours, in the page's own text."""
-    known = styles(encoders)
-    titles = {e.short: e.title for e in encoders}
-    entries = [
-        Entry(
-            titles[name],
-            colour,
-            "" if dots or dash == DASHES[0] else ",".join(map(str, dash)),
-            shape if dots else "line",
-        )
-        for (name, (colour, dash)), shape in zip(known.items(), itertools.cycle(SYMBOLS), strict=False)
-    ]
+def legend(
+    systems: Sequence[System], chance: float | None, *, shown: Collection[str] | None = None, dots: bool = False
+) -> tuple[Entry, ...]:
+    """Legend of the colours, in the page's own text: of all systems, or of those with a name in `shown`."""
+    known = styles(systems)
+    entries = []
+    for system in systems:
+        if shown is None or system.name in shown:
+            style = known[system.short]
+            dash = "" if dots or style.dash == DASHES[0] else ",".join(map(str, style.dash))
+            entries.append(Entry(system.title, style.colour, dash, style.symbol if dots else "line"))
     if chance is not None:
         entries.append(Entry(f"chance ({chance:.2f})", ORANGE, "1,3", "line"))
     return tuple(entries)
@@ -46,31 +65,28 @@ def legend(encoders: Sequence[Encoder], chance: float | None, *, dots: bool = Fa
 
 def curves(
     rows: pl.DataFrame,
-    encoders: Sequence[Encoder],
+    systems: Sequence[System],
     *,
     metric: str,
     bounds: tuple[float, float],
     chance: float | None,
 ) -> Chart:
-    """Draw a metric over layers `encoder, layer, estimate, low, high, chosen` with bands.
+    """Draw a metric over layers `system, layer, estimate, low, high, chosen` with bands.
 
     An encoder of one layer is a horizontal line, `chosen` the share of folds for which dev chose the layer.
     """
-    known = styles(encoders)
-    deep = rows.filter(pl.col("layer").n_unique().over("encoder") > 1)
-    flat = rows.filter(pl.col("layer").n_unique().over("encoder") == 1)
+    known = styles(systems)
+    deep = rows.filter(pl.col("layer").n_unique().over("system") > 1)
+    flat = rows.filter(pl.col("layer").n_unique().over("system") == 1)
     last = max(int(rows["layer"].max() or 0), 1)  # type: ignore[arg-type]
     scale = alt.Scale(domain=[0, last], nice=False, padding=7)
     x = alt.X("layer:Q", title="layer", scale=scale, axis=_layer_axis(last))
     y = alt.Y("estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=_axis())
-    colour = _colour(known)
-    dash = alt.StrokeDash(
-        "encoder:N", scale=alt.Scale(domain=list(known), range=[d for _, d in known.values()]), legend=None
-    )
+    colour, dash = _colour(known), _dash(known)
     layers: list[Any] = []
     if deep.height:
         base = alt.Chart(deep)
-        band = base.mark_area(opacity=0.15 if deep["encoder"].n_unique() < 4 else 0.08).encode(
+        band = base.mark_area(opacity=0.15 if deep["system"].n_unique() < 4 else 0.08).encode(
             x=x, y=alt.Y("low:Q", title=metric), y2="high:Q", color=colour
         )
         line = base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour, strokeDash=dash)
@@ -98,9 +114,14 @@ def _axis() -> alt.Axis:
     return alt.Axis(format=".2~f", tickCount=5, domain=False, ticks=False, labelFlush=False)
 
 
-def _colour(known: dict[str, tuple[str, list[int]]]) -> alt.Color:
-    scale = alt.Scale(domain=list(known), range=[c for c, _ in known.values()])
-    return alt.Color("encoder:N", scale=scale, legend=None)
+def _colour(known: dict[str, Style]) -> alt.Color:
+    scale = alt.Scale(domain=list(known), range=[style.colour for style in known.values()])
+    return alt.Color("system:N", scale=scale, legend=None)
+
+
+def _dash(known: dict[str, Style]) -> alt.StrokeDash:
+    scale = alt.Scale(domain=list(known), range=[style.dash for style in known.values()])
+    return alt.StrokeDash("system:N", scale=scale, legend=None)
 
 
 def _chance(chance: float, channel: str) -> Any:
@@ -180,18 +201,18 @@ def _grid(
 
 def intervals(
     rows: pl.DataFrame,
-    encoders: Sequence[Encoder],
+    systems: Sequence[System],
     values: Sequence[str],
     *,
     metric: str,
     bounds: tuple[float, float],
     chance: float | None,
 ) -> Chart:
-    """Draw `encoder, value, estimate, low, high` as dots with intervals, one band of lines per value."""
-    known = {name: style for name, style in styles(encoders).items() if name in set(rows["encoder"])}
+    """Draw `system, value, estimate, low, high` as dots with intervals, one band of lines per value."""
+    known = {name: style for name, style in styles(systems).items() if name in set(rows["system"])}
     x = alt.X("estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=_axis())
     y = alt.Y("value:N", sort=list(values), title=None, axis=_label_axis("left", values))
-    offset = alt.YOffset("encoder:N", sort=list(known))
+    offset = alt.YOffset("system:N", sort=list(known))
     colour = _colour(known)
     base = alt.Chart(rows)
     line = base.mark_rule(strokeWidth=1.6).encode(
@@ -207,9 +228,9 @@ def intervals(
     return alt.layer(*layers, width=PANEL - 28, height=height)
 
 
-def _shape(known: dict[str, Any]) -> alt.Shape:
-    shapes = list(itertools.islice(itertools.cycle(SYMBOLS), len(known)))
-    return alt.Shape("encoder:N", scale=alt.Scale(domain=list(known), range=shapes), legend=None)
+def _shape(known: dict[str, Style]) -> alt.Shape:
+    scale = alt.Scale(domain=list(known), range=[style.symbol for style in known.values()])
+    return alt.Shape("system:N", scale=scale, legend=None)
 
 
 def ink(estimate: float | None, extent: tuple[float, float], middle: float | None = None) -> str:
@@ -224,17 +245,17 @@ def ink(estimate: float | None, extent: tuple[float, float], middle: float | Non
 
 def amounts(
     rows: pl.DataFrame,
-    encoders: Sequence[Encoder],
+    systems: Sequence[System],
     *,
     metric: str,
     bounds: tuple[float, float],
     chance: float | None,
 ) -> Chart:
-    """Draw a metric over hours of speech `encoder, hours, estimate, low, high` with bands.
+    """Draw a metric over hours of speech `system, hours, estimate, low, high` with bands.
 
     What has no hours is a horizontal line; one amount alone is a dot with its interval.
     """
-    known = styles(encoders)
+    known = styles(systems)
     grown, flat = rows.filter(pl.col("hours").is_not_null()), rows.filter(pl.col("hours").is_null())
     there = grown["hours"].unique().sort().to_list() or [1.0]
     ends = (there[0] / 1.15, there[-1] * 1.15)
@@ -243,21 +264,18 @@ def amounts(
     x = alt.X("hours:Q", title="hours of speech", scale=scale, axis=axis)
     y = alt.Y("estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=_axis())
     low, colour = alt.Y("low:Q", title=metric), _colour(known)
-    names = [name for name in known if name in set(grown["encoder"])]
+    names = [name for name in known if name in set(grown["system"])]
     shapes = list(itertools.islice(itertools.cycle(SYMBOLS), len(names)))
-    shape = alt.Shape("encoder:N", scale=alt.Scale(domain=names, range=shapes), legend=None)
+    shape = alt.Shape("system:N", scale=alt.Scale(domain=names, range=shapes), legend=None)
     base = alt.Chart(grown)
     layers: list[Any] = []
     if flat.height:
-        dash = alt.StrokeDash(
-            "encoder:N", scale=alt.Scale(domain=list(known), range=[d for _, d in known.values()]), legend=None
-        )
         wide = flat.with_columns(pl.lit(ends[0]).alias("left"), pl.lit(ends[1]).alias("right"))
         across = alt.Chart(wide).encode(
             x=alt.X("left:Q", title="hours of speech", scale=scale, axis=axis), x2="right:Q"
         )
         layers.append(across.mark_rect(opacity=0.05).encode(y=low, y2="high:Q", color=colour))
-        layers.append(across.mark_rule(strokeWidth=1.5).encode(y=y, color=colour, strokeDash=dash))
+        layers.append(across.mark_rule(strokeWidth=1.5).encode(y=y, color=colour, strokeDash=_dash(known)))
     if len(there) > 1:
         layers.append(base.mark_area(opacity=0.13).encode(x=x, y=low, y2="high:Q", color=colour))
         layers.append(base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour))

@@ -10,7 +10,7 @@ import polars as pl
 from sibboleth.protocols import LayerRule, Protocol, ProtocolCorpus, Published, Source
 from sibboleth.report import wording
 from sibboleth.report.differences import Aspect, aspects
-from sibboleth.report.results import Encoder, Results
+from sibboleth.report.results import Results, System
 from sibboleth.report.tables import Table, table
 
 SHORT: dict[LayerRule, str] = {"mix": "weighted sum", "last": "last layer", "selected": "layer chosen on dev"}
@@ -184,15 +184,15 @@ def _lines(results: Results, protocol: Protocol) -> Iterator[Line]:
             domain = results.domains[0]
         published = protocol.numbers(corpus)
         seen: set[int] = set()
-        for encoder in results.encoders:
-            hits = [k for k, number in enumerate(published) if _same(number.encoder, encoder.name)]
+        for system in (one for one in results.systems if not one.method):
+            hits = [k for k, number in enumerate(published) if _same(number.encoder, system.name)]
             seen |= set(hits)
             known: list[Published | None] = [published[k] for k in hits]
             for number in known or [None]:
                 rule = (number and number.layers) or protocol.layers
                 metric = number.metric if number else protocol.metric
-                mine = [_own(results, encoder, domain, metric, which) for which in (rule, "selected")]
-                yield Line(corpus.name, encoder.name, number, rule, mine[0], mine[1])
+                mine = [_own(results, system, domain, metric, which) for which in (rule, "selected")]
+                yield Line(corpus.name, system.name, number, rule, mine[0], mine[1])
         for k, number in enumerate(published):
             if k not in seen:
                 yield Line(corpus.name, number.encoder, number, number.layers or protocol.layers, None, None)
@@ -204,15 +204,15 @@ def _same(published: str, own: str) -> bool:
     return name == published or (name.startswith(("/", ".")) and PurePath(name).name == PurePath(published).name)
 
 
-def _own(results: Results, encoder: Encoder, domain: str | None, metric: str, rule: LayerRule) -> dict[str, Any] | None:
+def _own(results: Results, system: System, domain: str | None, metric: str, rule: LayerRule) -> dict[str, Any] | None:
     """Find a run's own score within a domain, answered under a rule for layers; one layer is every rule's."""
     if rule == "last":
-        rater = pl.col("rater").str.starts_with("layer") & (pl.col("layer") == encoder.layers - 1)
+        rater = pl.col("rater").str.starts_with("layer") & (pl.col("layer") == system.layers - 1)
     else:
-        rater = pl.col("rater") == ("mix" if rule == "mix" and encoder.layers > 1 else "selected")
+        rater = pl.col("rater") == ("mix" if rule == "mix" and system.layers > 1 else "selected")
     found = results.scores.filter(
         rater
-        & (pl.col("encoder") == encoder.name)
+        & (pl.col("system") == system.name)
         & (pl.col("regime") == "within")
         & (pl.col("domain") == domain)
         & (pl.col("metric") == metric)

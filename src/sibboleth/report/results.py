@@ -20,7 +20,7 @@ SCORE_COLUMNS = ("estimate", "low", "high", "n", "clusters")
 class Score:
     """One number with its uncertainty and where it comes from."""
 
-    encoder: str
+    system: str
     regime: str
     source: str
     domain: str
@@ -50,20 +50,35 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """One encoder as the page shows it."""
+class System:
+    """What answers, as the page shows it: an encoder under a probe, or fine-tuned by a method."""
 
     name: str
+    """The encoder's name, and the method's behind a plus where there is one."""
     short: str
     control: bool
     layers: int
     fine_tuned: bool = False
+    """Whether the encoder was trained with labels before it came here."""
+    method: str = ""
+    """Name of the method; empty for a probe."""
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder."""
+        return self.name.removesuffix(PLUS + self.method) if self.method else self.name
 
     @property
     def title(self) -> str:
         """Short name, with what must be known to read its scores."""
         marks = [text for mark, text in ((self.control, "control"), (self.fine_tuned, "fine-tuned")) if mark]
         return f"{self.short} ({', '.join(marks)})" if marks else self.short
+
+
+PLUS = " + "
+"""Between encoder and method in the name of a system."""
+CELLS = {"method": pl.String, "tuned": pl.Boolean, "alignment": pl.String, "shots": pl.Int32}
+"""What cells.parquet says of methods; the answers of other tools have none of it."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +88,18 @@ class Results:
     run: RunDirectory
     record: dict[str, Any]
     scores: pl.DataFrame
-    """scores.parquet beside encoder, control, regime, source and domain of its run."""
+    """scores.parquet beside system, encoder, method, control, regime, source and domain of its run."""
+    aligned: pl.DataFrame
+    """The same of runs whose features were aligned to the target domain; no other section shows them."""
     utterances: pl.DataFrame
     comparisons: pl.DataFrame
     """comparisons.parquet beside `p_floor`, `p_holm_floor` and `family_size`."""
     selection: pl.DataFrame
     findings: list[dict[str, Any]]
+    costs: pl.DataFrame
+    """methods.parquet beside its system; empty where nothing was fine-tuned."""
+    learning: pl.DataFrame
+    """learning.parquet beside its system; empty where nothing was fine-tuned."""
 
     @property
     def name(self) -> str:
@@ -140,8 +161,19 @@ class Results:
 
     @property
     def choices(self) -> str:
-        """What dev chooses for a probe."""
-        return "layer and epoch" if self.settings("probe").get("kind") == "mlp" else "layer and penalty"
+        """What dev chooses for a probe, and for a method where there are any."""
+        probe = "layer and epoch" if self.settings("probe").get("kind") == "mlp" else "layer and penalty"
+        return f"{probe} (of fine-tuning the epoch)" if self.tuned else probe
+
+    @property
+    def unit(self) -> str:
+        """What a line of a table stands for: a system where there are methods, else an encoder."""
+        return "system" if self.tuned else "encoder"
+
+    @cached_property
+    def tuned(self) -> list[System]:
+        """Systems that were fine-tuned."""
+        return [one for one in self.systems if one.method]
 
     @property
     def resamples(self) -> int:
@@ -175,37 +207,68 @@ class Results:
 
     @cached_property
     def regimes(self) -> list[str]:
-        """Regimes that have scores, in the order of the design."""
-        seen = set(self.scores["regime"].drop_nulls())
+        """Regimes that have scores, in the order of the design, without the many of few-shot."""
+        seen = set(self.scores.filter(pl.col("shots").is_null())["regime"].drop_nulls())
         return [r for r in wording.ORDER if r in seen] + sorted(seen - set(wording.ORDER))
 
     @cached_property
-    def encoders(self) -> list[Encoder]:
-        """Encoders that have scores: checkpoints in the order of the record, then controls."""
-        rows = {name: bool(c) for name, c in self.scores.select("encoder", "control").unique().iter_rows() if name}
-        depth = {str(e["name"]): int(e.get("layers") or 1) for e in self.record.get("encoders") or []}
-        order = [name for name in depth if name in rows] + sorted(set(rows) - set(depth))
-        short = wording.short_names(order)
-        tuned = {str(e["name"]) for e in self.record.get("encoders") or [] if e.get("fine_tuned")}
-        encoders = [Encoder(name, short[name], rows[name], depth.get(name, 1), name in tuned) for name in order]
-        return sorted(encoders, key=lambda e: e.control)
+    def few_shot(self) -> dict[str, int]:
+        """Few-shot regimes that have scores, with their shots, from few to many."""
+        rows = self.scores.filter(pl.col("shots").is_not_null()).select("regime", "shots").unique()
+        return dict(rows.sort("shots").iter_rows())
 
-    def short(self, encoder: str) -> str:
-        """Name of an encoder in figures."""
-        return next((e.short for e in self.encoders if e.name == encoder), encoder)
+    @cached_property
+    def rungs(self) -> list[str]:
+        """Regimes in the order of what they know of the target; few-shot with the most shots stands for all of it."""
+        few = list(self.few_shot)[-1:]
+        last = [r for r in ("two-stage", "within") if r in self.regimes]
+        return [r for r in self.regimes if r not in last] + few + last
+
+    @cached_property
+    def systems(self) -> list[System]:
+        """Systems that have scores: checkpoints in the order of the record, each with its methods, then controls."""
+        rows = self.scores.select("system", "encoder", "method", "tuned", "control").unique()
+        there = {row["system"]: row for row in rows.to_dicts() if row["system"]}
+        known = {str(e["name"]): e for e in self.record.get("encoders") or []}
+        methods = [str(one["name"]) for one in (self.record.get("study") or {}).get("methods") or []]
+        short = wording.short_names([*known, *sorted({row["encoder"] for row in there.values()} - set(known))])
+
+        def place(row: dict[str, Any]) -> tuple[object, ...]:
+            method = str(row["method"]) if row["tuned"] else ""
+            return (
+                bool(row["control"]),
+                list(short).index(row["encoder"]),
+                bool(method),
+                methods.index(method) if method in methods else len(methods),
+                method,
+            )
+
+        return [_system(row, short, known.get(row["encoder"], {})) for row in sorted(there.values(), key=place)]
+
+    def system(self, name: str) -> System | None:
+        """Find a system by its name."""
+        return next((one for one in self.systems if one.name == name), None)
+
+    def short(self, system: str) -> str:
+        """Name of a system in figures."""
+        return next((one.short for one in self.systems if one.name == system), system)
+
+    def probe_of(self, system: System) -> System | None:
+        """Find the probe of a fine-tuned system's encoder."""
+        return self.system(system.encoder)
 
     @cached_property
     def main(self) -> list[Score]:
-        """The main metric over everything, one score for each encoder, regime and pair of domains."""
+        """The main metric over everything, one score for each system, regime and pair of domains."""
         return self.headline(self.metric, "all")
 
     def headline(self, metric: str, part: str) -> list[Score]:
         """Scores of a metric and slice by the rater that answers for its run."""
         return _scores(self.scores.filter((pl.col("metric") == metric) & (pl.col("slice") == part) & pl.col("leads")))
 
-    def where(self, encoder: str, regime: str) -> list[Score]:
-        """Main scores of one encoder and regime, in the order of the domains."""
-        found = [s for s in self.main if s.encoder == encoder and s.regime == regime]
+    def where(self, system: str, regime: str) -> list[Score]:
+        """Main scores of one system and regime, in the order of the domains."""
+        found = [s for s in self.main if s.system == system and s.regime == regime]
         return sorted(found, key=lambda s: (self.domains.index(s.source), self.domains.index(s.domain)))
 
     def pairs(self, regime: str) -> list[tuple[str, str]]:
@@ -240,6 +303,15 @@ class Results:
         return self.comparisons.filter(wanted).to_dicts()
 
 
+def _system(row: dict[str, Any], short: dict[str, str], known: dict[str, Any]) -> System:
+    method = str(row["method"]) if row["tuned"] else ""
+    name = short[row["encoder"]] + (f" \N{MIDDLE DOT} {method}" if method else "")
+    depth = int(known.get("layers") or 1)
+    return System(
+        row["system"], name, bool(row["control"]), depth, bool(known.get("fine_tuned")) and not method, method
+    )
+
+
 def _settings(record: dict[str, Any], group: str) -> dict[str, Any]:
     return dict((record.get("study") or {}).get(group) or {})
 
@@ -254,21 +326,25 @@ def load(run: RunDirectory) -> Results:
     for field in ("name", "target", "main_metric"):
         if field not in record:
             raise SibbolethError(f"{run / 'run.json'}: {field!r} is missing; run the same command again")
-    scores = run.table("scores").join(run.table("cells"), on="run", how="left")
+    scores = run.table("scores").join(_cells(run), on="run", how="left")
     references = set(scores["reference"].drop_nulls())
     if "corpus" in references and len(references) > 1:
         scores = scores.filter(pl.col("reference") == "corpus")
     scores = scores.filter(pl.col("target") == record["target"]["name"])
     if scores.is_empty():
         raise SibbolethError(f"{run / 'scores.parquet'}: has no scores of the target {record['target']['name']!r}")
+    scores = _leading(scores)
     return Results(
         run=run,
         record=record,
-        scores=_leading(scores),
+        scores=scores.filter(pl.col("alignment").is_null()),
+        aligned=scores.filter(pl.col("alignment").is_not_null()),
         utterances=run.table("utterances"),
         comparisons=significance.with_floors(_optional(run, "comparisons", COMPARISON_COLUMNS), _resamples(record)),
         selection=_optional(run, "selection", SELECTION_COLUMNS),
         findings=_findings(run),
+        costs=_named(_optional(run, "methods", COST_COLUMNS)),
+        learning=_named(_optional(run, "learning", LEARNING_COLUMNS)),
     )
 
 
@@ -277,6 +353,28 @@ COMPARISON_COLUMNS = (
     *("difference", "low", "high", "p", "p_holm", "n", "clusters"),
 )
 SELECTION_COLUMNS = ("run", "rater", "fold", "trial", "layer", "dev")
+COST_COLUMNS = (
+    *("encoder", "method", "kept", "lowest", "trained", "total", "parts", "matched"),
+    *("fits", "epochs", "seconds", "seconds_per_epoch", "memory", "device", "bits"),
+)
+LEARNING_COLUMNS = ("encoder", "method", "source", "then", "stage", "epoch", "loss", "dev_loss", "selected")
+
+
+def _cells(run: RunDirectory) -> pl.DataFrame:
+    """Read what each run stands for, with the name of its system."""
+    cells = run.table("cells")
+    cells = cells.with_columns(
+        pl.lit(None, kind).alias(name) for name, kind in CELLS.items() if name not in cells.columns
+    )
+    tuned = pl.col("tuned").fill_null(False)
+    return cells.with_columns(
+        tuned,
+        pl.when(tuned).then(pl.concat_str("encoder", "method", separator=PLUS)).otherwise("encoder").alias("system"),
+    )
+
+
+def _named(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(pl.concat_str("encoder", "method", separator=PLUS).alias("system"))
 
 
 def _optional(run: RunDirectory, name: str, columns: tuple[str, ...]) -> pl.DataFrame:
@@ -308,7 +406,7 @@ def _leading(scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def _scores(frame: pl.DataFrame) -> list[Score]:
-    fields = ("encoder", "regime", "source", "domain", "run", "rater")
+    fields = ("system", "regime", "source", "domain", "run", "rater")
     numbers = [pl.col(c).fill_null(float("nan")) for c in ("estimate", "low", "high")]
     counts = [pl.col(c).fill_null(0) for c in ("n", "clusters")]
     rows = frame.select(*(pl.col(f).fill_null("") for f in fields), *numbers, *counts)

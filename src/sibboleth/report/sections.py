@@ -8,7 +8,7 @@ import polars as pl
 
 from sibboleth.report import figures, plots, wording
 from sibboleth.report.figures import Chart, Entry, Group
-from sibboleth.report.results import Encoder, Results, Score
+from sibboleth.report.results import Results, Score, System
 
 MOST_PANELS = 12
 """More pairs than this are summarised by the tested domain; every number stays in the tables."""
@@ -51,12 +51,11 @@ def drawn(
 def layers(results: Results) -> Section:
     """Curves of the main metric over layers, a panel for each domain or pair of domains."""
     rows = _layer_rows(results)
-    if rows.is_empty() or all(n <= 1 for n in rows.group_by("encoder").agg(pl.col("layer").n_unique())["layer"]):
+    if rows.is_empty() or all(n <= 1 for n in rows.group_by("system").agg(pl.col("layer").n_unique())["layer"]):
         return Section(note="No encoder here has more than one layer with a score, so there is no curve to draw.")
     axis = bounds(rows, results.chance)
-    encoders = [e for e in results.encoders if e.name in set(rows["encoder"])]
     entries = (
-        *plots.legend(encoders, results.chance),
+        *plots.legend(results.systems, results.chance, shown=set(rows["system"])),
         Entry("layer that dev chose (larger: in more folds)", figures.QUIET, "", "diamond", size=True),
     )
     made = []
@@ -64,7 +63,7 @@ def layers(results: Results) -> Section:
         part = rows.filter(pl.col("regime") == regime)
         if part.is_empty():
             continue
-        panels = _curve_panels(results, part, encoders, axis)
+        panels = _curve_panels(results, part, axis)
         aggregated = _many(part)
         band = (
             f"lines are the median over source {wording.plural(results.domain)}, bands run from the lowest to the "
@@ -90,13 +89,14 @@ def layers(results: Results) -> Section:
 
 
 def _layer_rows(results: Results) -> pl.DataFrame:
-    """Scores of single layers `encoder, regime, source, domain, layer, estimate, low, high, chosen`."""
+    """Scores of single layers of probes `system, regime, source, domain, layer, estimate, low, high, chosen`."""
     wanted = (
         (pl.col("metric") == results.metric)
         & (pl.col("slice") == "all")
         & pl.col("rater").str.starts_with("layer")
         & pl.col("layer").is_not_null()
-        & pl.col("encoder").is_not_null()
+        & ~pl.col("tuned").fill_null(False)
+        & pl.col("system").is_not_null()
     )
     rows = results.scores.filter(wanted).with_columns(
         pl.col("estimate", "low", "high").fill_nan(None), pl.col("layer").cast(pl.Int64)
@@ -125,13 +125,11 @@ def _many(part: pl.DataFrame) -> bool:
     return part.select("source", "domain").unique().height > MOST_PANELS
 
 
-def _curve_panels(
-    results: Results, part: pl.DataFrame, encoders: Sequence[Encoder], axis: tuple[float, float]
-) -> list[Panel]:
-    short = {e.name: e.short for e in encoders}
+def _curve_panels(results: Results, part: pl.DataFrame, axis: tuple[float, float]) -> list[Panel]:
+    short = {e.name: e.short for e in results.systems}
     columns = ["layer", "estimate", "low", "high", "chosen"]
     if _many(part):
-        spread = part.group_by("encoder", "domain", "layer").agg(
+        spread = part.group_by("system", "domain", "layer").agg(
             pl.col("estimate").median().alias("estimate"),
             pl.col("estimate").min().alias("low"),
             pl.col("estimate").max().alias("high"),
@@ -145,26 +143,24 @@ def _curve_panels(
     for title, piece in pieces:
         if piece.is_empty():
             continue
-        shown = piece.select(pl.col("encoder").replace_strict(short), *columns).sort("encoder", "layer")
-        panels.append(Panel(title, _curve_text(title, shown, results), _curve(shown, encoders, results, axis)))
+        shown = piece.select(pl.col("system").replace_strict(short), *columns).sort("system", "layer")
+        panels.append(Panel(title, _curve_text(title, shown, results), _curve(shown, results, axis)))
     return panels
 
 
-def _curve(
-    shown: pl.DataFrame, encoders: Sequence[Encoder], results: Results, axis: tuple[float, float]
-) -> Callable[[], Chart]:
+def _curve(shown: pl.DataFrame, results: Results, axis: tuple[float, float]) -> Callable[[], Chart]:
     return lambda: plots.curves(
-        shown, encoders, metric=wording.metric(results.metric), bounds=axis, chance=results.chance
+        shown, results.systems, metric=wording.metric(results.metric), bounds=axis, chance=results.chance
     )
 
 
 def _curve_text(title: str, shown: pl.DataFrame, results: Results) -> str:
     best = (
-        shown.drop_nulls("estimate").sort(pl.col("estimate") * -results.better, "layer").unique("encoder", keep="first")
+        shown.drop_nulls("estimate").sort(pl.col("estimate") * -results.better, "layer").unique("system", keep="first")
     )
     parts = [
-        f"{row['encoder']} is best at layer {row['layer']} with {wording.number(row['estimate'])}"
-        for row in best.sort("encoder").to_dicts()
+        f"{row['system']} is best at layer {row['layer']} with {wording.number(row['estimate'])}"
+        for row in best.sort("system").to_dicts()
     ]
     return f"{wording.metric(results.metric)} by layer, {title}: {'; '.join(parts) or 'no score'}."
 
@@ -175,7 +171,7 @@ def pair_title(source: str, domain: str) -> str:
 
 
 def transfer(results: Results) -> Section:
-    """Source by target matrices of each encoder and regime, within on the diagonal."""
+    """Source by target matrices of each system and regime, within on the diagonal."""
     regimes = [r for r in results.regimes if r != "within"]
     if len(results.domains) < 2 or not regimes:
         return Section(note=f"The study compares no two {wording.plural(results.domain)}, so there is no transfer.")
@@ -183,10 +179,10 @@ def transfer(results: Results) -> Section:
     extent = _extent(results)
     for regime in regimes:
         panels = []
-        for encoder in results.encoders:
-            scores = [*results.where(encoder.name, "within"), *results.where(encoder.name, regime)]
+        for system in results.systems:
+            scores = [*results.where(system.name, "within"), *results.where(system.name, regime)]
             if any(s.regime == regime for s in scores):
-                panels.append(_matrix_panel(results, encoder, scores, regime, extent))
+                panels.append(_matrix_panel(results, system, scores, regime, extent))
         if panels:
             made.append(
                 drawn(
@@ -221,7 +217,7 @@ def _extent(results: Results) -> tuple[float, float]:
 
 
 def _matrix_panel(
-    results: Results, encoder: Encoder, scores: Sequence[Score], regime: str, extent: tuple[float, float]
+    results: Results, system: System, scores: Sequence[Score], regime: str, extent: tuple[float, float]
 ) -> Panel:
     middle = results.chance if results.better > 0 else None
     rows = pl.DataFrame(
@@ -240,8 +236,8 @@ def _matrix_panel(
     sources, domains = ([d for d in results.domains if d in set(rows[column])] for column in ("source", "domain"))
     cells = "; ".join(f"{pair_title(s.source, s.domain)} {s}" for s in scores[:20])
     return Panel(
-        encoder.title,
-        f"Transfer matrix of {encoder.title}, {regime}: {cells}{'; and more' if len(scores) > 20 else ''}.",
+        system.title,
+        f"Transfer matrix of {system.title}, {regime}: {cells}{'; and more' if len(scores) > 20 else ''}.",
         lambda: plots.matrix(rows, sources, domains, chance=results.chance, extent=extent, better=results.better),
     )
 

@@ -17,7 +17,7 @@ def by_column(results: Results) -> Section:
     same = []
     for column in sorted(set(rows["column"])):
         part = rows.filter(pl.col("column") == column)
-        part = part.filter(pl.col("value").n_unique().over("encoder", "regime", "source", "domain") > 1)
+        part = part.filter(pl.col("value").n_unique().over("system", "regime", "source", "domain") > 1)
         if part.is_empty():
             same.append(column)
         else:
@@ -45,7 +45,7 @@ def _rows(results: Results, metric: str) -> pl.DataFrame:
         (pl.col("metric") == metric)
         & pl.col("leads")
         & pl.col("slice").str.contains("=")
-        & pl.col("encoder").is_not_null()
+        & pl.col("system").is_not_null()
     )
     named = pl.col("slice").str.splitn("=", 2).struct.rename_fields(["column", "value"])
     return rows.with_columns(named.struct.unnest(), pl.col("estimate", "low", "high").fill_nan(None))
@@ -63,7 +63,7 @@ def _groups(
             continue
         values = _values(results, part, column)
         panels = [_panel(results, part.filter(_is(p)), p, metric, values, bounds, chance) for p in pairs]
-        shown = [e for e in results.encoders if e.name in set(part["encoder"])]
+        shown = set(part["system"])
         what = f"{'recall' if metric == 'recall' else wording.metric(metric)} {title}"
         made.append(
             sections.drawn(
@@ -72,7 +72,7 @@ def _groups(
                 f"{regime.capitalize()}: {what}",
                 f"Dots are estimates, lines {results.confidence:.0%} intervals over speakers.",
                 f"scores.parquet: metric {metric}, slices {column}=*, runs */{regime}/*",
-                plots.legend(shown, chance, dots=True),
+                plots.legend(results.systems, chance, shown=shown, dots=True),
                 fold=len(panels) > OPEN_PANELS,
             )
         )
@@ -98,19 +98,19 @@ def _panel(
     bounds: tuple[float, float],
     chance: float | None,
 ) -> Panel:
-    short = {e.name: e.short for e in results.encoders}
-    shown = rows.select(pl.col("encoder").replace_strict(short), "value", "estimate", "low", "high").sort(
-        "encoder", "value"
+    short = {e.name: e.short for e in results.systems}
+    shown = rows.select(pl.col("system").replace_strict(short), "value", "estimate", "low", "high").sort(
+        "system", "value"
     )
     present = [v for v in values if v in set(shown["value"])]
     parts = [
-        f"{r['encoder']} {r['value']} {wording.estimate(r['estimate'], r['low'], r['high'])}"
+        f"{r['system']} {r['value']} {wording.estimate(r['estimate'], r['low'], r['high'])}"
         for r in shown.head(24).to_dicts()
     ]
     title = sections.pair_title(*pair)
 
     def draw() -> Chart:
         name = wording.metric(metric)
-        return plots.intervals(shown, results.encoders, present, metric=name, bounds=bounds, chance=chance)
+        return plots.intervals(shown, results.systems, present, metric=name, bounds=bounds, chance=chance)
 
     return Panel(title, f"{wording.metric(metric)}, {title}: {'; '.join(parts)}.", draw)

@@ -27,6 +27,10 @@ REGIMES = {
     "zero-shot": "trained and selected in the source domain, tested in the target: no label of the target is ever used",
     "target-selected": "trained in the source domain, but {choices} are selected with labels of the target: "
     "not zero-shot",
+    "few-shot": "trained and selected in the source domain, then trained on for a fixed number of steps with so many "
+    "utterances of each class of the target: no other label of the target is used, and nothing is selected by it",
+    "two-stage": "trained and selected in the source domain, then trained on and selected in the target domain, "
+    "{parts}",
 }
 ORDER = tuple(REGIMES)
 PARTS = {
