@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
+from sibboleth import alignment as alignments
 from sibboleth import protocols, settings
+from sibboleth.alignment import Alignment
 from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.settings import Settings
 from sibboleth.splits import STAGED, USUAL, Regime, SplitSettings
@@ -187,6 +189,9 @@ class Study(Settings):
     target: TargetSettings = TargetSettings()
     encoders: tuple[EncoderSettings, ...] = ()
     probe: Probe = LinearProbe()
+    alignment: tuple[Alignment, ...] = ()
+    """Ways to align domains without target labels, each tried with the probe beside none: `z-norm`, `z-norm:speaker`,
+    `coral`, `logit-adjustment`, `erase:COLUMN`."""
     methods: tuple[MethodSettings, ...] = ()
     """Ways of fine-tuning, each tried with every encoder beside the probe."""
     training: TuningSettings = TuningSettings()
@@ -219,6 +224,18 @@ class Study(Settings):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} named twice: {', '.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _alignments_fit(self) -> "Study":
+        if len(set(self.alignment)) < len(self.alignment):
+            raise ValueError("alignment: name each once")
+        if self.alignment and "zero-shot" not in self.regimes:
+            raise ValueError('alignment: it is of zero-shot; add "zero-shot" to regimes')
+        if alignments.LOGIT_ADJUSTMENT in self.alignment and self.target.kind != "classification":
+            raise ValueError(f"alignment: {alignments.LOGIT_ADJUSTMENT} is of labels, and the target is a number")
+        if alignments.ERASE + self.target.column in self.alignment:
+            raise ValueError(f"alignment: {self.target.column} is the target; to erase it takes the target's labels")
         return self
 
     @model_validator(mode="after")
