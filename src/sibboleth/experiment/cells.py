@@ -12,7 +12,7 @@ import polars as pl
 
 from sibboleth import metrics, predictions
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import parts
+from sibboleth.experiment import aligning, parts
 from sibboleth.experiment.material import Material
 from sibboleth.metrics import classification, regression
 from sibboleth.runs import RunDirectory, write_table
@@ -21,7 +21,7 @@ from sibboleth.splits import Rows as TableRows
 
 if TYPE_CHECKING:
     from sibboleth.models.features import Features as Encoded
-    from sibboleth.models.probes import Answer, Pooling, Probing
+    from sibboleth.models.probes import Answer, Features, Pooling, Probing
 
 VERSION = 2
 """Raised when the numbers that a cell produces change."""
@@ -34,9 +34,9 @@ def rater(layer: int | None) -> str:
     return "mix" if layer is None else f"layer-{layer:02d}"
 
 
-def run_name(encoder: str, probe: str, test: Test, source: str) -> str:
-    """Name what answered: ENCODER/PROBE/REGIME/SOURCE>DOMAIN."""
-    return f"{encoder}/{probe}/{test.regime}/{source}>{test.domain}"
+def run_name(encoder: str, method: str, test: Test, source: str) -> str:
+    """Name what answered: ENCODER/METHOD/REGIME/SOURCE>DOMAIN."""
+    return f"{encoder}/{method}/{test.regime}/{source}>{test.domain}"
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,23 @@ class Cell:
     probing: "Probing"
     missing: tuple[int, ...] = ()
     """Rows that the encoder could not encode."""
+    alignment: str | None = None
+    """How domains are aligned; none for the plain probe."""
+
+    @property
+    def method(self) -> str:
+        """Kind of the probe, and its alignment."""
+        kind = self.probing.probe.kind
+        return kind if self.alignment is None else f"{kind}+{self.alignment}"
 
     def file(self, material: Material) -> str:
         """Name its file; the name changes with everything that changes a number in it."""
-        settings = (self.identity, self.probing)
-        return file_name(f"{self.encoder}--{self.source}", settings, self.fits, self.missing, material)
+        settings: tuple[object, ...] = (self.identity, self.probing)
+        title = f"{self.encoder}--{self.source}"
+        if self.alignment is not None:
+            settings = (*settings, aligning.known(self.alignment, material))
+            title = f"{self.encoder}--{self.alignment}--{self.source}"
+        return file_name(title, settings, self.fits, self.missing, material)
 
 
 def file_name(title: str, settings: object, fits: Sequence[Fit], missing: Sequence[int], material: Material) -> str:
@@ -109,18 +121,21 @@ def solve(cell: Cell, aligned: "Aligned", material: Material, directory: RunDire
     path = directory / cell.file(material)
     truth = material.truth()
     cell = replace(cell, fits=without(cell.fits, cell.missing, cell.encoder))
+    features: Features = aligned
+    if cell.alignment is not None:
+        features = aligning.transformed(cell.alignment, aligned, cell.fits, cell.missing, material)
     answers: list[Answer] = []
-    for unit in cell.probing.units(aligned, truth.shape[1], cell.fits):
+    for unit in cell.probing.units(features, truth.shape[1], cell.fits):
         kept = parts.read(parts.place(path, unit))
         if kept is None:
             kept = []
-            for answer in cell.probing.answers_of(unit, aligned, truth, cell.fits):
+            for answer in cell.probing.answers_of(unit, features, truth, cell.fits):
                 kept.append(answer)
                 yield
             parts.write(parts.place(path, unit), kept)
         else:
             yield from (None for _ in kept)
-        answers += kept
+        answers += [aligning.answered(cell.alignment, answer, cell.fits[answer.fit], truth) for answer in kept]
     scores = [_dev_score(answer, cell.fits[answer.fit], truth, material) for answer in answers]
     chosen = _choose(answers, scores, material)
     written = Rows(material)
@@ -129,7 +144,7 @@ def solve(cell: Cell, aligned: "Aligned", material: Material, directory: RunDire
         fit = cell.fits[answer.fit]
         best = answer.layer is not None and answer.layer == chosen[answer.fit]
         for test, output in zip(fit.tests, answer.tests, strict=True):
-            run = run_name(cell.encoder, cell.probing.probe.kind, test, cell.source)
+            run = run_name(cell.encoder, cell.method, test, cell.source)
             for name in (rater(answer.layer), "selected") if best else (rater(answer.layer),):
                 written.add(run, name, answer.trial, answer.layer, fit.fold, test.rows, output)
         selection += _selection(cell, answer, best, score)
@@ -154,7 +169,7 @@ SELECTION = {
 
 def _selection(cell: Cell, answer: "Answer", best: bool, score: float) -> list[tuple[object, ...]]:
     fit = cell.fits[answer.fit]
-    names = {run_name(cell.encoder, cell.probing.probe.kind, test, cell.source) for test in fit.tests}
+    names = {run_name(cell.encoder, cell.method, test, cell.source) for test in fit.tests}
     chosen = answer.choice, answer.learning_rate, answer.weight_decay
     row = (rater(answer.layer), fit.fold, answer.trial, answer.layer, *chosen, score, best)
     return [(name, *row) for name in sorted(names)]

@@ -3,14 +3,14 @@
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from sibboleth.experiment import cells
+from sibboleth.experiment import aligning, cells
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.runs import RunDirectory
@@ -90,7 +90,7 @@ class Plan:
 
 
 def work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Sequence[Fit]) -> Work:
-    """List the cells of an encoder, one for every domain that trains."""
+    """List the cells of an encoder's probe: one for every domain that trains, and those of each alignment."""
     from sibboleth.models.probes import Probing
 
     probing = Probing(
@@ -102,7 +102,12 @@ def work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Sequ
         layer_mix=study.layer_mix,
     )
     sources = cells.of_sources(fits).items()
-    mine = (Cell(settings.name, encoder.identity, source, some, probing) for source, some in sources)
+    mine = [Cell(settings.name, encoder.identity, source, some, probing) for source, some in sources]
+    alone = replace(probing, layer_mix=False)
+    for alignment in study.alignment:
+        for source, some in sources:
+            parts = aligning.tried(alignment, some)
+            mine += [Cell(settings.name, encoder.identity, source, part, alone, alignment=alignment) for part in parts]
     return Work(encoder, probing, tuple(mine))
 
 

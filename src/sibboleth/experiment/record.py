@@ -149,11 +149,12 @@ def cell_table(facts: dict[str, Any], cells: Sequence[Cell]) -> pl.DataFrame:
     """Say what each `run` in predictions and scores stands for."""
     known = {one["name"]: one for one in facts["encoders"]}
     rows = {
-        run_name(cell.encoder, cell.probing.probe.kind, test, cell.source): (
+        run_name(cell.encoder, cell.method, test, cell.source): (
             cell.encoder,
             known[cell.encoder]["language"],
             known[cell.encoder]["kind"] == "control",
-            cell.probing.probe.kind,
+            cell.method,
+            cell.alignment,
             test.regime,
             cell.source,
             test.domain,
@@ -171,6 +172,7 @@ CELLS = {
     "encoder_language": pl.String,
     "control": pl.Boolean,
     "method": pl.String,
+    "alignment": pl.String,
     "regime": pl.String,
     "source": pl.String,
     "domain": pl.String,

@@ -15,7 +15,7 @@ from sibboleth import predictions, scores
 from sibboleth import study as studies
 from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import cells, material, plan
+from sibboleth.experiment import aligning, cells, material, plan
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Work
@@ -56,6 +56,7 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     directory.require_writable()
     cache = Cache()
     stuff = material.gather(asked)
+    aligning.require(stuff)
     fits = check.fits(stuff)
     encoders = [loading.load(settings) for settings in asked.encoders]
     findings = check.audited(stuff, fits, encoders)
@@ -100,13 +101,14 @@ def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory
         for cell in todo:
             begun = time.monotonic()
             yield from cells.solve(cell, aligned, stuff, directory)
-            seconds[cell.source] = time.monotonic() - begun
+            seconds[cell.file(stuff)] = time.monotonic() - begun
 
     total = sum(cells.steps(cell, features.layers) for cell in todo)
     for _ in track(solved(), f"Probing {work.encoder.name}", total, "probes"):
         pass
     for cell in mine:
-        record.cell(cell.file(stuff), cell.encoder, cell.source, seconds.get(cell.source))
+        file = cell.file(stuff)
+        record.cell(file, cell.encoder, cell.source, seconds.get(file))
     return mine
 
 
@@ -136,7 +138,13 @@ def _score(stuff: Material, filled: Sequence[Cell], directory: RunDirectory, rec
     with console.status("comparing regimes and encoders, utterance by utterance"):
         leading = pl.concat([some.filter(pl.col("rater") == "selected") for some in answers]).collect()
         compared = scores.compare(
-            leading, reference, stuff.target, _pairs(runs), clusters=clusters, statistics=statistics, seed=seed
+            leading,
+            reference,
+            stuff.target,
+            _pairs(runs.filter(pl.col("alignment").is_null())),
+            clusters=clusters,
+            statistics=statistics,
+            seed=seed,
         )
     write_table(directory / "cells.parquet", runs)
     write_table(directory / "selection.parquet", selection)

@@ -1,0 +1,289 @@
+"""One training of a network: its epochs, the dev sets that watch it, and the weights that each of them chose."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from sibboleth.methods import TuningSettings
+from sibboleth.models import training
+from sibboleth.models.encoders import arithmetic
+from sibboleth.models.training import Schedule, Shape
+from sibboleth.models.tuning import memory
+from sibboleth.models.tuning.epochs import Epochs, Rows, by_length, epochs
+from sibboleth.models.tuning.inputs import EpochBatches, Inputs
+from sibboleth.models.tuning.network import HEAD, Tuned
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+Array = npt.NDArray[np.float64]
+Score = Callable[[Array, Array], float]
+"""Truth and answers `[row, out]` to the main metric, turned so that higher is better."""
+
+
+@dataclass
+class Told:
+    """What one epoch came to, for one dev set (or for none)."""
+
+    epoch: int
+    watch: int | None
+    loss: float
+    dev_loss: float
+    dev: float
+    seconds: float
+    """Of training and watching, since the epoch before."""
+    memory: int | None
+
+
+@dataclass
+class Watch:
+    """What a dev set has chosen so far."""
+
+    best: tuple[float, float] | None = None
+    """Selection key of the best epoch; higher is better."""
+    epoch: int = 0
+    waited: int = 0
+    """Epochs since then."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where training happens, and in which numbers."""
+
+    accelerator: "Accelerator"
+    placed: nn.Module
+    """The network as the accelerator wants it called."""
+
+    @classmethod
+    def of(cls, network: Tuned, bfloat16: bool) -> "Place":
+        """Put a network on the accelerators there are."""
+        accelerator = training.accelerator(bfloat16)
+        return cls(accelerator, accelerator.prepare_model(network))
+
+
+def bfloat16(settings: TuningSettings) -> bool:
+    """Tell whether matrix products are to be in bfloat16."""
+    return arithmetic.bfloat16_pays() if settings.precision == "auto" else settings.precision == "bfloat16"
+
+
+@dataclass
+class Course:
+    """A learner for `training.Run` that looks at dev after every epoch; made by `course`."""
+
+    network: Tuned
+    inputs: Inputs
+    plan: Epochs
+    settings: TuningSettings
+    score: Score
+    devs: tuple[Rows, ...]
+    """Dev sets that watch it; none where a fixed number of steps is taken."""
+    batch_seconds: float
+    shape: Shape
+    """How the learning rate falls."""
+    looking: bool = True
+    watches: list[Watch] = field(default_factory=list)
+    kept: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    """Weights of the epochs that a dev set holds to be the best."""
+    rows: list[Told] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def over(self) -> bool:
+        """Whether every dev set has lost its patience."""
+        return bool(self.watches) and all(one.waited >= self.settings.patience for one in self.watches)
+
+    def factor(self, name: str) -> float:
+        """Train the head at its own rate."""
+        own = self.settings.head_rate
+        return own / self.settings.learning_rate if own is not None and name.startswith(HEAD) else 1.0
+
+    def before_step(self, step: int, steps: int) -> None:
+        """Train the head alone as long as it goes first."""
+        alone = self.settings.head_first and step < self.plan.ends[self.settings.head_first - 1]
+        for name, one in self._learnt:
+            one.requires_grad_(not alone or name.startswith(HEAD))
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Look at dev where an epoch is over."""
+        if step + 1 in self.plan.ends:
+            self._look(self.plan.ends.index(step + 1) + 1)
+
+    def __post_init__(self) -> None:
+        """Know what is learnt at all, whatever is frozen for a while."""
+        self.watches = self.watches or [Watch() for _ in self.devs]
+        self._learnt = [(name, one) for name, one in self.network.named_parameters() if one.requires_grad]
+
+    def _look(self, epoch: int) -> None:
+        loss = float(np.mean(self.network.told)) if self.network.told else float("nan")
+        self.network.told = []
+        judged = [(index, *self._judged(index, epoch, outputs)) for index, outputs in self._asked()]
+        seconds, used = time.monotonic() - self.begun, memory.peak()
+        for index, dev_loss, dev in judged:
+            self.rows.append(Told(epoch, index, loss, dev_loss, dev, seconds, used))
+        if not judged:
+            self.rows.append(Told(epoch, None, loss, float("nan"), float("nan"), seconds, used))
+        wanted = {one.epoch for one in self.watches}
+        if epoch in wanted:
+            self.kept[epoch] = self.network.trained()
+        self.kept = {number: state for number, state in self.kept.items() if number in wanted}
+        self.begun = time.monotonic()
+
+    def _asked(self) -> Iterator[tuple[int, Tensor]]:
+        """Answer about the rows of all dev sets that still have patience, each row once."""
+        waiting = [index for index, one in enumerate(self.watches) if one.waited < self.settings.patience]
+        if not waiting:
+            return
+        union = np.unique(np.concatenate([self.devs[index] for index in waiting]))
+        outputs = self.outputs(union)
+        for index in waiting:
+            yield index, outputs[np.searchsorted(union, self.devs[index])]
+
+    def _judged(self, index: int, epoch: int, outputs: Tensor) -> tuple[float, float]:
+        """Return a dev set's loss and score, and note whether it is its best epoch."""
+        watch, truth = self.watches[index], self.inputs.truth[self.devs[index]]
+        dev_loss, dev = self._scores(outputs, truth)
+        by_metric = float(np.nan_to_num(dev, nan=-np.inf)), -dev_loss
+        key = by_metric if self.settings.select == "metric" else (-dev_loss, by_metric[0])
+        if watch.best is None or key > watch.best:
+            watch.best, watch.epoch, watch.waited = key, epoch, 0
+        else:
+            watch.waited += 1
+        return dev_loss, dev
+
+    def _scores(self, outputs: Tensor, truth: Array) -> tuple[float, float]:
+        """Return dev's mean loss, no label weighed, and its main metric."""
+        network = self.network
+        scaled = (torch.from_numpy(truth).float() - network.centre.cpu()) / network.spread.cpu()
+        output = outputs.double()
+        if network.loss == "squared":
+            losses = 0.5 * (output - scaled).square().sum(-1)
+        else:
+            losses = -(scaled * torch.log_softmax(output, -1)).sum(-1)
+        return float(losses.mean()), self.score(truth, network.answered(outputs))
+
+    @torch.no_grad()
+    def outputs(self, rows: Rows) -> Tensor:
+        """Return outputs `[row, out]` of rows in their order, without dropout, in batches of like lengths."""
+        network = self.network
+        device = next(network.parameters()).device
+        before = network.training
+        network.eval()
+        found = torch.empty(len(rows), self.inputs.truth.shape[1])
+        place = {int(row): index for index, row in enumerate(rows)}
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16(self.settings)):
+            for some in by_length(rows, self.inputs.seconds, self.batch_seconds):
+                answer = network.outputs(self.inputs.batch(some).to(device)).float().cpu()
+                found[[place[int(row)] for row in some]] = answer
+        network.train(before)
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return weights, what dev chose, and the log."""
+        return {
+            "weights": self.network.trained(),
+            "watches": [[list(one.best) if one.best else None, one.epoch, one.waited] for one in self.watches],
+            "kept": self.kept,
+            "rows": [asdict(one) for one in self.rows],
+            "told": list(self.network.told),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take them back."""
+        self.network.take(state["weights"])
+        self.network.told = list(state["told"])
+        self.watches = [
+            Watch(None if best is None else (best[0], best[1]), epoch, waited)
+            for best, epoch, waited in state["watches"]
+        ]
+        self.kept = dict(state["kept"])
+        self.rows = [Told(**one) for one in state["rows"]]
+
+
+def course(
+    network: Tuned,
+    inputs: Inputs,
+    train: Rows,
+    devs: Sequence[Rows],
+    settings: TuningSettings,
+    score: Score,
+    seed: int,
+    processes: int = 1,
+) -> Course:
+    """Plan a training: with dev sets by epochs, without for `shot_steps` steps."""
+    labels = inputs.truth.argmax(1) if network.loss == "cross-entropy" else None
+    plan = epochs(train, inputs.seconds, labels, settings, seed, settings.epochs, processes)
+    if not devs:
+        plan = _of_steps(train, inputs, labels, settings, seed, processes)
+    network.learn(train, inputs.truth, settings.class_weights)
+    network.told = []
+    return Course(network, inputs, plan, settings, score, tuple(devs), settings.batch_seconds, settings.decay)
+
+
+def _of_steps(
+    train: Rows, inputs: Inputs, labels: npt.NDArray[np.int64] | None, settings: TuningSettings, seed: int, many: int
+) -> Epochs:
+    """Plan so many steps, over as many epochs as that takes, as one."""
+    steps, count = settings.shot_steps, 1
+    plan = epochs(train, inputs.seconds, labels, settings, seed, count, many)
+    while plan.steps < steps:
+        count = -(-count * steps // max(1, plan.steps)) if plan.steps else count * 2
+        plan = epochs(train, inputs.seconds, labels, settings, seed, count, many)
+    return Epochs(plan.batches[: steps * settings.accumulate * many], (steps,))
+
+
+def run(course: Course, place: Place, folder: Path, fingerprint: Mapping[str, object], seed: int) -> Iterator[int]:
+    """Train, from the state in a folder if there is one; yields how many epochs are over after every step.
+
+    Afterwards the state is gone: what was chosen is in the course.
+    """
+    settings, plan = course.settings, course.plan
+    schedule = Schedule(
+        steps=plan.steps,
+        learning_rate=settings.learning_rate,
+        warm_up=settings.warm_up,
+        weight_decay=settings.weight_decay,
+        betas=settings.betas,
+        epsilon=settings.epsilon,
+        clip=float("inf") if settings.clip is None else settings.clip,
+        accumulate=settings.accumulate,
+        workers=0,
+        save=settings.save,
+        bfloat16=bfloat16(settings),
+        seed=seed,
+        optimiser=settings.optimiser,
+        momentum=settings.momentum,
+        hold=settings.hold,
+        floor=settings.floor,
+    )
+    course.network.train()
+    going = training.Run(
+        course,
+        EpochBatches(course.inputs, plan, seed),
+        schedule,
+        folder,
+        lambda _: None,
+        {"training": _digest(fingerprint, schedule)},
+        place.accelerator,
+        place.placed,
+    )
+    course.begun = time.monotonic()
+    if not course.over:
+        for at in going:
+            yield sum(end <= at.step for end in plan.ends)
+            if course.over:
+                break
+    for _, one in course._learnt:
+        one.requires_grad_(True)
+    (folder / training.STATE).unlink(missing_ok=True)
+
+
+def _digest(fingerprint: Mapping[str, object], schedule: Schedule) -> str:
+    return hashlib.sha256(repr((sorted(fingerprint.items()), schedule)).encode()).hexdigest()

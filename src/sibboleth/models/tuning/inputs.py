@@ -1,0 +1,148 @@
+"""What a network is given of each utterance: as much as never changes is computed once and read from the cache.
+
+A frozen encoder is pooled hidden states; below the lowest trained layer it is frames of one hidden state; where the
+audio itself changes from epoch to epoch, or every weight is trained, it is prepared audio.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from sibboleth.methods import TuningAugmentation
+from sibboleth.models import augmentation
+from sibboleth.models.encoders import stack
+from sibboleth.models.tuning.epochs import Epochs, Rows
+from sibboleth.models.tuning.network import TuningBatch
+
+if TYPE_CHECKING:
+    from sibboleth.models.encoders.transformer import Transformer
+    from sibboleth.models.encoding import Recording
+    from sibboleth.models.features import Features
+
+Array = npt.NDArray[np.float64]
+Samples = npt.NDArray[np.float32]
+
+
+class Inputs(ABC):
+    """Utterances as a network takes them; rows are those of the study's table."""
+
+    def __init__(self, truth: Array, seconds: Array) -> None:
+        """Keep what is to be learnt, `[row, out]`, and how long each is."""
+        self.truth, self.seconds = truth, seconds
+
+    @abstractmethod
+    def load(self, rows: Rows, random: np.random.Generator | None) -> tuple[Tensor | tuple[Tensor, ...], Tensor]:
+        """Return the inputs of some rows and their lengths; `random` changes them, none leaves them as they are."""
+
+    def batch(self, rows: Rows, random: np.random.Generator | None = None) -> TuningBatch:
+        """Make a batch of some rows."""
+        inputs, lengths = self.load(rows, random)
+        truth = torch.from_numpy(self.truth[rows]).float()
+        return TuningBatch(inputs, lengths, truth, float(self.seconds[rows].sum()))
+
+
+class PooledInputs(Inputs):
+    """Means over time of some layers, `[row, layer, dim]`."""
+
+    def __init__(self, matrices: Sequence[npt.NDArray[np.float32]], truth: Array, seconds: Array) -> None:
+        """Take one matrix per layer, `[row, dim]`."""
+        super().__init__(truth, seconds)
+        self.means = np.stack(matrices, axis=1)
+
+    def load(self, rows: Rows, random: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+        """Look them up."""
+        return torch.from_numpy(self.means[rows]), torch.ones(len(rows), dtype=torch.long)
+
+
+class FrameInputs(Inputs):
+    """Frames of one hidden state, from the cache."""
+
+    def __init__(
+        self,
+        features: "Features",
+        layer: int,
+        places: npt.NDArray[np.int64],
+        own: npt.NDArray[np.int64],
+        truth: Array,
+        seconds: Array,
+    ) -> None:
+        """Read hidden state `layer` of features, whose row for every row of the table is in `places`.
+
+        `own` are the frames of each row that are its own, not of silence behind it.
+        """
+        super().__init__(truth, seconds)
+        self.features, self.layer, self.places, self.own = features, layer, places, own
+
+    def load(self, rows: Rows, random: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+        """Read and pad them."""
+        found = [torch.from_numpy(np.array(self.features.frames(int(self.places[row]), self.layer))) for row in rows]
+        lengths = [min(len(one), int(self.own[row])) for one, row in zip(found, rows, strict=True)]
+        return torch.nn.utils.rnn.pad_sequence(found, batch_first=True), torch.tensor(lengths)
+
+
+class AudioInputs(Inputs):
+    """Audio, changed anew in every epoch while training, as the encoder's model takes it."""
+
+    def __init__(
+        self,
+        encoder: "Transformer",
+        recordings: Sequence["Recording"],
+        changes: TuningAugmentation,
+        truth: Array,
+        seconds: Array,
+    ) -> None:
+        """Read recordings, one per row of the table."""
+        super().__init__(truth, seconds)
+        self.encoder, self.recordings, self.changes = encoder, recordings, changes
+
+    def load(self, rows: Rows, random: np.random.Generator | None) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Read, change and prepare them."""
+        heard = [self.recordings[row].read(self.encoder.rate) for row in rows]
+        if random is not None:
+            heard = changed(heard, self.encoder.rate, self.changes, random)
+        prepared = tuple(stack.prepared(self.encoder, one) for one in heard)
+        return prepared, torch.tensor([len(one) for one in heard])
+
+
+def changed(
+    several: Sequence[Samples], rate: int, changes: TuningAugmentation, random: np.random.Generator
+) -> list[Samples]:
+    """Change utterances of any lengths; speed first, so that all else happens to what is then heard."""
+    if changes.speed:
+        factors = random.choice(changes.speed, len(several))
+        several = [faster(one, float(factor)) for one, factor in zip(several, factors, strict=True)]
+    longest = max(map(len, several))
+    # Babble comes from another utterance of the batch, which is repeated to be long enough.
+    rows = np.stack([np.resize(one, longest) for one in several])
+    found = augmentation.changed(rows, rate, changes, random)
+    return [np.ascontiguousarray(row[: len(one)]) for row, one in zip(found, several, strict=True)]
+
+
+def faster(samples: Samples, factor: float) -> Samples:
+    """Play audio faster by a factor, at another pitch: the samples of a tape that runs faster."""
+    if factor == 1:
+        return samples
+    return np.asarray(soxr.resample(samples, factor, 1.0), dtype=np.float32)
+
+
+class EpochBatches(Dataset[TuningBatch]):
+    """All batches of a training, made when they are asked for; chance follows from the seed and the number."""
+
+    def __init__(self, inputs: Inputs, plan: Epochs, seed: int) -> None:
+        """Serve the batches of a plan."""
+        self.inputs, self.plan, self.seed = inputs, plan, seed
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.plan.batches)
+
+    def __getitem__(self, number: int) -> TuningBatch:
+        """Make one batch."""
+        return self.inputs.batch(self.plan.batches[number], np.random.default_rng([self.seed, 7, number]))

@@ -1,0 +1,180 @@
+"""What is fine-tuned: layers of an encoder with adapters, a mean over time, and a head."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from sibboleth.methods import HeadSettings
+from sibboleth.models import adapters, losses
+from sibboleth.models.encoders.stack import Stack
+from sibboleth.models.losses import Kind
+from sibboleth.models.tuning.epochs import Rows
+
+Array = npt.NDArray[np.float64]
+
+HEAD = ("head.", "mix")
+"""Beginnings of the names of what is trained first where the head goes first."""
+
+
+@dataclass(frozen=True)
+class TuningBatch:
+    """Utterances to learn from, or to answer about."""
+
+    inputs: Tensor | tuple[Tensor, ...]
+    """Pooled hidden states `[row, layer, dim]`, frames `[row, frame, dim]`, or prepared audio of each row."""
+    lengths: Tensor
+    """Own frames of each row; of prepared audio, its samples."""
+    truth: Tensor
+    """`[row, out]`."""
+    seconds: float
+
+    def to(self, device: torch.device) -> Self:
+        """Return it on a device."""
+        inputs = self.inputs
+        moved = inputs.to(device) if isinstance(inputs, Tensor) else tuple(one.to(device) for one in inputs)
+        return type(self)(moved, self.lengths.to(device), self.truth.to(device), self.seconds)
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Spans of frames that are hidden from the layers that are trained."""
+
+    share: float
+    length: int
+
+
+class Head(nn.Sequential):
+    """Linear layers with ReLU, and dropout before each where asked for."""
+
+    def __init__(self, dim: int, settings: HeadSettings, out: int, seed: int) -> None:
+        """Draw the weights as `torch.nn.Linear` does; equal seeds, equal heads."""
+        sizes = (dim, *settings.hidden, out)
+        parts: list[nn.Module] = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for index, (inner, outer) in enumerate(zip(sizes, sizes[1:], strict=False)):
+                parts += [nn.ReLU()] if index else []
+                parts += [nn.Dropout(settings.dropout)] if settings.dropout else []
+                parts.append(nn.Linear(inner, outer))
+        super().__init__(*parts)
+
+
+class Tuned(nn.Module):
+    """An encoder's layers, a mix of their outputs or the last, the mean over time, and a head."""
+
+    label_weights: Tensor
+    """`[out]`: by which the loss of a row is multiplied, label by label."""
+    centre: Tensor
+    spread: Tensor
+    """Mean and deviation of the numbers that are learnt; 0 and 1 for labels."""
+
+    def __init__(
+        self, stack: Stack | None, head: Head, mixed: int, out: int, loss: Kind, trains_front: bool, masking: Masking
+    ) -> None:
+        """Put them together; without a stack its inputs are pooled, and `mixed` is how many layers are mixed (or 0)."""
+        super().__init__()
+        self.stack, self.head, self.loss = stack, head, loss
+        self.mix = nn.Parameter(torch.zeros(mixed)) if mixed else None
+        self.trains_front, self.masking = trains_front, masking
+        self.register_buffer("label_weights", torch.ones(out), persistent=False)
+        self.register_buffer("centre", torch.zeros(out), persistent=False)
+        self.register_buffer("spread", torch.ones(out), persistent=False)
+        self.told: list[float] = []
+        """Losses of the batches since somebody last took them."""
+
+    def forward(self, batch: TuningBatch) -> dict[str, Tensor]:
+        """Return the loss of a batch."""
+        output = self.outputs(batch).float()
+        truth = (batch.truth - self.centre) / self.spread
+        if self.loss == "squared":
+            loss = losses.squared_error(output, truth).mean()
+        else:
+            weights = batch.truth @ self.label_weights
+            loss = (losses.cross_entropy(output, truth) * weights).sum() / weights.sum()
+        self.told.append(float(loss.detach()))
+        return {"loss": loss}
+
+    def outputs(self, batch: TuningBatch) -> Tensor:
+        """Return what the head says, `[row, out]`: logits, or numbers yet to be scaled back."""
+        return self.head(self.pooled(batch))  # type: ignore[no-any-return]
+
+    def pooled(self, batch: TuningBatch) -> Tensor:
+        """Return what the head hears, `[row, dim]`."""
+        if self.stack is None:
+            assert isinstance(batch.inputs, Tensor)
+            return self._mixed(list(batch.inputs.unbind(1)))
+        if isinstance(batch.inputs, Tensor):
+            frames, lengths = batch.inputs, batch.lengths
+        else:
+            with torch.set_grad_enabled(self.trains_front and torch.is_grad_enabled()):
+                frames, lengths = self.stack.enter(batch.inputs, batch.lengths.tolist())
+        states = self.stack(self._hidden(frames), lengths)
+        own = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
+        some = states if self.mix is not None else states[-1:]
+        return self._mixed([_mean(one, own) for one in some])
+
+    def _mixed(self, layers: Sequence[Tensor]) -> Tensor:
+        if self.mix is None:
+            return layers[-1]
+        share = torch.softmax(self.mix, 0)
+        return (share[:, None, None] * torch.stack(list(layers))).sum(0)
+
+    def _hidden(self, frames: Tensor) -> Tensor:
+        """Hide spans of frames while training; chance is torch's global one."""
+        if not (self.training and self.masking.share):
+            return frames
+        rows, count = frames.shape[:2]
+        length = min(self.masking.length, count)
+        # So many begin that the share is hidden on average, overlaps counted: 1 - (1 - p) ** length.
+        begins = torch.rand(rows, count) < 1 - (1 - self.masking.share) ** (1 / length)
+        spans = nn.functional.max_pool1d(nn.functional.pad(begins.float(), (length - 1, 0))[:, None], length, stride=1)[
+            :, 0
+        ]
+        return frames.masked_fill(spans.bool().to(frames.device)[:, :, None], 0.0)
+
+    def trained(self) -> dict[str, Tensor]:
+        """Return a copy of all that is trained, by name, on the processor."""
+        own = {name: one for name, one in self.named_parameters() if name.startswith(HEAD)}
+        found = {name: one.detach().cpu().clone() for name, one in own.items()}
+        if self.stack is not None:
+            state = adapters.adapter_state(self.stack)
+            found |= {f"stack.{name}": one.detach().cpu().clone() for name, one in state.items()}
+        return found
+
+    def take(self, trained: Mapping[str, Tensor]) -> None:
+        """Put back what `trained` returned."""
+        own = {name: one for name, one in self.named_parameters() if name.startswith(HEAD)}
+        with torch.no_grad():
+            for name, one in own.items():
+                one.copy_(trained[name])
+        if self.stack is not None:
+            state = {name.removeprefix("stack."): one for name, one in trained.items() if name.startswith("stack.")}
+            adapters.load_adapter_state(self.stack, state)
+
+    def learn(self, train: Rows, truth: Array, weigh: bool) -> None:
+        """Know the scale of what is to be learnt, `[row, out]`, or how rare its labels are, from the training rows."""
+        own = torch.from_numpy(truth[train]).float()
+        if self.loss == "squared":
+            self.centre.copy_(own.mean(0))
+            self.spread.copy_(own.std(0, unbiased=False).clamp(min=1e-6))
+        elif weigh:
+            counts = own.sum(0)
+            there = counts > 0
+            self.label_weights.copy_(torch.where(there, counts.sum() / (there.sum() * counts.clamp(min=1e-9)), 0.0))
+
+    def answered(self, output: Tensor) -> Array:
+        """Turn outputs `[row, out]` into probabilities or numbers."""
+        output = output.double().cpu()
+        found = output * self.spread.cpu() + self.centre.cpu() if self.loss == "squared" else output.softmax(-1)
+        return np.asarray(found.numpy())
+
+
+def _mean(frames: Tensor, own: Tensor) -> Tensor:
+    """Return the mean over each row's own frames, `[row, dim]`."""
+    inside = own[:, :, None]
+    return frames.float().masked_fill(~inside, 0.0).sum(1) / inside.sum(1)
