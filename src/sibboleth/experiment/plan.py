@@ -101,7 +101,7 @@ def work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Sequ
         seed=study.seed,
         layer_mix=study.layer_mix,
     )
-    sources = cells.of_sources(fits).items()
+    sources = cells.of_sources([fit for fit in fits if fit.then is None]).items()
     mine = [Cell(settings.name, encoder.identity, source, some, probing) for source, some in sources]
     alone = replace(probing, layer_mix=False)
     for alignment in study.alignment:

@@ -12,6 +12,7 @@ import polars as pl
 from sibboleth import metrics, protocols, runs
 from sibboleth.experiment.cells import Cell, run_name
 from sibboleth.experiment.material import Material
+from sibboleth.experiment.tuned import TunedCell
 from sibboleth.metrics import classification
 from sibboleth.runs import RunDirectory
 
@@ -145,7 +146,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def cell_table(facts: dict[str, Any], cells: Sequence[Cell]) -> pl.DataFrame:
+def cell_table(facts: dict[str, Any], cells: Sequence[Cell | TunedCell]) -> pl.DataFrame:
     """Say what each `run` in predictions and scores stands for."""
     known = {one["name"]: one for one in facts["encoders"]}
     rows = {
@@ -154,10 +155,12 @@ def cell_table(facts: dict[str, Any], cells: Sequence[Cell]) -> pl.DataFrame:
             known[cell.encoder]["language"],
             known[cell.encoder]["kind"] == "control",
             cell.method,
+            isinstance(cell, TunedCell),
             cell.alignment,
             test.regime,
             cell.source,
             test.domain,
+            None if fit.then is None else fit.then.shots,
         )
         for cell in cells
         for fit in cell.fits
@@ -172,8 +175,10 @@ CELLS = {
     "encoder_language": pl.String,
     "control": pl.Boolean,
     "method": pl.String,
+    "tuned": pl.Boolean,
     "alignment": pl.String,
     "regime": pl.String,
     "source": pl.String,
     "domain": pl.String,
+    "shots": pl.Int32,
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sibboleth import study as studies
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import material
+from sibboleth.experiment import aligning, material
 from sibboleth.experiment import plan as planning
 from sibboleth.experiment.plan import Plan
 from sibboleth.progress import console
@@ -34,6 +34,7 @@ def plan(study: Path, *, output: Path | None = None, without_audio: bool = False
     directory = RunDirectory(output or Path("runs") / asked.name)
     directory.require_writable()
     stuff = material.gather(asked, without_audio=without_audio)
+    aligning.require(stuff)
     fits = check.fits(stuff)
     here = [settings for settings in asked.encoders if _is_here(settings.name)]
     encoders = [loading.load(settings) for settings in here]

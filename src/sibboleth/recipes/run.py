@@ -1,6 +1,5 @@
 """The main job: one study file in, a transfer report out."""
 
-import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -15,23 +14,23 @@ from sibboleth import predictions, scores
 from sibboleth import study as studies
 from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import aligning, cells, material, plan
+from sibboleth.experiment import aligning, cells, material, pairs, plan, tuned
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Work
 from sibboleth.experiment.record import Record, cell_table
+from sibboleth.experiment.tuned import TunedCell, TunedWork
 from sibboleth.progress import console, track
 from sibboleth.recipes import check
 from sibboleth.recipes.report import report
 from sibboleth.runs import RunDirectory, atomic, write_table, write_text
-from sibboleth.scores import Pair
 
 if TYPE_CHECKING:
     from sibboleth.models.cache import Cache
     from sibboleth.models.encoders import Encoder
 
 
-RESULTS = ("predictions", "scores", "comparisons", "cells", "selection")
+RESULTS = ("predictions", "scores", "comparisons", "cells", "selection", "methods", "learning")
 """Tables that a run makes anew; those of another study in the same directory must not outlive its record."""
 
 
@@ -61,6 +60,8 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     encoders = [loading.load(settings) for settings in asked.encoders]
     findings = check.audited(stuff, fits, encoders)
     work = [plan.work(asked, settings, one, fits) for settings, one in zip(asked.encoders, encoders, strict=True)]
+    both = list(zip(asked.encoders, encoders, strict=True))
+    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, len(stuff.target.labels) or 1)]
     _tell(findings, encoders)
     console.print(plan.of(stuff, work, cache, directory, fits))
     command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
@@ -72,7 +73,11 @@ def run(study: Path, *, output: Path | None = None) -> Path:
             write_text(directory / "audit.json", found + "\n")
             write_table(directory / "utterances.parquet", stuff.table.with_columns(stuff.scan["seconds"]))
             filled = [cell for one in work for cell in _answer(one, stuff, cache, directory, record)]
-            _score(stuff, filled, directory, record)
+            trained = [cell for one in tuning for cell in _tune(one, stuff, cache, directory, record)]
+            _score(stuff, [*filled, *trained], directory, record)
+            if trained:
+                write_table(directory / "methods.parquet", tuned.method_table(trained, stuff, directory))
+                write_table(directory / "learning.parquet", tuned.learning_table(trained, stuff, directory))
         return report(directory.path)
 
 
@@ -112,7 +117,31 @@ def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory
     return mine
 
 
-def _score(stuff: Material, filled: Sequence[Cell], directory: RunDirectory, record: Record) -> None:
+def _tune(
+    work: TunedWork, stuff: Material, cache: "Cache", directory: RunDirectory, record: Record
+) -> tuple[TunedCell, ...]:
+    """Fine-tune one encoder by one method for its cells that are not filled yet; returns them as they were filled."""
+    given, excluded, missing = tuned.inputs(work, stuff, cache)
+    record.exclude(excluded.to_dicts())
+    mine = tuple(replace(cell, missing=missing) for cell in work.cells)
+    todo = [cell for cell in mine if not tuned.finished(cell, stuff, directory)]
+    seconds: dict[str, float] = {}
+
+    def solved() -> Iterator[None]:
+        for cell in todo:
+            begun = time.monotonic()
+            yield from tuned.solve(cell, work, given, stuff, directory)
+            seconds[cell.source] = time.monotonic() - begun
+
+    total = sum(tuned.epochs(cell) for cell in todo)
+    for _ in track(solved(), f"Fine-tuning {work.name}", total, "epochs at most"):
+        pass
+    for cell in mine:
+        record.cell(cell.file(stuff), work.name, cell.source, seconds.get(cell.source))
+    return mine
+
+
+def _score(stuff: Material, filled: Sequence[Cell | TunedCell], directory: RunDirectory, record: Record) -> None:
     """Join the cells into the tables of the run, cell by cell, so that memory does not grow with their number."""
     files = [directory / cell.file(stuff) for cell in filled]
     reference = material.reference(stuff)
@@ -141,7 +170,7 @@ def _score(stuff: Material, filled: Sequence[Cell], directory: RunDirectory, rec
             leading,
             reference,
             stuff.target,
-            _pairs(runs.filter(pl.col("alignment").is_null())),
+            pairs.pairs(runs),
             clusters=clusters,
             statistics=statistics,
             seed=seed,
@@ -150,26 +179,3 @@ def _score(stuff: Material, filled: Sequence[Cell], directory: RunDirectory, rec
     write_table(directory / "selection.parquet", selection)
     write_table(directory / "scores.parquet", pl.concat(scored))
     write_table(directory / "comparisons.parquet", compared)
-
-
-def _pairs(runs: pl.DataFrame) -> list[Pair]:
-    """List what is compared: regimes of one encoder on one domain, and encoders under one regime."""
-    rows = runs.sort("run").to_dicts()
-    within = {(row["encoder"], row["domain"]): row["run"] for row in rows if row["regime"] == "within"}
-    zero_shot = {
-        (row["encoder"], row["source"], row["domain"]): row["run"] for row in rows if row["regime"] == "zero-shot"
-    }
-    pairs: list[Pair] = []
-    for row in rows:
-        home = within.get((row["encoder"], row["domain"]))
-        if row["regime"] == "zero-shot" and home:
-            pairs.append(("zero-shot against within", row["run"], "selected", home, "selected"))
-        plain = zero_shot.get((row["encoder"], row["source"], row["domain"]))
-        if row["regime"] == "target-selected" and plain:
-            pairs.append(("target-selected against zero-shot", row["run"], "selected", plain, "selected"))
-    for a, b in itertools.combinations(rows, 2):
-        place = ("regime", "source", "domain")
-        if a["encoder"] != b["encoder"] and all(a[name] == b[name] for name in place):
-            first, second = (b, a) if a["control"] and not b["control"] else (a, b)
-            pairs.append((f"encoders, {a['regime']}", first["run"], "selected", second["run"], "selected"))
-    return pairs
