@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sibboleth.models.encoders.contract import WINDOW, Audio, Encoder, EncodingError, HiddenStates, lengthened
+from sibboleth.models.encoders.contract import (
+    WINDOW,
+    Audio,
+    Encoder,
+    EncodingError,
+    HiddenStates,
+    identify,
+    lengthened,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +52,8 @@ HOP = 320
 """Samples from frame to frame at 16 kHz."""
 BATCH_SECONDS = 240.0
 """Audio in a batch on an accelerator."""
+CONVOLUTIONS = {"conv_kernel": (10, 3, 3, 3, 3, 2, 2), "conv_stride": (5, 2, 2, 2, 2, 2, 2)}
+"""Of the front end of samples where a configuration does not say: 400 samples a frame, 320 apart."""
 
 Configuration = Mapping[str, Any]
 
@@ -58,6 +68,8 @@ class Transformer(Encoder):
     """Its preprocessor_config.json; what is absent has the family's default."""
     recording: "Moments | None" = field(default=None, repr=False)
     """The recording that all audio is a window of."""
+    shortened: bool = field(default=True, repr=False)
+    """Whether frames behind the utterance, which only Whisper has, are dropped from the hidden states."""
 
     @abstractmethod
     def build(self) -> "PreTrainedModel":
@@ -99,7 +111,7 @@ class Transformer(Encoder):
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             states = self._plain(inputs.to(self._plain.device), output_hidden_states=True).hidden_states
         whisper = self.config["model_type"] == "whisper"
-        frames = -(-len(audio) // (2 * self._extractor.hop_length)) if whisper else None
+        frames = -(-len(audio) // (2 * self._extractor.hop_length)) if whisper and self.shortened else None
         return np.asarray(torch.cat([state[:, :frames] for state in states]).cpu().numpy())
 
     def for_recording(self, blocks: Iterable[Audio]) -> Self:
@@ -112,6 +124,18 @@ class Transformer(Encoder):
         knowing = copy.copy(self)
         object.__setattr__(knowing, "recording", Moments.of(blocks, front.kernel, front.stride))
         return knowing
+
+    def unshortened(self) -> Self:
+        """Return the encoder whose hidden states have all frames that its layers see.
+
+        Whisper's layers also see the silence up to 30 s, so there it is another encoder with another identity.
+        """
+        if self.config["model_type"] != "whisper" or not self.shortened:
+            return self
+        whole = copy.copy(self)
+        object.__setattr__(whole, "shortened", False)
+        object.__setattr__(whole, "identity", identify(encoder="unshortened", of=self.identity))
+        return whole
 
     @contextlib.contextmanager
     def side_by_side(self) -> Iterator[int]:
@@ -149,7 +173,7 @@ class Transformer(Encoder):
         from sibboleth.models.encoders import arithmetic
         from sibboleth.models.encoders.front import Front, PerRow
 
-        with _BUILDING, torch.random.fork_rng(devices=[]), quiet():
+        with BUILDING, torch.random.fork_rng(devices=[]), quiet():
             model = self.build()
         for module in list(model.modules()):
             if isinstance(module, torch.nn.Conv1d) and parametrize.is_parametrized(module, "weight"):
@@ -176,7 +200,7 @@ class Transformer(Encoder):
 
         from sibboleth.models.encoders import arithmetic
 
-        with _BUILDING, torch.random.fork_rng(devices=[]), quiet():
+        with BUILDING, torch.random.fork_rng(devices=[]), quiet():
             model = self.build()
         model.eval()  # type: ignore[no-untyped-call]
         placed: torch.nn.Module = model
@@ -202,7 +226,9 @@ class Transformer(Encoder):
             # The model takes exactly 30 s; what it says about the silence behind the utterance is dropped.
             features = self._extractor(list(several), sampling_rate=self.rate, return_tensors="pt").input_features
             hop = 2 * self._extractor.hop_length
-            yield {"input_features": self._placed(features)}, [max(1, -(-len(audio) // hop)) for audio in several]
+            own = [max(1, -(-len(audio) // hop)) for audio in several]
+            seen = [features.shape[-1] // 2] * len(several)
+            yield {"input_features": self._placed(features)}, own if self.shortened else seen
         elif family == "wav2vec2-bert":
             yield self._filterbanks(several, samples)
         else:
@@ -271,7 +297,7 @@ class Transformer(Encoder):
         return features.to(self._model.device, self._model.dtype)
 
 
-_BUILDING = threading.RLock()
+BUILDING = threading.RLock()
 """Building a model changes global state of torch and transformers."""
 
 
@@ -287,6 +313,15 @@ def hop(config: Configuration) -> int:
     if config["model_type"] in ("whisper", "wav2vec2-bert"):
         return HOP
     return math.prod(config.get("conv_stride", (HOP,)))
+
+
+def frame_samples(config: Configuration) -> int:
+    """Return the samples that one frame is made of, in families that take samples."""
+    kernels, strides = (config.get(name, usual) for name, usual in CONVOLUTIONS.items())
+    samples = 1
+    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+        samples = (samples - 1) * stride + kernel
+    return samples
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sibboleth.errors import SibbolethError
 from sibboleth.models.encoders import arithmetic
 from sibboleth.models.encoders.contract import identify
-from sibboleth.models.encoders.transformer import Transformer, hop, size
+from sibboleth.models.encoders.transformer import Configuration, Transformer, hop, size
 from sibboleth.study import EncoderSettings
 
 if TYPE_CHECKING:
@@ -27,16 +27,23 @@ class Untrained(Transformer):
     def build(self) -> "PreTrainedModel":
         """Draw the weights; the caller keeps the global random state."""
         import torch
-        from transformers import AutoConfig, AutoModel
-        from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-        options = dict(self.config)
-        config = AutoConfig.for_model(options.pop("model_type"), **options)
         torch.manual_seed(self.seed)
-        if config.model_type == "whisper":
-            return WhisperEncoder(config)  # type: ignore[arg-type]
-        model: PreTrainedModel = AutoModel.from_config(config, dtype=torch.float32)  # type: ignore[no-untyped-call]
-        return model
+        return drawn(self.config)
+
+
+def drawn(config: Configuration) -> "PreTrainedModel":
+    """Make the model that a configuration describes, with random weights."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+    options = dict(config)
+    made = AutoConfig.for_model(options.pop("model_type"), **options)
+    if made.model_type == "whisper":
+        return WhisperEncoder(made)  # type: ignore[arg-type]
+    model: PreTrainedModel = AutoModel.from_config(made, dtype=torch.float32)  # type: ignore[no-untyped-call]
+    return model
 
 
 def untrained(settings: EncoderSettings) -> Untrained:

@@ -8,7 +8,7 @@ from torch import nn
 
 from sibboleth.errors import SibbolethError
 from sibboleth.models.encoders import load
-from sibboleth.models.encoders.transformer import Configuration, Transformer, hop
+from sibboleth.models.encoders.transformer import Configuration, Transformer, frame_samples, hop
 from sibboleth.models.pretraining.clusters import Frame
 from sibboleth.pretraining import StartSettings
 from sibboleth.study import EncoderSettings
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 FAMILIES = ("wav2vec2", "hubert", "wavlm", "data2vec-audio", "unispeech", "unispeech-sat")
 """Encoders of waveforms, which mask their frames in the same way."""
-USUAL = {"conv_kernel": (10, 3, 3, 3, 3, 2, 2), "conv_stride": (5, 2, 2, 2, 2, 2, 2)}
-"""Convolutions of all families where a configuration does not say: 400 samples, 320 apart."""
 PHASES = 4
 """Of each band-pass filter: cosine and sine, up and down, so that rectified they add up to its level."""
 MASKED = 0.05
@@ -71,11 +69,7 @@ def ready(model: "PreTrainedModel") -> None:
 
 def frame(config: Configuration, rate: int) -> Frame:
     """Return where the encoder's frames lie."""
-    field = 1
-    kernels, strides = (config.get(name, usual) for name, usual in USUAL.items())
-    for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
-        field = (field - 1) * stride + kernel
-    return Frame(rate=rate, hop=hop(config), field=field)
+    return Frame(rate=rate, hop=hop(config), field=frame_samples(config))
 
 
 def _as_filters(convolution: Any, rate: int) -> None:
