@@ -12,7 +12,7 @@ from sibboleth import splits
 from sibboleth.audit import NAMES, Finding, audit, refuse
 from sibboleth.audit.pretraining import trained_with_labels
 from sibboleth.errors import InvalidInput, RefusedByAudit
-from sibboleth.splits import REGIMES, Fit, SplitSettings, fits, folds
+from sibboleth.splits import REGIMES, USUAL, Fit, SplitSettings, fits, folds
 from sibboleth.targets import Target
 
 LABELS = ("angry", "sad")
@@ -39,7 +39,7 @@ def material(speakers: int = 12, domains: str = "AB", each: int = 2) -> pl.DataF
 
 
 def planned(
-    table: pl.DataFrame, scheme: str = "speaker-folds", regimes: tuple[str, ...] = REGIMES[:2]
+    table: pl.DataFrame, scheme: str = "speaker-folds", regimes: tuple[str, ...] = USUAL[:2]
 ) -> tuple[Fit, ...]:
     divided = folds(table, "corpus", "emotion", SplitSettings(scheme=scheme), 0)  # type: ignore[arg-type]
     return fits(divided, regimes, table)  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def test_domains_of_one_class_of_one_speaker_of_few_and_of_other_labels() -> Non
     table = pl.concat([material(domains="A"), material(speakers=4, domains="B"), material(speakers=1, domains="C")])
     table = table.with_columns(emotion=pl.when(pl.col("corpus") == "B").then(pl.lit("sad")).otherwise("emotion"))
     divided = folds(table, "corpus", "emotion", SplitSettings(folds=3, test_only=("C",)), 0)
-    findings = found(table, fits(divided, REGIMES[:2], table))
+    findings = found(table, fits(divided, USUAL[:2], table))
     assert findings["one-class-domain"].grade == "error"
     assert "B (only sad)" in findings["one-class-domain"].message
     assert findings["one-speaker-domain"].message == "1 domain spoken by one speaker: C."
@@ -155,7 +155,7 @@ def test_different_labels_name_those_that_all_have() -> None:
 def test_an_impossible_pair_is_a_warning_with_the_rows_that_are_taken_out() -> None:
     table = material(domains="ABC").with_columns(pl.col("speaker", "session").str.replace("^B", "A"))
     divided = folds(table, "corpus", "emotion", SplitSettings(test_only=("B",)), 0)
-    made = fits(divided, REGIMES[:2], table)
+    made = fits(divided, USUAL[:2], table)
     finding = found(table, made, impossible=made.impossible)["impossible-pair"]
     assert (
         finding.grade == "warning"
@@ -176,7 +176,7 @@ def test_sentences_are_compared_by_their_words() -> None:
 
 def test_target_selected_says_how_many_labels_it_uses() -> None:
     table = material()
-    finding = found(table, planned(table, regimes=REGIMES))["target-labels-select"]
+    finding = found(table, planned(table, regimes=USUAL))["target-labels-select"]
     assert finding.grade == "warning" and f"{finding.count} utterances" in finding.message
 
 
@@ -290,8 +290,10 @@ def test_neither_order_nor_names_change_what_is_found() -> None:
     split = SplitSettings(folds=3)
     both = []
     for one in (table, shuffled):
-        made = fits(folds(one, "corpus", "emotion", split, 0), REGIMES, one)
-        both.append([f.record() for f in audit(one, made, target=EMOTION, domain="corpus")])
+        divided = folds(one, "corpus", "emotion", split, 0)
+        made = fits(divided, REGIMES, one, target="emotion", shots=(1, 8), draws=2)
+        findings = audit(one, made, target=EMOTION, domain="corpus", scarce=made.scarce)
+        both.append([finding.record() for finding in findings])
     assert len(both[0]) > 2
     assert [(r["name"], r["message"], sorted(r["utterances"])) for r in both[0]] == [  # type: ignore[call-overload]
         (r["name"], r["message"], sorted(r["utterances"]))

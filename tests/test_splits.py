@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from sibboleth.errors import InvalidInput
 from sibboleth.schemes import codes
-from sibboleth.splits import OTHERS, REGIMES, Fit, Fold, SplitSettings, balanced, fits, folds
+from sibboleth.splits import OTHERS, REGIMES, USUAL, Fit, Fits, Fold, SplitSettings, balanced, fits, folds
 
 LABELS = ("angry", "happy", "neutral", "sad")
 
@@ -73,24 +73,37 @@ def named(table: pl.DataFrame, divided: dict[str, tuple[Fold, ...]]) -> dict[str
     }
 
 
+def staged(divided: dict[str, tuple[Fold, ...]], table: pl.DataFrame) -> Fits:
+    return fits(divided, REGIMES, table, target="emotion", shots=(1, 2), draws=2)
+
+
 def assert_sound(table: pl.DataFrame, made: tuple[Fit, ...], divided: dict[str, tuple[Fold, ...]]) -> None:
     """Check what holds for every fit of a speaker-disjoint scheme."""
-    tested: Counter[tuple[str, str, str, int]] = Counter()
+    tested: Counter[tuple[str, str, str, int, int]] = Counter()
     for fit in made:
         train, dev = speakers(table, fit.train), speakers(table, fit.dev)
         assert len(fit.train) and len(fit.dev) and fit.tests
         assert not train & dev
+        draw = 0
+        if fit.then is not None:
+            draw, selecting = fit.then.draw, speakers(table, fit.then.dev)
+            train |= speakers(table, fit.then.train)
+            assert not train & selecting
+            dev |= selecting
         for test in fit.tests:
             assert not (train | dev) & speakers(table, test.rows)
-            tested.update((fit.source, test.regime, test.domain, row) for row in test.rows.tolist())
+            tested.update((fit.source, test.regime, test.domain, draw, row) for row in test.rows.tolist())
     assert set(tested.values()) <= {1}
     for domain, of_domain in divided.items():
         rows = {row for fold in of_domain for row in fold.test.tolist()}
         assert rows == set(np.flatnonzero(table["corpus"] == domain).tolist())
         for source, regime in {(f.source, t.regime) for f in made for t in f.tests if t.domain == domain}:
-            assert {key[3] for key in tested if key[:3] == (source, regime, domain)} == rows
+            draws = 2 if regime.startswith("few-shot") else 1
+            for draw in range(draws):
+                assert {key[4] for key in tested if key[:4] == (source, regime, domain, draw)} == rows
     assert len({(f.source, f.fold) for f in made}) == len(made)
-    assert len({(f.source, f.train.tobytes(), f.dev.tobytes()) for f in made}) == len(made)
+    problems = {(f.source, f.then and (f.then.shots, f.then.draw), *(rows.tobytes() for rows in f.heard)) for f in made}
+    assert len(problems) == len(made)
 
 
 @pytest.mark.parametrize("scheme", ["speaker-folds", "leave-one-speaker-out"])
@@ -102,7 +115,7 @@ def test_no_speaker_in_two_parts_and_every_row_tested_once(scheme: str, table: p
         for fold in of_domain:
             parts = [speakers(table, rows) for rows in (fold.train, fold.dev, fold.test)]
             assert all(parts) and sum(map(len, parts)) == len(set.union(*parts))
-    made = fits(divided, REGIMES, table)
+    made = staged(divided, table)
     assert_sound(table, made, divided)
     both = {fold.name for of in divided.values() for fold in of if "both" in speakers(table, fold.test)}
     assert len(both) <= 1
@@ -116,16 +129,16 @@ def test_neither_row_order_nor_names_change_anything(table: pl.DataFrame, seed: 
     renamed = table.with_columns(utterance="x" + pl.col("utterance"), speaker="y" + pl.col("speaker"))
     try:
         divided = folds(table, "corpus", "emotion", split, 0)
-        made = fits(divided, REGIMES, table)
+        made = staged(divided, table)
     except InvalidInput:
         return
     assert named(shuffled, folds(shuffled, "corpus", "emotion", split, 0)) == named(table, divided)
     for old, new in zip(divided.values(), folds(renamed, "corpus", "emotion", split, 0).values(), strict=True):
         assert [f.test.tolist() for f in old] == [f.test.tolist() for f in new]
         assert [f.dev.tolist() for f in old] == [f.dev.tolist() for f in new]
-    told = [(f.source, f.fold, ids(table, f.train), ids(table, f.dev)) for f in made]
-    again = fits(folds(shuffled, "corpus", "emotion", split, 0), REGIMES, shuffled)
-    assert told == [(f.source, f.fold, ids(shuffled, f.train), ids(shuffled, f.dev)) for f in again]
+    told = [(f.source, f.fold, *(ids(table, rows) for rows in f.heard)) for f in made]
+    again = staged(folds(shuffled, "corpus", "emotion", split, 0), shuffled)
+    assert told == [(f.source, f.fold, *(ids(shuffled, rows) for rows in f.heard)) for f in again]
 
 
 def test_random_folds_are_stratified_and_test_everything_once() -> None:
@@ -197,7 +210,7 @@ def test_a_session_that_everybody_shares_does_not_stop_folds_of_speakers() -> No
 def test_leave_one_domain_out_trains_on_the_others() -> None:
     table = plain({"A": 3, "B": 4, "C": 5})
     divided = folds(table, "corpus", "emotion", SplitSettings(scheme="leave-one-domain-out"), 0)
-    made = fits(divided, REGIMES, table)
+    made = fits(divided, USUAL, table)
     assert_sound(table, made, divided)
     assert {fit.source for fit in made} == {OTHERS}
     assert [(t.regime, t.domain) for fit in made for t in fit.tests] == [("zero-shot", d) for d in "ABC"]
@@ -247,13 +260,13 @@ def test_within_and_zero_shot_share_a_fit_and_are_tested_on_the_same_rows() -> N
         assert sorted((t.regime, t.domain) for t in fit.tests) == sorted(
             ("within" if d == fit.source else "zero-shot", d) for d in "ABC"
         )
-    assert len(fits(divided, REGIMES, table)) == 9 + 6 * 3
+    assert len(fits(divided, USUAL, table)) == 9 + 6 * 3
 
 
 def test_sources_with_fewer_folds_test_each_target_once() -> None:
     table = plain({"A": 10, "B": 4})
     divided = folds(table, "corpus", "emotion", SplitSettings(scheme="leave-one-speaker-out"), 0)
-    made = fits(divided, REGIMES, table)
+    made = fits(divided, USUAL, table)
     assert_sound(table, made, divided)
     assert sum(fit.source == "B" and "selected" not in fit.fold for fit in made) == 4
 
@@ -262,7 +275,7 @@ def test_tested_speakers_are_taken_out_of_another_domains_training() -> None:
     one = Fold("x", np.array([0, 1, 2]), np.array([3]), np.array([4]))
     two = Fold("y", np.array([6]), np.array([7]), np.array([5]))
     table = pl.DataFrame({"speaker": ["p", "q", "r", "s", "t", "p", "u", "q"]})
-    made = {fit.tests[0].regime: fit for fit in fits({"A": [one], "B": [two]}, REGIMES[1:], table) if fit.source == "A"}
+    made = {fit.tests[0].regime: fit for fit in fits({"A": [one], "B": [two]}, USUAL[1:], table) if fit.source == "A"}
     assert made["zero-shot"].train.tolist() == [1, 2]
     assert made["zero-shot"].dev.tolist() == [3]
     assert made["target-selected"].train.tolist() == [2]
@@ -278,7 +291,7 @@ def shared_domain() -> pl.DataFrame:
 def test_an_impossible_pair_is_left_out_and_told_and_the_others_go_on() -> None:
     table = shared_domain()
     divided = folds(table, "corpus", "emotion", SplitSettings(folds=3, test_only=("B",)), 0)
-    made = fits(divided, REGIMES[:2], table)
+    made = fits(divided, USUAL[:2], table)
     pairs = {(fit.source, test.regime, test.domain) for fit in made for test in fit.tests}
     across = {("C", "A"), ("A", "C"), ("C", "B")}
     assert pairs == {(d, "within", d) for d in "AC"} | {(s, "zero-shot", t) for s, t in across}
@@ -287,7 +300,7 @@ def test_an_impossible_pair_is_left_out_and_told_and_the_others_go_on() -> None:
     assert {row[:1] for row in ids(table, lost.rows)} == {"A"}
     assert_sound(table, made, divided)
     together = folds(table, "corpus", "emotion", SplitSettings(folds=3), 0)
-    assert fits(together, REGIMES, table).impossible == ()
+    assert fits(together, USUAL, table).impossible == ()
 
 
 def test_one_impossible_fold_takes_the_whole_pair_out_of_the_regime() -> None:
@@ -306,7 +319,7 @@ def test_a_regime_of_which_nothing_is_left_is_refused_with_what_to_do() -> None:
     table = shared_domain().filter(pl.col("corpus") != "C")
     divided = folds(table, "corpus", "emotion", SplitSettings(folds=3, test_only=("B",)), 0)
     with pytest.raises(InvalidInput, match=r"nothing is left of the regime zero-shot.*speaker-folds") as caught:
-        fits(divided, REGIMES[:2], table)
+        fits(divided, USUAL[:2], table)
     assert [problem.file for problem in caught.value.problems] == ["A to B"]
     assert not fits(divided, ("within",), table).impossible
 
@@ -332,7 +345,7 @@ def test_what_the_errors_advise_works() -> None:
         SplitSettings(scheme="leave-one-speaker-out", test_only=("one",)),
     ):
         divided = folds(table, "corpus", "emotion", split, 0)
-        made = fits(divided, REGIMES, table)
+        made = fits(divided, USUAL, table)
         assert_sound(table, made, divided)
         assert "one" not in {fit.source for fit in made}
         assert {t.regime for fit in made for t in fit.tests if t.domain == "one"} == {"zero-shot"}
@@ -463,7 +476,7 @@ def test_the_settings_name_a_file_exactly_for_fixed_lists(tmp_path: Path) -> Non
 def test_fits_over_many_pairs_share_the_rows_that_are_the_same() -> None:
     table = plain({name: 6 for name in "ABCDE"})
     divided = folds(table, "corpus", "emotion", SplitSettings(folds=3), 0)
-    made = fits(divided, REGIMES, table)
+    made = fits(divided, USUAL, table)
     arrays = {id(rows) for fit in made for rows in (fit.train, fit.dev, *(test.rows for test in fit.tests))}
     assert len(made) == 5 * 3 + 5 * 4 * 3
     assert len(arrays) == 3 * 3 * 5

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -16,6 +17,8 @@ MANY = 1000
 """Groups from which on one start is enough: how they are dealt out first then hardly matters."""
 DIGITS = 9
 """Costs are compared to this many digits, so that the last bits of a matrix product never decide."""
+BINS = 5
+"""Quantile bins by which a numeric target is stratified."""
 
 
 def deal(counts: Array, shares: Sequence[float], needed: Array, seed: Sequence[int]) -> Codes:
@@ -55,6 +58,11 @@ def linked(*columns: Codes) -> Codes:
             component = lowest[codes]
         if np.array_equal(before, component):
             return np.unique(component, return_inverse=True)[1].astype(np.int64)
+
+
+def binned(numbers: pl.Expr) -> pl.Expr:
+    """Give every number its quantile bin, from 0 to `BINS` - 1."""
+    return ((numbers.rank("average") - 0.5) / pl.len() * BINS).floor()
 
 
 def tabulate(rows: Codes, columns: Codes) -> Array:

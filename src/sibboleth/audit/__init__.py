@@ -11,7 +11,7 @@ import polars as pl
 from sibboleth.audit import channel, confounds, copies, coverage, leaks, pretraining, sentences, shares
 from sibboleth.audit.finding import GRADES, SHOWN, Evidence, Finding, Grade, some
 from sibboleth.errors import InvalidInput, RefusedByAudit
-from sibboleth.splits import Fit, ImpossiblePair
+from sibboleth.splits import Fit, ImpossiblePair, ScarceLabel
 from sibboleth.targets import Target
 
 __all__ = ["CHECKS", "GRADES", "NAMES", "SHOWN", "Evidence", "Finding", "Grade", "audit", "refuse"]
@@ -31,6 +31,7 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     copies.near_duplicate_test,
     sentences.shared_sentences,
     leaks.target_labels_select,
+    leaks.target_labels_train,
     confounds.one_speaker_domain,
     confounds.few_clusters,
     confounds.unknown_speakers,
@@ -51,6 +52,7 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     pretraining.encoder_heard_test_corpus,
     pretraining.unknown_encoder,
     channel.simple_cue,
+    coverage.too_few_shots,
     coverage.unasked_utterances,
     coverage.unused_utterances,
 )
@@ -69,6 +71,7 @@ def audit(
     fine_tuned: Sequence[str] = (),
     excluded: pl.DataFrame | None = None,
     impossible: Sequence[ImpossiblePair] = (),
+    scarce: Sequence[ScarceLabel] = (),
     allow: Sequence[str] = (),
 ) -> list[Finding]:
     """Look for leaks and confounds; errors come first.
@@ -83,6 +86,7 @@ def audit(
         fine_tuned: Those of them that are known to be trained with labels; of the others the name may tell.
         excluded: Rows left out before, with columns utterance and reason.
         impossible: Pairs of domains that have no fits.
+        scarce: Labels of which there are too few for some numbers of shots.
         allow: Errors accepted by name; they are marked as allowed.
 
     Raises:
@@ -91,7 +95,7 @@ def audit(
     if unknown := [name for name in allow if name not in NAMES]:
         raise InvalidInput(f"allow: no finding is called {', '.join(unknown)}; there are {', '.join(NAMES)}")
     evidence = Evidence(
-        table, tuple(fits), target, domain, scan, tuple(encoders), tuple(fine_tuned), excluded, impossible
+        table, tuple(fits), target, domain, scan, tuple(encoders), tuple(fine_tuned), excluded, impossible, scarce
     )
     found = [finding for check in CHECKS if (finding := check(evidence)) is not None]
     marked = [replace(f, allowed=f.grade == "error" and f.name in allow) for f in found]

@@ -150,7 +150,7 @@ def _sharing(evidence: Evidence, pairs: Pairs, within: bool) -> Sharing | None:
         count += 1
         learnt[:], tested[:] = False, False
         tested[pairs.codes[test.rows]] = True
-        learnt[pairs.codes[test.rows if within else np.concatenate([fit.train, fit.dev])]] = True
+        learnt[pairs.codes[test.rows if within else np.concatenate(fit.heard)]] = True
         learnt[-1] = tested[-1] = False
         ahead, back = tested[pairs.first] & learnt[pairs.second], tested[pairs.second] & learnt[pairs.first]
         if not (ahead | back).any():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from sibboleth.audit.finding import Cause, Evidence, Finding, plural
+from sibboleth.audit.finding import SECOND_DEV, SECOND_TRAIN, Cause, Evidence, Finding, plural
 from sibboleth.splits import Rows
 
 WANTED = ("label ", "no label", "no number", "no value")
@@ -65,7 +65,7 @@ def unused_utterances(evidence: Evidence) -> Finding | None:
     """Find utterances in no part of any fold."""
     unused = np.ones(len(evidence.table), dtype=bool)
     for fit in evidence.fits:
-        for rows in (fit.train, fit.dev, *(test.rows for test in fit.tests)):
+        for rows in (*fit.heard, *(test.rows for test in fit.tests)):
             unused[rows] = False
     if not unused.any():
         return None
@@ -92,6 +92,24 @@ def impossible_pair(evidence: Evidence) -> Finding | None:
         "The matrix of source and target has a hole there, and no mean includes it. Domains that are divided together "
         '(splits.scheme = "speaker-folds", not in splits.test_only) keep other speakers to train on.',
         noun="pair",
+    )
+
+
+def too_few_shots(evidence: Evidence) -> Finding | None:
+    """Find numbers of shots that are left out, because a label has fewer utterances to train on."""
+    return Finding.of(
+        (
+            (
+                f"{', '.join(f'few-shot({count})' for count in one.shots)} from all domains to {one.target} "
+                f"({one.label} has {plural(len(one.rows), 'train utterance')} in {one.fold})",
+                evidence.utterances(one.rows),
+            )
+            for one in evidence.scarce
+        ),
+        "too-few-shots",
+        "note",
+        "Left out is {told}.",
+        "The learning curve ends there before it ends elsewhere: compare domains at numbers of shots that all have.",
     )
 
 
@@ -123,12 +141,20 @@ def missing_class(evidence: Evidence) -> Finding | None:
         look("train", fit.train, of_domain.get(fit.source, nothing), wanted.get(fit.source, present(nothing)))
         if len(fit.dev):
             look("dev", fit.dev, fit.train, present(fit.train))
+        if fit.then is not None:
+            then = fit.then
+            look(
+                SECOND_TRAIN, then.train, of_domain.get(then.domain, nothing), wanted.get(then.domain, present(nothing))
+            )
+            if len(then.dev):
+                look(SECOND_DEV, then.dev, then.train, present(then.train))
         for test in fit.tests:
             look("test", test.rows, of_domain.get(test.domain, nothing), wanted.get(test.domain, present(nothing)))
     if not lacking.total():
         return None
     fits, tests = plural(len(evidence.fits), "fit"), plural(sum(1 for _ in evidence.tests()), "test")
-    told = [f"{part} in {lacking[part]} of {fits}" for part in ("train", "dev") if lacking[part]]
+    parts = ("train", "dev", SECOND_TRAIN, SECOND_DEV)
+    told = [f"{part} in {lacking[part]} of {fits}" for part in parts if lacking[part]]
     told += [f"test in {lacking['test']} of {tests}"] if lacking["test"] else []
     return Finding(
         "missing-class",

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from sibboleth import schemes
-from sibboleth.splits import Fit, ImpossiblePair, Rows, Test
+from sibboleth.splits import Fit, ImpossiblePair, Rows, ScarceLabel, Test
 from sibboleth.targets import Target
 
 Value = TypeVar("Value")
@@ -19,6 +19,8 @@ SHOWN = 50
 """Utterances of a finding that a record keeps."""
 
 
+SECOND_TRAIN, SECOND_DEV = "train of the second stage", "dev of the second stage"
+"""What a second training on the target learns from and selects on, in sentences."""
 Cause = tuple[str, Sequence[str]]
 """One place where something was found, for a sentence, and its utterances."""
 
@@ -94,6 +96,8 @@ class Evidence:
     """Rows left out before: utterance, reason."""
     impossible: Sequence[ImpossiblePair] = ()
     """Pairs of domains that have no fits."""
+    scarce: Sequence[ScarceLabel] = ()
+    """Labels of which there are too few for some numbers of shots."""
     _known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def column(self, name: str) -> pl.Series:

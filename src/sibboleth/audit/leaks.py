@@ -1,12 +1,20 @@
 """Leaks: what the test shares with what trained or selected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from sibboleth.audit.finding import Evidence, Finding, place, plural
+from sibboleth.audit.finding import SECOND_DEV, SECOND_TRAIN, Evidence, Finding, place, plural
 from sibboleth.splits import Fit, Rows
+
+PARTS: dict[str, Callable[[Fit], Rows | None]] = {
+    "train": lambda fit: fit.train,
+    "dev": lambda fit: fit.dev,
+    SECOND_TRAIN: lambda fit: None if fit.then is None else fit.then.train,
+    SECOND_DEV: lambda fit: None if fit.then is None else fit.then.dev,
+}
+"""What a model learns from or is selected on, before it is tested."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +24,7 @@ class Overlap:
     tests: int
     """Tests that share anything."""
     all: int
+    """Tests of the fits that have the part."""
     worst: tuple[int, int]
     """Values shared and values tested, in the test with the largest share."""
     where: str
@@ -29,20 +38,23 @@ class Overlap:
         return f"{shared} of {tested} in {self.where}; {often}"
 
 
-def overlap(evidence: Evidence, values: Rows, part: Callable[[Fit], Rows]) -> Overlap | None:
-    """Compare the values (-1 is unknown) of a part of every fit with those of its tests."""
+def overlap(evidence: Evidence, values: Rows, part: Callable[[Fit], Rows | None]) -> Overlap | None:
+    """Compare the values (-1 is unknown) of a part of every fit that has it with those of its tests."""
     if values.max(initial=-1) < 0:
         return None
     there = np.zeros(int(values.max()) + 2, dtype=bool)
     worst, where, hits, rows, count = (0, 1), "", 0, [np.empty(0, dtype=np.int64)], 0
-    last: Fit | None = None
+    last: Rows | None = None
     for fit, test in evidence.tests():
+        mine = part(fit)
+        if mine is None:
+            continue
         count += 1
-        if fit is not last:
+        if mine is not last:
             there[:] = False
-            there[values[part(fit)]] = True
+            there[values[mine]] = True
             there[-1] = False
-            last = fit
+            last = mine
         tested = values[test.rows]
         if there[tested].any():
             known = np.unique(tested[tested >= 0])
@@ -100,18 +112,21 @@ def identical_audio(evidence: Evidence) -> Finding | None:
 
 
 def dev_shares_speakers(evidence: Evidence) -> Finding | None:
-    """Find speakers in train and in dev."""
+    """Find speakers in train and in dev, also in either stage's train and the second stage's dev."""
     values = evidence.codes("speaker")
     shared = np.zeros(len(values), dtype=bool)
     fits = 0
     there = np.zeros(int(values.max(initial=-1)) + 2, dtype=bool)
     for fit in evidence.fits:
         there[:] = False
-        there[values[fit.train]] = True
-        there[-1] = False
-        rows = fit.dev[there[values[fit.dev]]]
-        shared[rows] = True
-        fits += len(rows) > 0
+        hit = 0
+        for train, dev in ((fit.train, fit.dev), *(() if fit.then is None else ((fit.then.train, fit.then.dev),))):
+            there[values[train]] = True
+            there[-1] = False
+            rows = dev[there[values[dev]]]
+            shared[rows] = True
+            hit += len(rows)
+        fits += hit > 0
     if not fits:
         return None
     return Finding(
@@ -142,6 +157,37 @@ def target_labels_select(evidence: Evidence) -> Finding | None:
     )
 
 
+def target_labels_train(evidence: Evidence) -> Finding | None:
+    """Find fits that go on with a second training on the domain they are tested on, and say how many labels it uses."""
+    stages = [fit.then for fit in evidence.fits if fit.then is not None]
+    if not stages:
+        return None
+    whole = [stage for stage in stages if stage.shots is None]
+    few = sorted({stage.shots for stage in stages if stage.shots is not None})
+    told = []
+    if whole:
+        train, dev = _union(stage.train for stage in whole), _union(stage.dev for stage in whole)
+        told.append(
+            f"The regime two-stage trains on the labels of {len(train)} utterances of the target domains, and chooses "
+            f"the epoch of that with the labels of {len(dev)}."
+        )
+    if few:
+        each = "label" if evidence.target.kind == "classification" else "fifth of the numbers"
+        told.append(
+            f"The regime few-shot trains on {', '.join(map(str, few))} utterances of each {each} of the target domain "
+            f"({len(_union(stage.train for stage in stages if stage.shots))} utterances over all models), and chooses "
+            "nothing with labels of the target."
+        )
+    return Finding(
+        "target-labels-train",
+        "note",
+        " ".join(told),
+        "These scores are not zero-shot: they say what a source is worth where the target has labels. Compare them "
+        "with within, which learns from the target alone.",
+        evidence.utterances(_union(rows for stage in stages for rows in (stage.train, stage.dev))),
+    )
+
+
 def no_dev(evidence: Evidence) -> Finding | None:
     """Find fits without dev rows."""
     fits = [fit for fit in evidence.fits if not len(fit.dev)]
@@ -158,9 +204,10 @@ def no_dev(evidence: Evidence) -> Finding | None:
 
 def repeated_test(evidence: Evidence) -> Finding | None:
     """Find utterances that several folds test."""
-    tests: dict[tuple[str, str, str], list[Rows]] = {}
+    tests: dict[tuple[str, str, str, int], list[Rows]] = {}
     for fit, test in evidence.tests():
-        tests.setdefault((fit.source, test.regime, test.domain), []).append(test.rows)
+        draw = 0 if fit.then is None else fit.then.draw
+        tests.setdefault((fit.source, test.regime, test.domain, draw), []).append(test.rows)
     repeated = np.zeros(len(evidence.table), dtype=bool)
     for rows in tests.values():
         repeated |= np.bincount(np.concatenate(rows), minlength=len(repeated)) > 1
@@ -177,15 +224,21 @@ def repeated_test(evidence: Evidence) -> Finding | None:
 
 
 def _leak(evidence: Evidence, name: str, values: Rows, noun: str, effect: str) -> Finding | None:
-    """Make the error for values of train or dev that are in test."""
-    train = overlap(evidence, values, lambda fit: fit.train)
-    dev = overlap(evidence, values, lambda fit: fit.dev)
-    if train is None and dev is None:
+    """Make the error for values of train or dev, of either stage, that are in test."""
+    overlaps = {name: overlap(evidence, values, part) for name, part in PARTS.items()}
+    shared = [found.rows for found in overlaps.values() if found is not None]
+    if not shared:
         return None
     told = [
         f"{part} and test share {'no ' + noun if found is None else f'{noun} ({found})'}"
-        for part, found in (("train", train), ("dev", dev))
+        for part, found in overlaps.items()
+        if found is not None or part in ("train", "dev")
     ]
     message = ", ".join(told)
-    rows = np.concatenate([found.rows for found in (train, dev) if found is not None])
+    rows = np.concatenate(shared)
     return Finding(name, "error", f"{message[0].upper()}{message[1:]}.", effect, evidence.utterances(rows))
+
+
+def _union(parts: Iterable[Rows]) -> Rows:
+    """Put rows together, each once."""
+    return np.unique(np.concatenate(list(parts)))

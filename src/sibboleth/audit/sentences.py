@@ -13,6 +13,7 @@ import polars as pl
 from sibboleth.audit.finding import Evidence, Finding
 from sibboleth.audit.leaks import overlap
 from sibboleth.schemes import Rows, codes
+from sibboleth.splits import Fit
 
 _OPTIONAL = r"[\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7\u0610-\u061A\u0640\u064B-\u065F\u0670]"
 
@@ -20,7 +21,7 @@ _OPTIONAL = r"[\u0591-\u05BD\u05BF\u05C1\u05C2\u05C4\u05C5\u05C7\u0610-\u061A\u0
 def shared_sentences(evidence: Evidence) -> Finding | None:
     """Find test utterances whose sentence is also spoken in train."""
     values = spoken(evidence)
-    found = overlap(evidence, values, lambda fit: fit.train)
+    found = overlap(evidence, values, _trained)
     if found is None:
         return None
     known = np.zeros(len(values), dtype=bool)
@@ -34,6 +35,11 @@ def shared_sentences(evidence: Evidence) -> Finding | None:
         "The words are known from training. Where sentence and label go together, scores are too high for new texts.",
         evidence.utterances(found.rows),
     )
+
+
+def _trained(fit: Fit) -> Rows:
+    """Return the rows that train, in both stages."""
+    return fit.train if fit.then is None else np.concatenate([fit.train, fit.then.train])
 
 
 def spoken(evidence: Evidence) -> Rows:

@@ -8,6 +8,7 @@ from sibboleth.audit.association import associated
 from sibboleth.audit.finding import Cause, Evidence, Finding, some
 from sibboleth.audit.sentences import spoken
 from sibboleth.schemes import Rows
+from sibboleth.splits import Fit, Stage
 
 SKEWED = 3.0
 """How many times the rarest label the most frequent one may occur."""
@@ -60,9 +61,9 @@ def label_shift(evidence: Evidence) -> Finding | None:
 def _shifts(evidence: Evidence) -> Iterator[Cause]:
     """Yield the folds where a part differs, with the label that it has most too much of."""
     labels = evidence.labels()
-    for fit in evidence.fits:
-        for part, rows in (("dev", fit.dev), *(("test", t.rows) for t in fit.tests if t.domain == fit.source)):
-            train = fit.train[labels[fit.train] >= 0]
+    for where, training, others in _divisions(evidence):
+        for part, rows in others:
+            train = training[labels[training] >= 0]
             other = rows[labels[rows] >= 0]
             if not len(train) or not len(other):
                 continue
@@ -75,11 +76,27 @@ def _shifts(evidence: Evidence) -> Iterator[Cause]:
                 continue
             code = int(more.argmax())
             name = _name(evidence, code)
-            told = (
-                f"{fit.source} {fit.fold} ({name} is {shares[0, code]:.0%} of train, {shares[1, code]:.0%} of {part})"
-            )
+            told = f"{where} ({name} is {shares[0, code]:.0%} of train, {shares[1, code]:.0%} of {part})"
             yield told, evidence.utterances(other[labels[other] == code])
             break
+
+
+def _divisions(evidence: Evidence) -> Iterator[tuple[str, Rows, list[tuple[str, Rows]]]]:
+    """Yield what trains, and dev and the tests of the same domain, each with its name.
+
+    Of fits of two stages only what no other fit has; few shots are never like the rest, which nobody can help.
+    """
+    seen = set()
+    for fit in sorted(evidence.fits, key=lambda fit: fit.then is not None):
+        stages: list[Fit | Stage] = [fit]
+        if fit.then is not None:
+            stages = [fit, fit.then] if fit.then.shots is None else [fit]
+            stages = [one for one in stages if (id(one.train), id(one.dev)) not in seen]
+        for one in stages:
+            seen.add((id(one.train), id(one.dev)))
+            home = one.source if isinstance(one, Fit) else one.domain
+            tests = [("test", test.rows) for test in fit.tests if test.domain == home]
+            yield f"{fit.source} {fit.fold}", one.train, [("dev", one.dev), *tests]
 
 
 def _credible(labels: Rows, train: Rows, other: Rows) -> bool:

@@ -84,7 +84,15 @@ def fits(stuff: Material) -> Fits:
     listed = study.splits.scheme == "file"
     known = [f"{corpus.name}/{name}" for corpus in stuff.corpora if listed for name in corpus.table["utterance"]]
     folds = splits.folds(stuff.table, study.domain, stuff.target.name, study.splits, study.seed, known)
-    return splits.fits(folds, study.regimes, stuff.table)
+    return splits.fits(
+        folds,
+        study.regimes,
+        stuff.table,
+        target=stuff.target.name,
+        shots=study.shots,
+        draws=study.seeds,
+        seed=study.seed,
+    )
 
 
 def audited(stuff: Material, fits: Fits, encoders: "Sequence[Encoder]" = ()) -> Findings:
@@ -103,6 +111,7 @@ def audited(stuff: Material, fits: Fits, encoders: "Sequence[Encoder]" = ()) -> 
         fine_tuned=[encoder.name for encoder in encoders if encoder.fine_tuned],
         excluded=stuff.excluded,
         impossible=fits.impossible,
+        scarce=fits.scarce,
         allow=study.allow,
     )
     return _judged(findings, None if stuff.heard else UNHEARD)
