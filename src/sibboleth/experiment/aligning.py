@@ -15,6 +15,7 @@ import polars as pl
 from sibboleth import alignment as alignments
 from sibboleth.errors import InvalidInput
 from sibboleth.experiment.material import Material
+from sibboleth.scores import Quartet
 from sibboleth.splits import Fit
 
 if TYPE_CHECKING:
@@ -142,3 +143,19 @@ def answered(alignment: str | None, answer: "Answer", fit: Fit, truth: Array) ->
     prior = truth[fit.train].mean(axis=0)
     tests = [aligning.adjusted(one, prior, aligning.label_shares(one, prior)) for one in answer.tests]
     return replace(answer, tests=tuple(tests))
+
+
+def quartets(runs: pl.DataFrame) -> list[Quartet]:
+    """List, of the rows of cells.parquet, each aligned zero-shot run beside the plain one, and within of both."""
+    key = ("encoder", "method", "regime", "source", "domain")
+    known = {tuple(row[name] for name in key): row["run"] for row in runs.to_dicts()}
+    made = []
+    for row in (
+        runs.filter((pl.col("regime") == "zero-shot") & pl.col("alignment").is_not_null()).sort("run").to_dicts()
+    ):
+        encoder, method, _, source, domain = (row[name] for name in key)
+        plain = method.removesuffix(f"+{row['alignment']}")
+        home = known.get((encoder, plain, "within", domain, domain))
+        after = known.get((encoder, method, "within", domain, domain), home)
+        made.append(Quartet(row["run"], known[encoder, plain, "zero-shot", source, domain], home, after))
+    return made

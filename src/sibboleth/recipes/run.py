@@ -14,7 +14,7 @@ from sibboleth import predictions, scores
 from sibboleth import study as studies
 from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import aligning, cells, material, pairs, plan, tuned
+from sibboleth.experiment import aligning, cells, erasure, material, pairs, plan, tuned
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Work
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from sibboleth.models.encoders import Encoder
 
 
-RESULTS = ("predictions", "scores", "comparisons", "cells", "selection", "methods", "learning")
+RESULTS = (
+    *("predictions", "scores", "comparisons", "cells", "selection"),
+    *("methods", "learning", "gaps", "erasure"),
+)
 """Tables that a run makes anew; those of another study in the same directory must not outlive its record."""
 
 
@@ -114,7 +117,14 @@ def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory
     for cell in mine:
         file = cell.file(stuff)
         record.cell(file, cell.encoder, cell.source, seconds.get(file))
+    if any(cell.alignment for cell in mine):
+        _add(directory / "erasure.parquet", erasure.table(mine, aligned, stuff, directory))
     return mine
+
+
+def _add(path: Path, rows: pl.DataFrame) -> None:
+    """Write what one encoder adds to a table of the run."""
+    write_table(path, pl.concat([pl.read_parquet(path), rows]) if path.exists() else rows)
 
 
 def _tune(
@@ -175,6 +185,11 @@ def _score(stuff: Material, filled: Sequence[Cell | TunedCell], directory: RunDi
             statistics=statistics,
             seed=seed,
         )
+        if quartets := aligning.quartets(runs):
+            closed = scores.gaps(
+                leading, reference, stuff.target, quartets, clusters=clusters, statistics=statistics, seed=seed
+            )
+            write_table(directory / "gaps.parquet", closed)
     write_table(directory / "cells.parquet", runs)
     write_table(directory / "selection.parquet", selection)
     write_table(directory / "scores.parquet", pl.concat(scored))

@@ -4,9 +4,23 @@ Nothing here asks who answered: models, listeners and other people's systems are
 """
 
 from sibboleth.scores.comparison import COMPARISON, Pair, compare
+from sibboleth.scores.gaps import GAPS, Quartet, gaps
 from sibboleth.scores.groups import Groups
 from sibboleth.scores.mistakes import judge, worst
 from sibboleth.scores.scoring import SCHEMA, score
 from sibboleth.scores.slices import Clusters
 
-__all__ = ["COMPARISON", "SCHEMA", "Clusters", "Groups", "Pair", "compare", "judge", "score", "worst"]
+__all__ = [
+    "COMPARISON",
+    "GAPS",
+    "SCHEMA",
+    "Clusters",
+    "Groups",
+    "Pair",
+    "Quartet",
+    "compare",
+    "gaps",
+    "judge",
+    "score",
+    "worst",
+]
