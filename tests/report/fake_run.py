@@ -390,9 +390,14 @@ def _comparisons(fake: Fake, scores: pl.DataFrame) -> pl.DataFrame:
     rows = []
     for one in _runs(fake):
         if one.regime == "zero-shot":
-            within = Run(one.encoder, "within", one.domain, one.domain)
+            within = Run(one.encoder, "within", one.domain, one.domain, one.method)
             rows.append(_compared(fake, "within - zero-shot", within.name, one.name, value))
-        if not _control(one.encoder) and one.regime != "target-selected" and "logmel" in fake.encoders:
+        if (
+            not one.tuned
+            and not _control(one.encoder)
+            and one.regime != "target-selected"
+            and "logmel" in fake.encoders
+        ):
             control = Run("logmel", one.regime, one.source, one.domain)
             rows.append(_compared(fake, "encoder - control", one.name, control.name, value))
     rows += _tuned_comparisons(fake, value)
@@ -403,8 +408,7 @@ def _comparisons(fake: Fake, scores: pl.DataFrame) -> pl.DataFrame:
 
 def _tuned_comparisons(fake: Fake, value: dict[str, float]) -> list[dict[str, Any]]:
     """Compare in the families of `experiment.pairs` that only methods have."""
-    cells = _cells(fake).filter(pl.col("tuned") | ~pl.col("control"))
-    wanted = (pair for pair in pairs(cells) if pair[0].startswith(("methods", "two-stage", "few-shot")))
+    wanted = (pair for pair in pairs(_cells(fake)) if pair[0].startswith(("methods", "two-stage", "few-shot")))
     return [_compared(fake, family, a, b, value) for family, a, _, b, _ in wanted]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from sibboleth.report import significance, wording
+from sibboleth.report import ladder, methods, significance, wording
 from sibboleth.report.contrasts import (
     CLEAR,
     against_chance,
@@ -26,6 +26,8 @@ from sibboleth.stats import FEW_CLUSTERS, coverage
 
 FEW_PAIRS = 2
 """Up to so many pairs of domains are each told; more are told as a range."""
+MOST_METHODS = 3
+"""Methods of the best encoder that are told of, where its probe did best."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,16 @@ def answer(results: Results) -> Answer:
         *against_chance(results, across or within),
         *against_controls(results, best, across or within),
         *against_others(results, best, across or within),
+        *_tuned(results, best),
     ]
     return Answer((*first, *lead), tuple(map(_wrong, errors)), tuple(more), tuple(_cautions(results, best)))
+
+
+def _tuned(results: Results, best: System) -> list[str]:
+    """Say what fine-tuning adds to the best encoder, and how far second trainings on the target close the gap."""
+    mine = [one for one in results.tuned if one.encoder == best.encoder] or results.tuned
+    told = [best] if best.method else mine[:MOST_METHODS]
+    return [*methods.gains(results, told), *ladder.told(results, told)]
 
 
 def _verdict(results: Results, system: System, scores: Sequence[Score], errors: Sequence[str]) -> list[str]:

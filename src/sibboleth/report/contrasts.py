@@ -91,11 +91,14 @@ def against_controls(results: Results, system: System, scores: Sequence[Score]) 
 def against_others(results: Results, system: System, scores: Sequence[Score]) -> list[str]:
     """Say how the encoder stands beside the other encoders that are no controls."""
     others = [e for e in results.systems if not e.control and e.name != system.name]
-    texts = [text for other in others[:3] for text in _versus(results, system, scores, other, "")]
+    # Those that differ in one thing come first: only these were compared in pairs.
+    others.sort(key=lambda e: e.encoder != system.encoder and e.method != system.method)
+    told = [e for e in others if e.method or e.name != system.encoder]  # what it adds to its probe is said elsewhere
+    texts = [text for other in told[:3] for text in _versus(results, system, scores, other, "")]
     if others:
         texts.append(
             f"{system.short} comes first here because its median is the best of "
-            f"{wording.count(len(others) + 1, 'encoder')} on these same test speakers: an order, not a test."
+            f"{wording.count(len(others) + 1, results.unit)} on these same test speakers: an order, not a test."
         )
     return texts
 
@@ -116,6 +119,24 @@ def _versus(results: Results, system: System, scores: Sequence[Score], other: Sy
     return [
         f"{text}; the intervals of the two overlap in {overlap} of {len(both)}, and they were not compared in pairs."
     ]
+
+
+def verdict(results: Results, paired: Sequence[dict[str, Any]], what: str) -> str:
+    """Say in how many of some paired differences A is better or worse than `what`; empty where none could show it."""
+    heard = [row for row in paired if not significance.mute(row)]
+    if not heard:
+        return ""
+    better = sum(significance.significant(row) and results.better * row["difference"] > 0 for row in heard)
+    worse = sum(significance.significant(row) and results.better * row["difference"] < 0 for row in heard)
+    if len(paired) == 1:
+        said = f"better than {what}" if better else f"worse than {what}" if worse else f"not told apart from {what}"
+        return f"{said} (p {_p(paired[0])} after Holm)"
+    counts = [
+        f"{word} than {what} in {count} of {len(heard)}" for word, count in (("better", better), ("worse", worse))
+    ]
+    told = " and ".join(text for text, count in zip(counts, (better, worse), strict=True) if count)
+    tail = f"; {len(paired) - len(heard)} more cannot tell" if len(heard) < len(paired) else ""
+    return f"{told or f'told apart from {what} in none of {len(heard)}'} (Holm, {CLEAR}){tail}"
 
 
 def _told(results: Results, system: System, other: System, paired: Sequence[dict[str, Any]]) -> str:

@@ -7,7 +7,19 @@ from typing import Any
 
 from sibboleth import runs
 from sibboleth.progress import track
-from sibboleth.report import confusions, figures, listings, published, sections, significance, slices, wording
+from sibboleth.report import (
+    confusions,
+    figures,
+    ladder,
+    listings,
+    methods,
+    published,
+    sections,
+    shots,
+    significance,
+    slices,
+    wording,
+)
 from sibboleth.report.answer import Answer, answer
 from sibboleth.report.examples import EMBED_LIMIT, Players, examples
 from sibboleth.report.exclusions import left_out
@@ -76,6 +88,10 @@ def write(
 STEPS = {
     "layers": sections.layers,
     "transfer": sections.transfer,
+    "parameters": methods.by_parameters,
+    "losses": methods.training,
+    "ladder": ladder.steps,
+    "shots": shots.curves,
     "confusions": confusions.by_system,
     "classes": slices.by_class,
     "slices": slices.by_column,
@@ -85,6 +101,10 @@ TABLES = (
     listings.glance,
     listings.scores,
     listings.layers,
+    methods.costs,
+    methods.compared,
+    ladder.listed,
+    shots.gains,
     listings.confusions,
     listings.slices,
     listings.comparisons,
@@ -112,7 +132,9 @@ def _facts(results: Results) -> dict[str, Any]:
     return {
         "synthetic": synthetic,
         "all_synthetic": bool(corpora) and len(synthetic) == len(corpora),
-        "regimes": [(r, results.explained(r)) for r in results.regimes],
+        "regimes": _regimes(results),
+        "methods": methods.described(results),
+        "climbed": ladder.told(results, results.tuned),
         "metric": wording.metric(results.metric),
         "metric_long": wording.LONG.get(results.metric, wording.metric(results.metric)),
         "speakers": (min(clusters), max(clusters)) if clusters else None,
@@ -130,6 +152,15 @@ def _facts(results: Results) -> dict[str, Any]:
         "resamples": results.settings("statistics").get("resamples"),
         "protocol": published.block(results),
     }
+
+
+def _regimes(results: Results) -> list[tuple[str, str]]:
+    """Explain each regime, few-shot once for all its shots."""
+    told = {r: results.explained(r) for r in results.regimes}
+    if results.few_shot:
+        several = ", ".join(map(str, results.few_shot.values()))
+        told["few-shot"] = f"{results.explained('few-shot')}; here {several}"
+    return sorted(told.items(), key=lambda one: wording.place(one[0]))
 
 
 def _coverage(speakers: int, confidence: float) -> str | None:

@@ -81,8 +81,10 @@ def curves(
     last = max(int(rows["layer"].max() or 0), 1)  # type: ignore[arg-type]
     scale = alt.Scale(domain=[0, last], nice=False, padding=7)
     x = alt.X("layer:Q", title="layer", scale=scale, axis=_layer_axis(last))
-    y = alt.Y("estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=_axis())
-    colour, dash = _colour(known), _dash(known)
+    y = alt.Y(
+        "estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=number_axis()
+    )
+    colour, dash = colour_of(known), dash_of(known)
     layers: list[Any] = []
     if deep.height:
         base = alt.Chart(deep)
@@ -101,7 +103,7 @@ def curves(
         layers.append(base.mark_rect(opacity=0.10).encode(y=alt.Y("low:Q", title=metric), y2="high:Q", color=colour))
         layers.append(base.mark_rule(strokeWidth=1.5).encode(y=y, color=colour, strokeDash=dash))
     if chance is not None:
-        layers.append(_chance(chance, "y"))
+        layers.append(chance_rule(chance, "y"))
     return alt.layer(*layers, width=PANEL, height=138)
 
 
@@ -110,21 +112,25 @@ def _layer_axis(last: int) -> alt.Axis:
     return alt.Axis(values=list(range(0, last + 1, step)), format="d", grid=False)
 
 
-def _axis() -> alt.Axis:
+def number_axis() -> alt.Axis:
+    """Axis of a metric."""
     return alt.Axis(format=".2~f", tickCount=5, domain=False, ticks=False, labelFlush=False)
 
 
-def _colour(known: dict[str, Style]) -> alt.Color:
+def colour_of(known: dict[str, Style]) -> alt.Color:
+    """Colour by system."""
     scale = alt.Scale(domain=list(known), range=[style.colour for style in known.values()])
     return alt.Color("system:N", scale=scale, legend=None)
 
 
-def _dash(known: dict[str, Style]) -> alt.StrokeDash:
+def dash_of(known: dict[str, Style]) -> alt.StrokeDash:
+    """Dash by system."""
     scale = alt.Scale(domain=list(known), range=[style.dash for style in known.values()])
     return alt.StrokeDash("system:N", scale=scale, legend=None)
 
 
-def _chance(chance: float, channel: str) -> Any:
+def chance_rule(chance: float, channel: str) -> Any:
+    """Dotted line at chance, across (`y`) or upright (`x`)."""
     rule = alt.Chart(pl.DataFrame({"chance": [chance]})).mark_rule(color=ORANGE, strokeDash=[1, 3], strokeWidth=1.6)
     return rule.encode(y=alt.Y("chance:Q")) if channel == "y" else rule.encode(x=alt.X("chance:Q"))
 
@@ -210,25 +216,28 @@ def intervals(
 ) -> Chart:
     """Draw `system, value, estimate, low, high` as dots with intervals, one band of lines per value."""
     known = {name: style for name, style in styles(systems).items() if name in set(rows["system"])}
-    x = alt.X("estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=_axis())
+    x = alt.X(
+        "estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=number_axis()
+    )
     y = alt.Y("value:N", sort=list(values), title=None, axis=_label_axis("left", values))
     offset = alt.YOffset("system:N", sort=list(known))
-    colour = _colour(known)
+    colour = colour_of(known)
     base = alt.Chart(rows)
     line = base.mark_rule(strokeWidth=1.6).encode(
         x=alt.X("low:Q", title=metric), x2="high:Q", y=y, yOffset=offset, color=colour
     )
     dot = base.mark_point(filled=True, size=42, opacity=1).encode(
-        x=x, y=y, yOffset=offset, color=colour, shape=_shape(known)
+        x=x, y=y, yOffset=offset, color=colour, shape=shape_of(known)
     )
     layers: list[Any] = [line, dot]
     if chance is not None:
-        layers.append(_chance(chance, "x"))
+        layers.append(chance_rule(chance, "x"))
     height = max(len(values), 1) * max(12 * len(known) + 6, 22)
     return alt.layer(*layers, width=PANEL - 28, height=height)
 
 
-def _shape(known: dict[str, Style]) -> alt.Shape:
+def shape_of(known: dict[str, Style]) -> alt.Shape:
+    """Symbol by system."""
     scale = alt.Scale(domain=list(known), range=[style.symbol for style in known.values()])
     return alt.Shape("system:N", scale=scale, legend=None)
 
@@ -262,8 +271,10 @@ def amounts(
     scale = alt.Scale(type="log", domain=list(ends), nice=False)
     axis = alt.Axis(values=there, format="~g", grid=False, labelOverlap=False)
     x = alt.X("hours:Q", title="hours of speech", scale=scale, axis=axis)
-    y = alt.Y("estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=_axis())
-    low, colour = alt.Y("low:Q", title=metric), _colour(known)
+    y = alt.Y(
+        "estimate:Q", title=metric, scale=alt.Scale(domain=list(bounds), zero=False, clamp=True), axis=number_axis()
+    )
+    low, colour = alt.Y("low:Q", title=metric), colour_of(known)
     names = [name for name in known if name in set(grown["system"])]
     shapes = list(itertools.islice(itertools.cycle(SYMBOLS), len(names)))
     shape = alt.Shape("system:N", scale=alt.Scale(domain=names, range=shapes), legend=None)
@@ -275,7 +286,7 @@ def amounts(
             x=alt.X("left:Q", title="hours of speech", scale=scale, axis=axis), x2="right:Q"
         )
         layers.append(across.mark_rect(opacity=0.05).encode(y=low, y2="high:Q", color=colour))
-        layers.append(across.mark_rule(strokeWidth=1.5).encode(y=y, color=colour, strokeDash=_dash(known)))
+        layers.append(across.mark_rule(strokeWidth=1.5).encode(y=y, color=colour, strokeDash=dash_of(known)))
     if len(there) > 1:
         layers.append(base.mark_area(opacity=0.13).encode(x=x, y=low, y2="high:Q", color=colour))
         layers.append(base.mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour))
@@ -283,5 +294,5 @@ def amounts(
         layers.append(base.mark_rule(strokeWidth=1.6).encode(x=x, y=low, y2="high:Q", color=colour))
     layers.append(base.mark_point(filled=True, size=42, opacity=1).encode(x=x, y=y, color=colour, shape=shape))
     if chance is not None:
-        layers.append(_chance(chance, "y"))
+        layers.append(chance_rule(chance, "y"))
     return alt.layer(*layers, width=PANEL, height=168)

@@ -278,12 +278,11 @@ class Results:
 
     def compared(self, a: Score, b: Score) -> dict[str, Any] | None:
         """Find the paired comparison of two main scores, turned so that the difference is a - b."""
-        for row in self._main_comparisons:
-            there = ((row["a_run"], row["a_rater"]), (row["b_run"], row["b_rater"]))
-            if there == ((a.run, a.rater), (b.run, b.rater)):
-                return row
-            if there == ((b.run, b.rater), (a.run, a.rater)):
-                return {**row, "difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
+        one, other = (a.run, a.rater), (b.run, b.rater)
+        if (row := self._main_comparisons.get((one, other))) is not None:
+            return row
+        if (row := self._main_comparisons.get((other, one))) is not None:
+            return {**row, "difference": -row["difference"], "low": -row["high"], "high": -row["low"]}
         return None
 
     @cached_property
@@ -298,14 +297,15 @@ class Results:
         return counted.sort("run", "folds", "layer", descending=[False, True, False])
 
     @cached_property
-    def _main_comparisons(self) -> list[dict[str, Any]]:
+    def _main_comparisons(self) -> dict[tuple[tuple[str, str], tuple[str, str]], dict[str, Any]]:
         wanted = (pl.col("metric") == self.metric) & (pl.col("slice") == "all")
-        return self.comparisons.filter(wanted).to_dicts()
+        rows = self.comparisons.filter(wanted).to_dicts()
+        return {((row["a_run"], row["a_rater"]), (row["b_run"], row["b_rater"])): row for row in reversed(rows)}
 
 
 def _system(row: dict[str, Any], short: dict[str, str], known: dict[str, Any]) -> System:
     method = str(row["method"]) if row["tuned"] else ""
-    name = short[row["encoder"]] + (f" \N{MIDDLE DOT} {method}" if method else "")
+    name = short[row["encoder"]] + (f"\N{NO-BREAK SPACE}\N{MIDDLE DOT} {method}" if method else "")
     depth = int(known.get("layers") or 1)
     return System(
         row["system"], name, bool(row["control"]), depth, bool(known.get("fine_tuned")) and not method, method

@@ -121,6 +121,27 @@ def bounds(rows: pl.DataFrame, chance: float | None) -> tuple[float, float]:
     return (max(low, 0.0), min(high, 1.0)) if min(values) >= 0 and max(values) <= 1 else (low, high)
 
 
+def spread(results: Results, many: bool) -> str:
+    """Say what lines and bands are, of pairs or of medians over many sources."""
+    if not many:
+        return f"Lines and bands are {results.confidence:.0%} intervals over speakers."
+    return (
+        f"Dots are medians over source {wording.plural(results.domain)}, lines and bands run from the lowest to the "
+        "highest of them: a spread, not an interval."
+    )
+
+
+def over_sources(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Sum up rows `panel, domain, estimate, low, high` of many pairs by the tested domain, for each `key`."""
+    numbers = (
+        pl.col("estimate").median(),
+        pl.col("estimate").min().alias("low"),
+        pl.col("estimate").max().alias("high"),
+    )
+    found = rows.group_by("domain", *key, maintain_order=True).agg(*numbers)
+    return found.with_columns(panel=pl.col("domain") + ", all sources").sort("domain", maintain_order=True)
+
+
 def _many(part: pl.DataFrame) -> bool:
     return part.select("source", "domain").unique().height > MOST_PANELS
 
@@ -192,7 +213,7 @@ def transfer(results: Results) -> Section:
                     f"{wording.metric(results.metric)} with its {results.confidence:.0%} interval over speakers. "
                     f"Rows: {results.domain} that trained; columns: {results.domain} tested. {_colours(results)}",
                     f"scores.parquet: metric {results.metric}, slice all, runs */{regime}/*; diagonal from */within/*",
-                    fold=regime == "target-selected" and "zero-shot" in regimes,
+                    fold=(regime == "target-selected" and "zero-shot" in regimes) or len(panels) > MOST_PANELS,
                 )
             )
     return Section(tuple(made))

@@ -63,6 +63,11 @@ def regime(name: str, choices: str, scheme: str) -> str:
     return REGIMES.get(name, "").format(choices=choices, parts=parts)
 
 
+def place(regime: str) -> int:
+    """Rank a regime in the order of the design; one that is not known comes last."""
+    return ORDER.index(regime) if regime in ORDER else len(ORDER)
+
+
 def capital(text: str) -> str:
     """Begin with a capital and leave the rest as it is."""
     return text[:1].upper() + text[1:]
@@ -112,6 +117,28 @@ def p_value(value: float | None) -> str:
 def count(number_of: int, one: str, many: str | None = None) -> str:
     """Write 1 speaker, 1,200 speakers."""
     return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """Write 4.2 s, 42 s, 1 min 24 s, 2 h 5 min."""
+    if seconds is None or not math.isfinite(seconds):
+        return MISSING
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    large, small, names = (
+        (*divmod(whole, 60), ("min", "s")) if whole < 3600 else (*divmod(whole // 60, 60), ("h", "min"))
+    )
+    return f"{large:,} {names[0]}" + (f" {small} {names[1]}" if small else "")
+
+
+def memory(size: int | None) -> str:
+    """Write 3.2 GB or 870 MB of a number of bytes."""
+    if size is None:
+        return MISSING
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def plural(domain: str) -> str:
