@@ -23,7 +23,6 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "data2vec-audio": ("tiny-data2vec", {}),
     "unispeech": ("tiny-wav2vec2", {"model_type": "unispeech"}),
     "unispeech-sat": ("tiny-unispeech-sat", {}),
-    "unispeech-sat-stable": ("tiny-unispeech-sat", STABLE),
     "wav2vec2-bert": ("tiny-wav2vec2-bert", {}),
     "wav2vec2-bert-rotary": ("tiny-wav2vec2-bert", {"position_embeddings_type": "rotary"}),
     "whisper": ("tiny-whisper", DECODER),

@@ -72,7 +72,7 @@ def save_peft(stack: Stack, folder: Path) -> None:
     config = _config(stack)
     # AutoModel makes a whole Whisper, and ours is its encoder.
     inside = "encoder." if stack.family == "whisper" else ""
-    state = get_peft_model_state_dict(stack.model, adapter_name=NAME)
+    state = get_peft_model_state_dict(stack.model, adapter_name=NAME, save_embedding_layers=False)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {f"base_model.model.{inside}{name}": one.detach().cpu().contiguous() for name, one in state.items()},
