@@ -32,6 +32,9 @@ app.command(
 app.command("sibboleth.recipes.run:run", name="run", help="Run a study file and write its report; run again to go on.")
 app.command("sibboleth.recipes.check:check", name="check", help="Audit a study or anybody's split lists for leaks.")
 app.command("sibboleth.recipes.plan:plan", name="plan", help="Tell what a study would do, without doing any of it.")
+app.command(
+    "sibboleth.recipes.recommend:recommend", name="recommend", help="Which source, which layer, without target labels."
+)
 app.command(corpus)
 app.command("sibboleth.recipes.encode:encode", name="encode", help="Encode a manifest once, for all layers.")
 app.command("sibboleth.recipes.pretrain:pretrain", name="pretrain", help="Make an encoder from speech without labels.")

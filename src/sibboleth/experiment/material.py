@@ -39,24 +39,26 @@ class Material:
         return labels.truth(self.table, self.target)
 
 
-def gather(study: Study, *, without_audio: bool = False) -> Material:
+def gather(study: Study, *, without_audio: bool = False, unlabelled: bool = False) -> Material:
     """Read, translate, merge and scan the corpora of a study; without audio, take the manifests' word for it.
+
+    Where `unlabelled`, rows stay whatever their label is, and corpora need have none; nothing is drawn by labels.
 
     Raises `InvalidInput` with every bad row, an absent column, or a label map that matches nothing.
     """
     corpora = tuple(_read(settings, without_audio) for settings in study.corpora)
     for settings, one in zip(study.corpora, corpora, strict=True):
-        _require_columns(settings, one, study)
-    mapped = [_mapped(settings, one, study.target.column) for settings, one in zip(study.corpora, corpora, strict=True)]
+        _require_columns(settings, one, study, labelled=not unlabelled)
+    column = study.target.column
+    mapped = [_mapped(settings, one, column, unlabelled) for settings, one in zip(study.corpora, corpora, strict=True)]
     merged = corpus.merge(mapped)
     del mapped
     target, merged = labels.labelled(merged.sort("utterance"), study)
     if study.domain not in merged.columns:
         raise InvalidInput(f"no column {study.domain!r}, asked for by domain; there are {', '.join(merged.columns)}")
     no_domain = pl.when(pl.col(study.domain).is_null()).then(pl.lit(f"no value in the domain column {study.domain!r}"))
-    judged = merged.with_columns(
-        pl.coalesce("left_out", no_domain).alias("left_out"), pl.col(study.domain).cast(pl.String)
-    )
+    reason = no_domain if unlabelled else pl.coalesce("left_out", no_domain)
+    judged = merged.with_columns(reason.alias("left_out"), pl.col(study.domain).cast(pl.String))
     asked = judged.filter(pl.col("left_out").is_null()).drop("left_out")
     if asked.is_empty():
         reasons = judged.group_by("left_out").len().sort("len", descending=True).head(10).rows()
@@ -69,7 +71,7 @@ def gather(study: Study, *, without_audio: bool = False) -> Material:
         heads = zip(asked["audio"].head(KEPT), scan["reason"].head(KEPT), strict=True)
         raise InvalidInput("no utterance has usable audio", [Problem(path, reason) for path, reason in heads])
     table = heard
-    if study.splits.balance:
+    if study.splits.balance and not unlabelled:
         table = splits.balanced(heard, target.name, study.splits.balance, study.seed)
     kept = table.select("utterance")
     spare = heard.join(kept, on="utterance", how="anti").with_columns(reason=pl.lit("not drawn by splits.balance"))
@@ -129,11 +131,11 @@ def _read(settings: CorpusSettings, without_audio: bool) -> Corpus:
     )
 
 
-def _require_columns(settings: CorpusSettings, one: Corpus, study: Study) -> None:
+def _require_columns(settings: CorpusSettings, one: Corpus, study: Study, labelled: bool) -> None:
     there = set(one.table.columns)
     soft = labels.soft_columns(one.table.columns, study.target.column)
     wanted = [("keep", column) for column in settings.keep]
-    if not soft:
+    if not soft and labelled:
         wanted.append(("target.column", study.target.column))
     if study.domain != "corpus":
         wanted.append(("domain", study.domain))
@@ -163,7 +165,7 @@ def _dropped(settings: CorpusSettings, one: Corpus) -> pl.DataFrame:
     return table.filter(pl.col("reason").is_not_null())
 
 
-def _mapped(settings: CorpusSettings, one: Corpus, target: str) -> Corpus:
+def _mapped(settings: CorpusSettings, one: Corpus, target: str, unlabelled: bool) -> Corpus:
     """Keep the rows asked for and translate this corpus's labels."""
     table = one.table
     for name, values in settings.keep.items():
@@ -172,5 +174,7 @@ def _mapped(settings: CorpusSettings, one: Corpus, target: str) -> Corpus:
             there = ", ".join(table[name].cast(pl.String).drop_nulls().unique().sort().head(20).to_list())
             raise InvalidInput(f"corpus {settings.name!r}: keep leaves no row; {name} has the values {there}")
         table = kept
-    table = labels.translated(table, target, settings.labels, settings.name)
+    told = [name for name in table.columns if name == target or name.startswith(f"{target}.")]
+    if not unlabelled or any(table[name].null_count() < len(table) for name in told):
+        table = labels.translated(table, target, settings.labels, settings.name)
     return Corpus(one.name, table, one.source, one.digest)

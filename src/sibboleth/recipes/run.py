@@ -14,7 +14,7 @@ from sibboleth import predictions, scores
 from sibboleth import study as studies
 from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import aligning, cells, erasure, material, pairs, plan, tuned
+from sibboleth.experiment import aligning, cells, erasure, material, pairs, plan, recommendation, tuned
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Work
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 RESULTS = (
     *("predictions", "scores", "comparisons", "cells", "selection"),
-    *("methods", "learning", "gaps", "erasure"),
+    *("methods", "learning", "gaps", "erasure", "recommendation", "recommendation-score"),
 )
 """Tables that a run makes anew; those of another study in the same directory must not outlive its record."""
 
@@ -101,6 +101,9 @@ def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory
     features = extract(work.encoder, stuff.table, stuff.scan, cache)
     record.exclude(features.excluded.to_dicts())
     aligned = cells.Aligned(features, stuff.table["utterance"].to_list())
+    if recommendation.possible(stuff):  # before any probe is trained
+        told = recommendation.table(work.cells[0].encoder, aligned, work.probing.pooling, stuff)
+        _add(directory / "recommendation.parquet", told)
     mine = tuple(replace(cell, missing=aligned.missing) for cell in work.cells)
     todo = [cell for cell in mine if not cells.finished(cell, stuff, directory)]
     seconds: dict[str, float] = {}
@@ -193,4 +196,18 @@ def _score(stuff: Material, filled: Sequence[Cell | TunedCell], directory: RunDi
     write_table(directory / "cells.parquet", runs)
     write_table(directory / "selection.parquet", selection)
     write_table(directory / "scores.parquet", pl.concat(scored))
+    if (directory / "recommendation.parquet").exists():
+        held = recommendation.scored(
+            directory.table("recommendation"), pl.concat(scored), runs, record.facts["main_metric"]
+        )
+        tested = scores.compare(
+            leading,
+            reference,
+            stuff.target,
+            recommendation.pairs(held),
+            clusters=clusters,
+            statistics=statistics,
+            seed=seed,
+        )
+        write_table(directory / "recommendation-score.parquet", recommendation.bounded(held, tested))
     write_table(directory / "comparisons.parquet", compared)
