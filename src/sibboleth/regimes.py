@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from sibboleth import draws as drawing
@@ -128,8 +129,9 @@ def _pair(
 def _across(source: str, trained: Fold, target: str, tested: Fold, regime: Regime, speakers: Rows) -> Fit:
     """Train on one domain and test on another, without the speakers who are tested; nor do those who select train."""
     selects = regime in ("target-selected", "two-stage")
-    dev = _without(trained.dev, tested.test, speakers)
-    train = _without(trained.train, np.concatenate([tested.test, tested.dev]) if selects else tested.test, speakers)
+    known = np.zeros(len(speakers) + 1, dtype=bool)
+    dev = _without(known, trained.dev, tested.test, speakers)
+    train = _without(known, trained.train, tested.dev if selects else schemes.NONE, speakers)
     name = trained.name
     if regime == "target-selected":
         name, dev = f"{trained.name} selected by {target} {tested.name}", tested.dev
@@ -138,15 +140,14 @@ def _across(source: str, trained: Fold, target: str, tested: Fold, regime: Regim
     return Fit(source, name, train, dev, (Test(regime, target, tested.test),))
 
 
-def _without(rows: Rows, others: Rows, speakers: Rows) -> Rows:
-    """Take out the rows of others' speakers.
+def _without(known: npt.NDArray[np.bool_], rows: Rows, others: Rows, speakers: Rows) -> Rows:
+    """Mark the speakers of other rows as known, and take out the rows of all known speakers.
 
     Where there are none it is the very same array, so that many fits of many rows share their memory.
     """
-    barred = np.zeros(len(speakers) + 1, dtype=bool)
-    barred[speakers[others]] = True
-    barred[0] = False
-    kept = ~barred[speakers[rows]]
+    known[speakers[others]] = True
+    known[0] = False
+    kept = ~known[speakers[rows]]
     return rows if kept.all() else rows[kept]
 
 

@@ -1,9 +1,10 @@
 """Leaks: what the test shares with what trained or selected."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sibboleth.audit.finding import SECOND_DEV, SECOND_TRAIN, Evidence, Finding, place, plural
 from sibboleth.splits import Fit, Rows
@@ -166,17 +167,17 @@ def target_labels_train(evidence: Evidence) -> Finding | None:
     few = sorted({stage.shots for stage in stages if stage.shots is not None})
     told = []
     if whole:
-        train, dev = _union(stage.train for stage in whole), _union(stage.dev for stage in whole)
+        train, dev = (_marked(evidence, rows) for rows in ([s.train for s in whole], [s.dev for s in whole]))
         told.append(
-            f"The regime two-stage trains on the labels of {len(train)} utterances of the target domains, and chooses "
-            f"the epoch of that with the labels of {len(dev)}."
+            f"The regime two-stage trains on the labels of {train.sum()} utterances of the target domains, and chooses "
+            f"the epoch of that with the labels of {dev.sum()}."
         )
     if few:
         each = "label" if evidence.target.kind == "classification" else "fifth of the numbers"
+        drawn = _marked(evidence, [stage.train for stage in stages if stage.shots is not None])
         told.append(
             f"The regime few-shot trains on {', '.join(map(str, few))} utterances of each {each} of the target domain "
-            f"({len(_union(stage.train for stage in stages if stage.shots))} utterances over all models), and chooses "
-            "nothing with labels of the target."
+            f"({drawn.sum()} utterances over all models), and chooses nothing with labels of the target."
         )
     return Finding(
         "target-labels-train",
@@ -184,7 +185,7 @@ def target_labels_train(evidence: Evidence) -> Finding | None:
         " ".join(told),
         "These scores are not zero-shot: they say what a source is worth where the target has labels. Compare them "
         "with within, which learns from the target alone.",
-        evidence.utterances(_union(rows for stage in stages for rows in (stage.train, stage.dev))),
+        evidence.utterances(_marked(evidence, [rows for stage in stages for rows in (stage.train, stage.dev)])),
     )
 
 
@@ -239,6 +240,9 @@ def _leak(evidence: Evidence, name: str, values: Rows, noun: str, effect: str) -
     return Finding(name, "error", f"{message[0].upper()}{message[1:]}.", effect, evidence.utterances(rows))
 
 
-def _union(parts: Iterable[Rows]) -> Rows:
-    """Put rows together, each once."""
-    return np.unique(np.concatenate(list(parts)))
+def _marked(evidence: Evidence, parts: Sequence[Rows]) -> npt.NDArray[np.bool_]:
+    """Mark the rows that are in any of the parts, of which many are the same array."""
+    marked = np.zeros(len(evidence.table), dtype=bool)
+    for rows in {id(rows): rows for rows in parts}.values():
+        marked[rows] = True
+    return marked
