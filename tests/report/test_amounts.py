@@ -10,7 +10,7 @@ import pytest
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment.curves import DIFFERENCES, POINTS
 from sibboleth.report import amounts, figures, growth, plots
-from sibboleth.report.results import System
+from sibboleth.report.systems import System
 from sibboleth.runs import RunDirectory, write_table
 
 HOURS = (0.5, 2.0, 8.0)

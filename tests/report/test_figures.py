@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from sibboleth.report import confusions, figures, plots, sections
-from sibboleth.report.results import System, load
+from sibboleth.report.results import load
+from sibboleth.report.systems import System
 from sibboleth.report.tables import latex, table
 from sibboleth.runs import RunDirectory
 

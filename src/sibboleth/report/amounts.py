@@ -13,8 +13,8 @@ from sibboleth.errors import SibbolethError
 from sibboleth.report import amount_tables, figures, growth, plots, sections, significance, wording
 from sibboleth.report.figures import DASHES, SYMBOLS, Chart, Entry, Group
 from sibboleth.report.page import WIDEST_TEX
-from sibboleth.report.results import System
 from sibboleth.report.sections import Panel
+from sibboleth.report.systems import System
 from sibboleth.report.tables import Table
 from sibboleth.report.templates import environment
 from sibboleth.runs import RunDirectory

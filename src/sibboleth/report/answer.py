@@ -20,7 +20,8 @@ from sibboleth.report.contrasts import (
     sides,
     span,
 )
-from sibboleth.report.results import Results, Score, System
+from sibboleth.report.results import Results
+from sibboleth.report.systems import Score, System
 from sibboleth.schemes import OTHERS
 from sibboleth.stats import FEW_CLUSTERS, coverage
 

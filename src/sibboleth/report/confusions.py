@@ -6,8 +6,9 @@ import polars as pl
 
 from sibboleth.metrics.classification import OTHER
 from sibboleth.report import plots, sections, wording
-from sibboleth.report.results import Results, System
+from sibboleth.report.results import Results
 from sibboleth.report.sections import Panel, Section
+from sibboleth.report.systems import System
 
 
 def by_system(results: Results) -> Section:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sibboleth.report import significance, wording
-from sibboleth.report.results import Results, Score, System
+from sibboleth.report.results import Results
+from sibboleth.report.systems import Score, System
 from sibboleth.schemes import OTHERS
 
 CLEAR = f"p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}{significance.LEVEL}"
@@ -136,7 +137,7 @@ def verdict(results: Results, paired: Sequence[dict[str, Any]], what: str) -> st
     ]
     told = " and ".join(text for text, count in zip(counts, (better, worse), strict=True) if count)
     tail = f"; {len(paired) - len(heard)} more cannot tell" if len(heard) < len(paired) else ""
-    return f"{told or f'told apart from {what} in none of {len(heard)}'} (Holm, {CLEAR}){tail}"
+    return f"{told or f'in none of {len(heard)} told apart from {what}'} (Holm, {CLEAR}){tail}"
 
 
 def _told(results: Results, system: System, other: System, paired: Sequence[dict[str, Any]]) -> str:

@@ -8,8 +8,9 @@ import polars as pl
 
 from sibboleth.report import contrasts, plots, sections, significance, wording
 from sibboleth.report.figures import Chart, Group
-from sibboleth.report.results import Results, Score, System
+from sibboleth.report.results import Results
 from sibboleth.report.sections import MOST_PANELS, Panel, Section
+from sibboleth.report.systems import Score, System
 from sibboleth.report.tables import Table, table
 
 NUMBERS = dict.fromkeys(("estimate", "low", "high"), pl.Float64)

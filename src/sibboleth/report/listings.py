@@ -8,7 +8,8 @@ import polars as pl
 
 from sibboleth.report import confusions as what_was_answered
 from sibboleth.report import sections, wording
-from sibboleth.report.results import Results, Score, System
+from sibboleth.report.results import Results
+from sibboleth.report.systems import Score, System
 from sibboleth.report.tables import Part, Table, table
 
 PAIR = "Trained \N{RIGHTWARDS ARROW} tested"
@@ -127,7 +128,7 @@ def layers(results: Results) -> Table:
     wanted = results.scores.filter((pl.col("metric") == results.metric) & (pl.col("slice") == "all") & of_layers).sort(
         "encoder", "regime", "source", "domain", "layer"
     )
-    names = ("encoder", "regime", "source", "domain", "layer", "estimate", "low", "high", "n", "clusters")
+    names = ("system", "regime", "source", "domain", "layer", "estimate", "low", "high", "n", "clusters")
     rows = [
         (
             results.short(e),
@@ -148,7 +149,7 @@ def layers(results: Results) -> Table:
         head,
         rows,
         numeric=(3, 4, 5, 6),
-        numbers=wanted.select("run", "rater", *names),
+        numbers=wanted.select("run", "rater", *OF, *names[4:]),
     )
 
 

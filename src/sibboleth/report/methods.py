@@ -8,8 +8,9 @@ import polars as pl
 
 from sibboleth.report import contrasts, plots, sections, significance, tuning, wording
 from sibboleth.report.figures import INK, QUIET, Chart, Entry
-from sibboleth.report.results import Results, Score, System
+from sibboleth.report.results import Results
 from sibboleth.report.sections import MOST_PANELS, Panel, Section
+from sibboleth.report.systems import Score, System
 from sibboleth.report.tables import Part, Table, table
 
 MOST_COLUMNS = 4
@@ -61,7 +62,7 @@ def costs(results: Results) -> Table:
     return table(
         "methods",
         f"What each method trains and costs, and {wording.metric(results.metric)} with its "
-        f"{results.confidence:.0%} interval. {_machine(results)}",
+        f"{results.confidence:.0%} interval",
         f"methods.parquet; scores.parquet: metric {results.metric}, slice all, runs */within/*",
         head,
         rows if known else (),
@@ -101,8 +102,8 @@ def _range(results: Results, scores: Sequence[Score]) -> str:
     return "{} to {}".format(*contrasts.ends(known, results)) if known else wording.MISSING
 
 
-def _machine(results: Results) -> str:
-    """Say on what, and over how many fits, the times were taken."""
+def measured(results: Results) -> str:
+    """Say on what, and over how many trainings, times were taken; empty where none were."""
     if results.costs.is_empty():
         return ""
     where = " and ".join(
@@ -110,7 +111,10 @@ def _machine(results: Results) -> str:
     )
     fits = results.costs["fits"].unique().sort().to_list()
     many = f"{fits[0]}" if len(fits) == 1 else f"{fits[0]} to {fits[-1]}"
-    return f"Trained on {where}; epochs are the mean, In all the sum, over {many} trainings; memory is the peak"
+    return (
+        f"Trained on {where}, {many} times each. Epochs are the mean, the time in all is the sum over these; memory is "
+        "the peak of the process."
+    )
 
 
 def compared(results: Results) -> Table:
@@ -128,7 +132,7 @@ def compared(results: Results) -> Table:
     regimes = [*results.regimes, *results.few_shot]
     order = sorted(groups, key=lambda key: (regimes.index(key[0]), *map(results.systems.index, key[1:])))
     starts = [i for i, key in enumerate(order) if not i or order[i - 1][0] != key[0]]
-    parts = zip(starts, [*starts[1:], len(order)], strict=True)
+    parts = zip(starts, [*starts, len(order)][1:], strict=True)
     head = ("Regime", "Encoder", "A", "B", "A \N{MINUS SIGN} B", "A better", "B better", "Not told apart", "Mute")
     return table(
         "methods-compared",

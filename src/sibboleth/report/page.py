@@ -1,19 +1,21 @@
 """The page: every section from one run directory, in one file that needs nothing else."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sibboleth import runs
 from sibboleth.progress import track
 from sibboleth.report import (
+    alignment,
     confusions,
     figures,
     ladder,
     listings,
     methods,
     published,
+    recommendation,
     sections,
     shots,
     significance,
@@ -105,6 +107,11 @@ TABLES = (
     methods.compared,
     ladder.listed,
     shots.gains,
+    alignment.gains,
+    alignment.confounds,
+    recommendation.cases,
+    recommendation.measures,
+    recommendation.ranks,
     listings.confusions,
     listings.slices,
     listings.comparisons,
@@ -121,7 +128,9 @@ TABLES = (
 def _parts(results: Results) -> Parts:
     drawn = {name: step(results) for name, step in track(STEPS.items(), "Drawing the report", len(STEPS), "sections")}
     tables = [make(results) for make in TABLES]
-    return Parts(answer(results), drawn, {table.name: table for table in tables})
+    said = answer(results)
+    said = replace(said, more=(*said.more, *alignment.told(results)))
+    return Parts(said, drawn, {table.name: table for table in tables})
 
 
 def _facts(results: Results) -> dict[str, Any]:
@@ -134,6 +143,8 @@ def _facts(results: Results) -> dict[str, Any]:
         "all_synthetic": bool(corpora) and len(synthetic) == len(corpora),
         "regimes": _regimes(results),
         "methods": methods.described(results),
+        "measured": methods.measured(results),
+        "recommended": recommendation.told(results),
         "climbed": ladder.told(results, results.tuned),
         "metric": wording.metric(results.metric),
         "metric_long": wording.LONG.get(results.metric, wording.metric(results.metric)),

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from sibboleth.report.figures import BLUE, CONTROL_PALETTE, DASHES, INK, ORANGE, PALETTE, QUIET, SYMBOLS, Chart, Entry
-from sibboleth.report.results import System
+from sibboleth.report.systems import System
 
 PANEL = 188
 """Width of the plotting area of a small panel: four stand side by side, one fills a phone."""

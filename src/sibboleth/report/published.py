@@ -10,7 +10,8 @@ import polars as pl
 from sibboleth.protocols import LayerRule, Protocol, ProtocolCorpus, Published, Source
 from sibboleth.report import wording
 from sibboleth.report.differences import Aspect, aspects
-from sibboleth.report.results import Results, System
+from sibboleth.report.results import Results
+from sibboleth.report.systems import System
 from sibboleth.report.tables import Table, table
 
 SHORT: dict[LayerRule, str] = {"mix": "weighted sum", "last": "last layer", "selected": "layer chosen on dev"}

@@ -8,7 +8,8 @@ from typing import Any
 import polars as pl
 
 from sibboleth.errors import SibbolethError
-from sibboleth.report import significance, wording
+from sibboleth.report import significance, systems, wording
+from sibboleth.report.systems import PLUS, Score, System
 from sibboleth.runs import RunDirectory
 from sibboleth.study import StatisticsSettings
 from sibboleth.targets import Kind
@@ -16,67 +17,6 @@ from sibboleth.targets import Kind
 SCORE_COLUMNS = ("estimate", "low", "high", "n", "clusters")
 
 
-@dataclass(frozen=True)
-class Score:
-    """One number with its uncertainty and where it comes from."""
-
-    system: str
-    regime: str
-    source: str
-    domain: str
-    run: str
-    rater: str
-    estimate: float
-    low: float
-    high: float
-    n: int
-    clusters: int
-
-    def __str__(self) -> str:
-        """Write 0.61 [0.52, 0.69]."""
-        return wording.estimate(self.estimate, self.low, self.high)
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        """Source and target domain."""
-        return self.source, self.domain
-
-    @property
-    def name(self) -> str:
-        """Write de → nl, on one line; nl where it trained itself."""
-        if self.source == self.domain:
-            return self.domain
-        return f"{self.source}\N{NO-BREAK SPACE}\N{RIGHTWARDS ARROW}\N{NO-BREAK SPACE}{self.domain}"
-
-
-@dataclass(frozen=True)
-class System:
-    """What answers, as the page shows it: an encoder under a probe, or fine-tuned by a method."""
-
-    name: str
-    """The encoder's name, and the method's behind a plus where there is one."""
-    short: str
-    control: bool
-    layers: int
-    fine_tuned: bool = False
-    """Whether the encoder was trained with labels before it came here."""
-    method: str = ""
-    """Name of the method; empty for a probe."""
-
-    @property
-    def encoder(self) -> str:
-        """Name of the encoder."""
-        return self.name.removesuffix(PLUS + self.method) if self.method else self.name
-
-    @property
-    def title(self) -> str:
-        """Short name, with what must be known to read its scores."""
-        marks = [text for mark, text in ((self.control, "control"), (self.fine_tuned, "fine-tuned")) if mark]
-        return f"{self.short} ({', '.join(marks)})" if marks else self.short
-
-
-PLUS = " + "
-"""Between encoder and method in the name of a system."""
 CELLS = {"method": pl.String, "tuned": pl.Boolean, "alignment": pl.String, "shots": pl.Int32}
 """What cells.parquet says of methods; the answers of other tools have none of it."""
 
@@ -227,23 +167,10 @@ class Results:
     @cached_property
     def systems(self) -> list[System]:
         """Systems that have scores: checkpoints in the order of the record, each with its methods, then controls."""
-        rows = self.scores.select("system", "encoder", "method", "tuned", "control").unique()
-        there = {row["system"]: row for row in rows.to_dicts() if row["system"]}
-        known = {str(e["name"]): e for e in self.record.get("encoders") or []}
+        rows = self.scores.filter(pl.col("system").is_not_null())
+        rows = rows.select("system", "encoder", "method", "tuned", "control").unique()
         methods = [str(one["name"]) for one in (self.record.get("study") or {}).get("methods") or []]
-        short = wording.short_names([*known, *sorted({row["encoder"] for row in there.values()} - set(known))])
-
-        def place(row: dict[str, Any]) -> tuple[object, ...]:
-            method = str(row["method"]) if row["tuned"] else ""
-            return (
-                bool(row["control"]),
-                list(short).index(row["encoder"]),
-                bool(method),
-                methods.index(method) if method in methods else len(methods),
-                method,
-            )
-
-        return [_system(row, short, known.get(row["encoder"], {})) for row in sorted(there.values(), key=place)]
+        return systems.ordered(rows.to_dicts(), self.record.get("encoders") or [], methods)
 
     def system(self, name: str) -> System | None:
         """Find a system by its name."""
@@ -252,10 +179,6 @@ class Results:
     def short(self, system: str) -> str:
         """Name of a system in figures."""
         return next((one.short for one in self.systems if one.name == system), system)
-
-    def probe_of(self, system: System) -> System | None:
-        """Find the probe of a fine-tuned system's encoder."""
-        return self.system(system.encoder)
 
     @cached_property
     def main(self) -> list[Score]:
@@ -268,8 +191,7 @@ class Results:
 
     def where(self, system: str, regime: str) -> list[Score]:
         """Main scores of one system and regime, in the order of the domains."""
-        found = [s for s in self.main if s.system == system and s.regime == regime]
-        return sorted(found, key=lambda s: (self.domains.index(s.source), self.domains.index(s.domain)))
+        return self._placed.get((system, regime), [])
 
     def pairs(self, regime: str) -> list[tuple[str, str]]:
         """Ordered pairs of source and target domain that a regime has scores for."""
@@ -297,19 +219,18 @@ class Results:
         return counted.sort("run", "folds", "layer", descending=[False, True, False])
 
     @cached_property
+    def _placed(self) -> dict[tuple[str, str], list[Score]]:
+        """Main scores by system and regime."""
+        found: dict[tuple[str, str], list[Score]] = {}
+        for score in sorted(self.main, key=lambda s: (self.domains.index(s.source), self.domains.index(s.domain))):
+            found.setdefault((score.system, score.regime), []).append(score)
+        return found
+
+    @cached_property
     def _main_comparisons(self) -> dict[tuple[tuple[str, str], tuple[str, str]], dict[str, Any]]:
         wanted = (pl.col("metric") == self.metric) & (pl.col("slice") == "all")
         rows = self.comparisons.filter(wanted).to_dicts()
         return {((row["a_run"], row["a_rater"]), (row["b_run"], row["b_rater"])): row for row in reversed(rows)}
-
-
-def _system(row: dict[str, Any], short: dict[str, str], known: dict[str, Any]) -> System:
-    method = str(row["method"]) if row["tuned"] else ""
-    name = short[row["encoder"]] + (f"\N{NO-BREAK SPACE}\N{MIDDLE DOT} {method}" if method else "")
-    depth = int(known.get("layers") or 1)
-    return System(
-        row["system"], name, bool(row["control"]), depth, bool(known.get("fine_tuned")) and not method, method
-    )
 
 
 def _settings(record: dict[str, Any], group: str) -> dict[str, Any]:
@@ -343,7 +264,7 @@ def load(run: RunDirectory) -> Results:
         comparisons=significance.with_floors(_optional(run, "comparisons", COMPARISON_COLUMNS), _resamples(record)),
         selection=_optional(run, "selection", SELECTION_COLUMNS),
         findings=_findings(run),
-        costs=_named(_optional(run, "methods", COST_COLUMNS)),
+        costs=_named(_optional(run, "methods", COST_COLUMNS)).sort("encoder", "method"),
         learning=_named(_optional(run, "learning", LEARNING_COLUMNS)),
     )
 

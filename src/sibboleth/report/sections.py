@@ -8,7 +8,8 @@ import polars as pl
 
 from sibboleth.report import figures, plots, wording
 from sibboleth.report.figures import Chart, Entry, Group
-from sibboleth.report.results import Results, Score, System
+from sibboleth.report.results import Results
+from sibboleth.report.systems import Score, System
 
 MOST_PANELS = 12
 """More pairs than this are summarised by the tested domain; every number stays in the tables."""

@@ -9,8 +9,9 @@ import polars as pl
 from sibboleth.report import contrasts, plots, sections, significance, tuning, wording
 from sibboleth.report.figures import Chart, Group
 from sibboleth.report.ladder import NUMBERS, pairs
-from sibboleth.report.results import Results, Score, System
+from sibboleth.report.results import Results
 from sibboleth.report.sections import MOST_PANELS, Panel, Section
+from sibboleth.report.systems import Score, System
 from sibboleth.report.tables import Table, table
 
 ENDS = ("two-stage", "within")
@@ -110,7 +111,8 @@ def gains(results: Results) -> Table:
     return table(
         "shots",
         f"{wording.metric(results.metric)} with so many labelled utterances per class minus zero-shot: the median of "
-        f"the paired differences, and in how many pairs it is better after Holm's correction ({contrasts.CLEAR})",
+        f"the paired differences, and in how many pairs it is better after Holm's correction ({contrasts.CLEAR}; mute: "
+        "in none could that be shown)",
         "comparisons.parquet: families few-shot(*) against zero-shot",
         ("System", *map(str, results.few_shot.values())),
         rows if frame.height else (),

@@ -73,7 +73,7 @@ def _groups(
                 f"Dots are estimates, lines {results.confidence:.0%} intervals over speakers.",
                 f"scores.parquet: metric {metric}, slices {column}=*, runs */{regime}/*",
                 plots.legend(results.systems, chance, shown=shown, dots=True),
-                fold=len(panels) > OPEN_PANELS,
+                fold=max(len(panels), len(shown)) > OPEN_PANELS,
             )
         )
     return made

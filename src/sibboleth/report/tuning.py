@@ -9,7 +9,7 @@ import polars as pl
 
 from sibboleth.report import plots
 from sibboleth.report.figures import INK, QUIET, Chart
-from sibboleth.report.results import System
+from sibboleth.report.systems import System
 
 APART = 1.6
 """Steps of the axis of shots between the regimes behind its end."""
