@@ -45,6 +45,8 @@ class TunedCell:
     tuning: "Tuning"
     missing: tuple[int, ...] = ()
     """Rows that the encoder could not encode."""
+    alignment: None = None
+    """Domains are aligned for probes only."""
 
     @property
     def method(self) -> str:
@@ -277,6 +279,12 @@ def method_table(cells_: Sequence[TunedCell], material: Material, directory: Run
         systems.setdefault((cell.encoder, cell.method), []).append(cell)
     rows = [_method(some, [directory / cell.file(material) for cell in some]) for some in systems.values()]
     return pl.DataFrame(rows, schema=METHODS, orient="row")
+
+
+def learning_table(cells_: Sequence[TunedCell], material: Material, directory: RunDirectory) -> pl.DataFrame:
+    """Join what was told of every epoch."""
+    paths = [(directory / cell.file(material)).with_suffix(".learning.parquet") for cell in cells_]
+    return pl.concat([pl.read_parquet(path) for path in paths])
 
 
 def _method(some: Sequence[TunedCell], paths: Sequence[Path]) -> dict[str, Any]:

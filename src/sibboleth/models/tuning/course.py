@@ -85,7 +85,8 @@ class Course:
     score: Score
     devs: tuple[Rows, ...]
     """Dev sets that watch it; none where a fixed number of steps is taken."""
-    batch_seconds: float
+    head_first: int
+    """Steps in which the head alone is trained."""
     shape: Shape
     """How the learning rate falls."""
     looking: bool = True
@@ -107,7 +108,7 @@ class Course:
 
     def before_step(self, step: int, steps: int) -> None:
         """Train the head alone as long as it goes first."""
-        alone = self.settings.head_first and step < self.plan.ends[self.settings.head_first - 1]
+        alone = step < self.head_first
         for name, one in self._learnt:
             one.requires_grad_(not alone or name.startswith(HEAD))
 
@@ -179,7 +180,7 @@ class Course:
         found = torch.empty(len(rows), self.inputs.truth.shape[1])
         place = {int(row): index for index, row in enumerate(rows)}
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16(self.settings)):
-            for some in by_length(rows, self.inputs.seconds, self.batch_seconds):
+            for some in by_length(rows, self.inputs.seconds, self.settings.batch_seconds):
                 answer = network.outputs(self.inputs.batch(some).to(device)).float().cpu()
                 found[[place[int(row)] for row in some]] = answer
         network.train(before)
@@ -215,16 +216,19 @@ def course(
     settings: TuningSettings,
     score: Score,
     seed: int,
+    *,
+    first: bool = True,
     processes: int = 1,
 ) -> Course:
-    """Plan a training: with dev sets by epochs, without for `shot_steps` steps."""
+    """Plan a training: with dev sets by epochs, without for `shot_steps` steps; the head goes `first` only once."""
     labels = inputs.truth.argmax(1) if network.loss == "cross-entropy" else None
     plan = epochs(train, inputs.seconds, labels, settings, seed, settings.epochs, processes)
     if not devs:
         plan = _of_steps(train, inputs, labels, settings, seed, processes)
     network.learn(train, inputs.truth, settings.class_weights)
     network.told = []
-    return Course(network, inputs, plan, settings, score, tuple(devs), settings.batch_seconds, settings.decay)
+    alone = plan.ends[settings.head_first - 1] if first and settings.head_first else 0
+    return Course(network, inputs, plan, settings, score, tuple(devs), alone, settings.decay)
 
 
 def _of_steps(
@@ -240,10 +244,7 @@ def _of_steps(
 
 
 def run(course: Course, place: Place, folder: Path, fingerprint: Mapping[str, object], seed: int) -> Iterator[int]:
-    """Train, from the state in a folder if there is one; yields how many epochs are over after every step.
-
-    Afterwards the state is gone: what was chosen is in the course.
-    """
+    """Train, from the state in a folder if there is one; yields how many epochs are over after every step."""
     settings, plan = course.settings, course.plan
     schedule = Schedule(
         steps=plan.steps,
@@ -282,7 +283,6 @@ def run(course: Course, place: Place, folder: Path, fingerprint: Mapping[str, ob
                 break
     for _, one in course._learnt:
         one.requires_grad_(True)
-    (folder / training.STATE).unlink(missing_ok=True)
 
 
 def _digest(fingerprint: Mapping[str, object], schedule: Schedule) -> str:

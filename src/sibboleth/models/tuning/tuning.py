@@ -155,8 +155,8 @@ class Solving:
         network, place, start = self._at(trial)
         network.take(start)
         seed = _seed(self.tuning.seed, trial, 0, problem.train)
-        going = self._course(network, problem.train, problem.devs, seed, place)
-        yield from self._run(going, place, seed, f"{name}-first")
+        going = self._course(network, problem.train, problem.devs, seed, place, first=True)
+        yield from self._run(going, place, seed, name)
         answers = []
         for watch, fits in enumerate(problem.single):
             if fits:
@@ -165,6 +165,7 @@ class Solving:
             parts.write_weights(weights, [going.kept[one.epoch] for one in going.watches])
         found = Part(answers, self._rows(going, problem, None, trial, name))
         parts.write(self.folder / f"{name}.npz", found)
+        shutil.rmtree(self.folder / name, ignore_errors=True)
         return found
 
     def _second(
@@ -174,23 +175,28 @@ class Solving:
         network.take(parts.read_weights(first)[watch])
         seed = _seed(self.tuning.seed, trial, 1, stage.train)
         devs = (stage.dev,) if len(stage.dev) else ()
-        going = self._course(network, stage.train, devs, seed, placed)
+        going = self._course(network, stage.train, devs, seed, placed, first=False)
         yield from self._run(going, placed, seed, place.stem)
         dev = stage.dev if devs else problem.devs[watch]
         answers = self._answers(going, 0 if devs else None, members, trial, dev)
         found = Part(answers, self._rows(going, problem, stage, trial, place.stem))
         parts.write(place, found)
+        shutil.rmtree(place.with_suffix(""), ignore_errors=True)
         return found
 
-    def _course(self, network: Tuned, train: Rows, devs: Sequence[Rows], seed: int, place: Place) -> Course:
-        many = place.accelerator.num_processes
-        return courses.course(network, self.inputs, train, devs, self.tuning.training, self.score, seed, many)
+    def _course(
+        self, network: Tuned, train: Rows, devs: Sequence[Rows], seed: int, place: Place, *, first: bool
+    ) -> Course:
+        settings, many = self.tuning.training, place.accelerator.num_processes
+        return courses.course(
+            network, self.inputs, train, devs, settings, self.score, seed, first=first, processes=many
+        )
 
     def _run(self, going: Course, place: Place, seed: int, name: str) -> Iterator[None]:
         memory.begin()
         fingerprint = {"tuning": repr(self.tuning), "encoder": self.encoder.identity, "name": name}
         before = 0
-        for over in courses.run(going, place, self.folder, fingerprint, seed):
+        for over in courses.run(going, place, self.folder / name, fingerprint, seed):
             yield from itertools.repeat(None, over - before)
             before = over
 

@@ -1,0 +1,178 @@
+"""Fine-tuning in a study, on small made sounds: every regime, stages that train, kills that change nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+from tests.recipes.test_run import main_scores, tones
+
+from sibboleth.errors import InvalidInput
+from sibboleth.recipes.run import run
+from sibboleth.runs import RunDirectory
+
+STUDY = """
+name = "tuned"
+domain = "language"
+regimes = ["within", "zero-shot", "target-selected", "two-stage", "few-shot"]
+shots = [1, 8]
+layer_mix = false
+[target]
+column = "pitch"
+[[corpora]]
+name = "made"
+manifest = "manifest.csv"
+[[encoders]]
+name = "logmel"
+[[encoders]]
+name = "untrained:tiny-wav2vec2"
+{methods}
+[training]
+epochs = {epochs}
+learning_rate = 0.005
+batch_seconds = 2
+shot_steps = 60
+{training}
+[splits]
+folds = 2
+dev = 0.34
+[statistics]
+resamples = 200
+"""
+METHODS = """
+[[methods]]
+name = "head"
+[[methods]]
+name = "lora"
+lora = { rank = 4 }
+"""
+
+
+def study(folder: Path, methods: str = METHODS, epochs: int = 8, training: str = "", text: str = STUDY) -> Path:
+    path = folder / "study.toml"
+    path.write_text(text.format(methods=methods, epochs=epochs, training=training))
+    return path
+
+
+@pytest.fixture(scope="module")
+def flipped(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A run in which the second language has the labels the other way round."""
+    folder = tmp_path_factory.mktemp("flipped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIBBOLETH_CACHE", str(folder / "cache"))
+        tones(folder, flipped=("bb",))
+        run(study(folder), output=folder / "run")
+    return RunDirectory(folder / "run")
+
+
+def of(directory: RunDirectory, method: str, regime: str) -> pl.DataFrame:
+    found = main_scores(directory).filter(pl.col("method") == method, pl.col("regime") == regime)
+    return found.sort("encoder", "source", "domain")
+
+
+def test_what_is_coded_the_other_way_round_is_learnt_in_the_second_stage(flipped: RunDirectory) -> None:
+    for method in ("head", "lora"):
+        zero, two = (of(flipped, method, regime)["estimate"] for regime in ("zero-shot", "two-stage"))
+        assert (zero < 0.3).all(), f"{method}: a flipped code falls below chance"
+        assert (two > 0.8).all(), f"{method}: the second stage learns it"
+
+
+def test_few_shot_curves_rise(flipped: RunDirectory) -> None:
+    for method in ("head", "lora"):
+        none, one, eight = (
+            of(flipped, method, name)["estimate"] for name in ("zero-shot", "few-shot(1)", "few-shot(8)")
+        )
+        assert (eight > none + 0.3).all() and (eight >= one - 0.05).all(), method
+
+
+def test_the_second_stage_trains(flipped: RunDirectory) -> None:
+    log = flipped.table("learning").filter(pl.col("stage") == 2, pl.col("shots").is_null())
+    for _, told in log.group_by("encoder", "method", "source", "fold", "trial"):
+        losses = told.sort("epoch")["dev_loss"]
+        assert losses.n_unique() == len(losses) and losses[-1] < losses[0]
+        assert told["selected"].sum() == 1
+
+
+def test_each_system_says_what_it_trained(flipped: RunDirectory) -> None:
+    table = flipped.table("methods").sort("encoder", "method")
+    assert table.select("encoder", "method").rows() == [
+        ("logmel", "head"),
+        ("untrained:tiny-wav2vec2", "head"),
+        ("untrained:tiny-wav2vec2", "lora"),
+    ]
+    head = (64 + 1) * 128 + (128 + 1) * 16 + (16 + 1) * 2
+    lora = 4 * 4 * (4 * 2 * 64 + 2 * (64 + 128)) // 4
+    assert json.loads(table["parts"][1]) == {"head": head}
+    parts = json.loads(table["parts"][2])
+    assert parts["head"] == head and parts["lora"] == table["trained"][2] - head > 0
+    assert (table["seconds"] > 0).all() and (table["epochs"] <= 25).all()
+    assert lora
+
+
+def test_every_utterance_is_answered_once_per_run_and_trial(flipped: RunDirectory) -> None:
+    cells = flipped.table("cells").filter("tuned")
+    answers = flipped.table("predictions").filter(pl.col("run").is_in(cells["run"].implode()))
+    table = flipped.table("utterances")
+    counts = answers.group_by("run").agg(pl.col("utterance").n_unique().alias("n"), pl.len().alias("rows"))
+    joined = counts.join(cells, on="run").with_columns(
+        per_domain=pl.col("domain").replace_strict(dict(table.group_by("language").len().iter_rows()))
+    )
+    assert (joined["n"] == joined["per_domain"]).all() and (joined["rows"] == 2 * joined["n"]).all()
+
+
+def test_the_report_has_methods_ladder_and_learning_curves(flipped: RunDirectory) -> None:
+    page = (flipped / "report.html").read_text()
+    for heading in ("methods", "ladder", "shots"):
+        assert f'id="{heading}"' in page
+
+
+@pytest.mark.parametrize("wanted", ["state.pt", ".npz"])
+def test_a_killed_run_goes_on_to_equal_predictions(wanted: str, tmp_path: Path) -> None:
+    tones(tmp_path, flipped=("bb",), each=2)
+    file = study(tmp_path, epochs=6, training="save = 0.001", methods=METHODS)
+    environment = os.environ | {"SIBBOLETH_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+
+    def command(output: str) -> list[str]:
+        return [sys.executable, "-m", "sibboleth", "run", str(file), "--output", str(tmp_path / output)]
+
+    subprocess.run(command("whole"), env=environment, check=True, capture_output=True)
+    for _ in range(2):
+        going = subprocess.Popen(command("killed"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        known = {str(path) for path in tmp_path.glob(f"killed/cells/*.parts/**/*{wanted}")}
+        while going.poll() is None:
+            if {str(path) for path in tmp_path.glob(f"killed/cells/*.parts/**/*{wanted}")} - known:
+                break
+            time.sleep(0.001)
+        going.send_signal(signal.SIGKILL)
+        going.wait()
+    subprocess.run(command("killed"), env=environment, check=True, capture_output=True)
+    for name in ("predictions", "scores", "selection", "comparisons"):
+        whole, killed = (RunDirectory(tmp_path / output).table(name) for output in ("whole", "killed"))
+        assert_frame_equal(whole, killed)
+    assert not list(tmp_path.glob("killed/cells/*.parts"))
+
+
+@pytest.mark.parametrize(
+    ("methods", "told"),
+    [
+        ("", "two-stage and few-shot need"),
+        ('[[methods]]\nname = "linear"', "is the name of a probe"),
+        ('[[methods]]\nname = "a"\n[[methods]]\nname = "a"', "methods named twice: a"),
+        ('[[methods]]\nname = "a"\nlayers = 9\nlora = {}', "layers = 9"),
+        ('[[methods]]\nname = "a"\nlora = { targets = ["nose"] }', "nose"),
+        ('[[methods]]\nname = "a"\nlora = { ranks = 3 }', "unknown key"),
+        ('[[methods]]\nname = "a"\nmatch_parameters = "b"\nlora = {}', "there is no such method"),
+    ],
+)
+def test_a_method_that_cannot_be_is_refused_before_any_work(methods: str, told: str, tmp_path: Path) -> None:
+    tones(tmp_path, speakers=4, each=1)
+    with pytest.raises(InvalidInput) as error:
+        run(study(tmp_path, methods), output=tmp_path / "run")
+    assert told in str(error.value)
+    assert not (tmp_path / "run" / "cells").exists()
