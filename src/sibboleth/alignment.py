@@ -35,7 +35,7 @@ def explained(name: str) -> str:
     column = erased(name)
     if column is None:
         return EXPLAINED[name]
-    return f"all that is linear in the features of {column} is erased, and as little else as can be (LEACE)"
+    return f"what a linear probe could tell of {column} is erased, and as little else as can be (Belrose et al. 2023)"
 
 
 def _known(name: str) -> str:

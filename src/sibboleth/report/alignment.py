@@ -102,7 +102,7 @@ def gains(results: Results) -> Table:
         shown=6,
         begin=1,
         parts=[
-            Part(wording.capital(f"{name}: {alignments.explained(name)}"), first, last)
+            Part(f"{name}: {alignments.explained(name)}", first, last)
             for name, first, last in zip(names, [0, *ends], ends, strict=False)
         ],
     )
@@ -135,39 +135,44 @@ def confounds(results: Results) -> Table:
 
 
 def told(results: Results) -> list[str]:
-    """Say for the answer, of each encoder and confound, whether the gap stays, shrinks or vanishes on erasure."""
-    groups: dict[tuple[str, str], list[Aligned]] = {}
-    for one in _found(results):
-        if alignments.erased(one.alignment) and "gap before" in one.contrasts:
-            groups.setdefault((one.system, one.alignment), []).append(one)
-    return [_said(results, system, name, some) for (system, name), some in groups.items()]
+    """Say for the answer, of each confound, whether the gap stays, shrinks or vanishes once it is erased.
+
+    Of controls only where there is nothing else.
+    """
+    controls = {one.name for one in results.systems if one.control}
+    gaps = [one for one in _found(results) if alignments.erased(one.alignment) and "gap before" in one.contrasts]
+    gaps = [one for one in gaps if one.system not in controls] or gaps
+    names = dict.fromkeys(one.alignment for one in gaps)
+    return [_said(results, name, [one for one in gaps if one.alignment == name]) for name in names]
 
 
-def _said(results: Results, system: str, name: str, some: Sequence[Aligned]) -> str:
-    start = f"With {alignments.erased(name)} erased from the features of {results.short(system)}"
+def _said(results: Results, name: str, some: Sequence[Aligned]) -> str:
+    systems = list(dict.fromkeys(results.short(one.system) for one in some))
+    start = f"With {alignments.erased(name)} erased from the features of {wording.listing(systems)}"
     what = f"within \N{MINUS SIGN} zero-shot in {wording.metric(results.metric)}"
     if len(some) <= FEW:
-        pairs = "; ".join(
-            f"{one.pair} {one.told('gap before')} becomes {one.told('gap after')}, {one.told('gap closed')} less: "
-            f"{SENTENCES[became(one.contrasts, results.better)]}"
-            for one in some
-        )
-        return f"{start}, {what} of {pairs}."
+        pairs = [f"{one.pair} ({results.short(one.system)})" if len(systems) > 1 else one.pair for one in some]
+        return f"{start}, {what} is, {'; '.join(map(_each, pairs, some, [results.better] * len(some)))}."
     counts = Counter(became(one.contrasts, results.better) for one in some)
     clear = len(some) - counts.pop(NONE, 0)
     if not clear:
-        return f"{start}, nothing can be said of {what}: none of {len(some)} pairs has a clear gap without it."
-    verdicts = "; ".join(f"{SENTENCES[kind]} in {count}" for kind, count in counts.most_common())
-    return f"{start}, {what} is as follows in the {clear} of {len(some)} pairs that have a clear gap: {verdicts}."
+        return f"{start}, nothing can be said of {what}: none of {len(some)} has a clear gap without it."
+    verdicts = ", ".join(f"{SENTENCES[kind]} in {count}" for kind, count in counts.most_common())
+    return f"{start}, of the {clear} clear gaps ({what}) among {len(some)}: {verdicts}."
+
+
+def _each(pair: str, one: Aligned, better: int) -> str:
+    numbers = f"{one.told('gap before')} before, {one.told('gap after')} after, {one.told('gap closed')} less"
+    return f"{pair}: {numbers}: {SENTENCES[became(one.contrasts, better)]}"
 
 
 SENTENCES = {
-    VANISHES: "the gap vanishes (what is left includes 0)",
-    SHRINKS: "the gap shrinks",
-    STAYS: "the gap stays",
-    SINKS: "the gap closes only because within falls",
-    GROWS: "the gap grows",
-    OPEN: "the gap is neither clear any more nor clearly smaller",
+    VANISHES: "it vanishes (what is left includes 0)",
+    SHRINKS: "it shrinks",
+    STAYS: "it stays",
+    SINKS: "it closes only because within falls",
+    GROWS: "it grows",
+    OPEN: "it is neither clear any more nor clearly smaller",
     NONE: "there was no clear gap",
 }
 
