@@ -52,8 +52,8 @@ class GateSettings(Settings):
 class HeadSettings(Settings):
     """What answers: a network over the mean of the frames."""
 
-    hidden: tuple[int, ...] = (128, 16)
-    """Sizes of its hidden layers, with ReLU between; none is a linear head."""
+    hidden: tuple[int, ...] = ()
+    """Sizes of its hidden layers, with ReLU between; none is a linear head. The anchor study's has `[128, 16]`."""
     dropout: float = Field(0.0, ge=0, lt=1)
 
 

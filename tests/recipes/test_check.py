@@ -203,3 +203,22 @@ def test_lists_are_audited_without_their_audio(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "a.wav").write_bytes(b"")
     file = write(tmp_path / "lists.csv", "file,part,speaker\na.wav,train,x\nb.wav,dev,y\nc.wav,test,z\n")
     assert "Not checked" in shown(check(file, without_audio=True))
+
+
+def test_a_study_of_two_stages_says_which_labels_of_the_target_it_uses(tmp_path: Path) -> None:
+    rows = [
+        f"{language}{s}-{k}.wav,{language}{s},{language},{e}"
+        for language in ("de", "nl")
+        for s in "abcdefgh"
+        for k, e in enumerate(("angry", "sad") * 3)
+    ]
+    write(tmp_path / "manifest.csv", "audio,speaker,language,emotion\n" + "\n".join(rows) + "\n")
+    text = 'name = "s"\ndomain = "language"\nregimes = ["two-stage", "few-shot"]\nshots = [2, 64]\nseeds = 3\n'
+    text += '[[corpora]]\nname = "made"\nmanifest = "manifest.csv"\n[[methods]]\nname = "lora"\nlora = {}\n'
+    findings = {finding.name: finding for finding in check(write(tmp_path / "s.toml", text), without_audio=True)}
+    assert "few-shot trains on 2 utterances of each label" in findings["target-labels-train"].message
+    assert "few-shot(64) from all domains to de (angry has " in findings["too-few-shots"].message
+    with pytest.raises(InvalidInput, match=r"shots = \[\d+\] or fewer"):
+        check(
+            write(tmp_path / "s.toml", text.replace("[2, 64]", "[64]").replace('"two-stage", ', "")), without_audio=True
+        )

@@ -211,7 +211,7 @@ def _panel(results: Results, domain: str, rows: pl.DataFrame, axis: tuple[float,
 
 def training(results: Results) -> Section:
     """Draw the losses of each method by epoch, of both stages where there are two."""
-    wanted = results.learning.filter(pl.col("stage").is_not_null())
+    wanted = results.learning.filter(pl.col("stage").is_not_null()).with_columns(pl.col("loss", "dev_loss").fill_nan(None))
     if wanted.is_empty() or wanted["dev_loss"].is_null().all():
         return Section()
     key = ["system", "stage", "epoch"]
