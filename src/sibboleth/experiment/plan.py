@@ -118,13 +118,15 @@ def of(
     directory: RunDirectory,
     fits: Sequence[Fit],
     absent: Sequence[str] = (),
+    tuning: Sequence[Line] = (),
 ) -> Plan:
     """Count cells, fits, hours of audio, forward passes, disk and time of every encoder.
 
     Without audio neither what the cache has nor what is finished is known: all of it counts, and no time is measured.
-    Of `absent` encoders, which are not on this machine, only the passes over the audio are known.
+    Of `absent` encoders, which are not on this machine, only the passes over the audio are known. `tuning` are
+    the lines of what is fine-tuned.
     """
-    lines = [_line(material, one, cache, directory) for one in work]
+    lines = [*(_line(material, one, cache, directory) for one in work), *tuning]
     lines += [_unknown(name, material, fits) for name in absent]
     speakers = material.table["speaker"].n_unique()
     domains = material.table[material.study.domain].n_unique()
@@ -135,7 +137,7 @@ def of(
     needed = sum(line.disk or 0 for line in lines)
     free = shutil.disk_usage(cache.folder).free
     room = f"cache ({cache.folder}) and tables will take {_size(needed)} of {_size(free)} free"
-    return Plan(title, tuple(lines), (room, *_notes(lines, material, absent)), needed <= free)
+    return Plan(title, tuple(lines), (room, *_notes(lines, material, absent, bool(tuning))), needed <= free)
 
 
 def _line(material: Material, work: Work, cache: "Cache", directory: RunDirectory) -> Line:
@@ -202,10 +204,10 @@ def _durations_known(material: Material) -> bool:
 
 
 def _minutes(material: Material, encoder: "Encoder", todo: Sequence[Cell], seconds: float) -> float | None:
-    speed = _speed(encoder) if seconds else 1.0
+    fast = speed(encoder) if seconds else 1.0
     out = max(1, len(material.target.labels))
     operations = sum(cell.probing.operations(encoder.layers, encoder.dim, out, cell.fits) for cell in todo)
-    return None if speed is None else (seconds / speed + operations / _operations_per_second()) / 60
+    return None if fast is None else (seconds / fast + operations / _operations_per_second()) / 60
 
 
 def _operations_per_second() -> float:
@@ -218,7 +220,7 @@ def _operations_per_second() -> float:
     return SHARE_OF_PEAK * 4 * 2 * 384**3 / (time.perf_counter() - begun)
 
 
-def _speed(encoder: "Encoder") -> float | None:
+def speed(encoder: "Encoder") -> float | None:
     """Measure seconds of audio encoded per second, on noise, after one pass to warm up; None where it fails."""
     noise = np.random.default_rng(0).normal(0, 0.1, int(TRIAL_SECONDS * encoder.rate)).astype(np.float32)
     encoder.prepare()
@@ -241,7 +243,9 @@ def _hours(material: Material) -> str:
     return f"{known} known (no duration of {seconds.null_count()} utterances)"
 
 
-def _notes(lines: Sequence[Line], material: Material, absent: Sequence[str]) -> Iterator[str]:
+def _notes(lines: Sequence[Line], material: Material, absent: Sequence[str], tuned: bool) -> Iterator[str]:
+    if tuned:
+        yield "fine-tuning takes so long at most: dev may stop it after any epoch"
     if material.excluded.height:
         yield f"{material.excluded.height} rows left out"
     if absent:

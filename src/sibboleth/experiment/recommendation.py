@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-MEASURES = {"coral": False, "mean": False, "proxy_a": False, "logme": True, "curve": True}
+MEASURES = {"coral": False, "mmd": False, "proxy_a": False, "logme": True, "curve": True}
 """What sources are ranked by, and whether more of it is better: three distances, and two of the source's own labels."""
 COMBINED = "combined"
 MOST = 4000
@@ -176,7 +176,7 @@ def _distances(a: Array, b: Array, a_speakers: Rows, b_speakers: Rows) -> dict[s
     a_groups, b_groups = (np.unique(one, return_inverse=True)[1].astype(np.int64) for one in (a_speakers, b_speakers))
     return {
         "coral": transferability.coral_distance(a, b),
-        "mean": transferability.mean_distance(a, b),
+        "mmd": transferability.mean_distance(a, b),
         "proxy_a": transferability.proxy_a_distance(a, b, a_groups, b_groups, FOLDS),
     }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sibboleth import study as studies
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import aligning, material
+from sibboleth.experiment import aligning, material, tuned, tuned_plan
 from sibboleth.experiment import plan as planning
 from sibboleth.experiment.plan import Plan
 from sibboleth.progress import console
@@ -41,7 +41,10 @@ def plan(study: Path, *, output: Path | None = None, without_audio: bool = False
     console.print(check.audited(stuff, fits, encoders), soft_wrap=False)
     work = [planning.work(asked, settings, one, fits) for settings, one in zip(here, encoders, strict=True)]
     absent = [settings.name for settings in asked.encoders if settings not in here]
-    return planning.of(stuff, work, Cache(), directory, fits, absent)
+    both, out, cache = zip(here, encoders, strict=True), len(stuff.target.labels) or 1, Cache()
+    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, out)]
+    more = tuned_plan.lines(stuff, tuning, cache, directory)
+    return planning.of(stuff, work, cache, directory, fits, absent, more)
 
 
 def _is_here(name: str) -> bool:

@@ -14,7 +14,7 @@ from sibboleth import predictions, scores
 from sibboleth import study as studies
 from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import aligning, cells, erasure, material, pairs, plan, recommendation, tuned
+from sibboleth.experiment import aligning, cells, erasure, material, pairs, plan, recommendation, tuned, tuned_plan
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Work
@@ -66,7 +66,9 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     both = list(zip(asked.encoders, encoders, strict=True))
     tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, len(stuff.target.labels) or 1)]
     _tell(findings, encoders)
-    console.print(plan.of(stuff, work, cache, directory, fits))
+    console.print(
+        plan.of(stuff, work, cache, directory, fits, tuning=tuned_plan.lines(stuff, tuning, cache, directory))
+    )
     command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
     record = Record.begin(directory, stuff, encoders, [one.probing.pooling for one in work], command)
     with directory.alone():
