@@ -17,7 +17,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_study_file_is_valid_and_so_is_every_line_commented_out(tmp_path: Path) -> None:
-    text, _ = blocks("toml")
+    text, *_ = blocks("toml")
     for name, shown in (("plain", text), ("all", re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))):
         (tmp_path / f"{name}.toml").write_text(shown, encoding="utf-8")
     plain = study.read(tmp_path / "plain.toml")
@@ -28,7 +28,7 @@ def test_the_study_file_is_valid_and_so_is_every_line_commented_out(tmp_path: Pa
 
 
 def test_the_pretraining_file_is_valid_and_so_is_what_is_commented_out(tmp_path: Path) -> None:
-    _, text = blocks("toml")
+    *_, text = blocks("toml")
     asked = re.sub(r"^# (?=(?:hours|accumulate|workers) = )", "", text, flags=re.MULTILINE)
     other = re.sub(r"^checkpoint = .*\n# (?=architecture = )", "", text, flags=re.MULTILINE)
     again = re.sub(r"^targets = .*\n# (?=targets = )", "", text, flags=re.MULTILINE)
@@ -44,9 +44,22 @@ def test_the_pretraining_file_is_valid_and_so_is_what_is_commented_out(tmp_path:
     assert next_one.objective.targets[0].layer == 4
 
 
+def test_the_methods_are_valid_and_so_is_every_line_commented_out(tmp_path: Path) -> None:
+    _, text, _ = blocks("toml")
+    every = re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE)
+    for name, shown in (("plain", text), ("all", every)):
+        rest = '[[corpora]]\nname = "one"\nmanifest = "one.csv"\n'
+        (tmp_path / f"{name}.toml").write_text(f'name = "shown"\n{shown}{rest}', encoding="utf-8")
+    plain, more = (study.read(tmp_path / f"{name}.toml") for name in ("plain", "all"))
+    assert [one.name for one in plain.methods] == ["head", "lora"] and plain.methods[1].lowest == 3
+    lora = more.methods[1]
+    assert lora.bottleneck and lora.gate and lora.mix and lora.layers == 5 and lora.head.hidden == (128, 16)
+    assert more.training.head_first == 2 and more.training.augmentation.speed == (0.9, 1.0, 1.1)
+
+
 def test_what_the_study_file_says_of_defaults_is_so(tmp_path: Path) -> None:
     """Values shown in the README equal the defaults, but for the corpora and encoders."""
-    text, _ = blocks("toml")
+    text, *_ = blocks("toml")
     (tmp_path / "shown.toml").write_text(text, encoding="utf-8")
     shown = study.read(tmp_path / "shown.toml")
     default = study.Study(name=shown.name, corpora=shown.corpora)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sibboleth.errors import InvalidInput
-from sibboleth.splits import Fit, Fits, Fold, Regime, SplitSettings, fits, folds, shots, single
+from sibboleth.splits import Fit, Fits, Fold, Regime, SplitSettings, fits, folds, single
 
 
 def corpus(sizes: dict[str, dict[str, dict[str, int]]]) -> pl.DataFrame:
@@ -268,7 +268,3 @@ def test_a_pair_of_the_same_speakers_is_impossible_for_a_second_training_too() -
         ("A", "B", "few-shot"),
     ]
     assert single(found).impossible == found.impossible
-
-
-def test_the_number_of_shots_stands_in_the_regimes_name() -> None:
-    assert [shots(name) for name in ("few-shot(16)", "few-shot", "two-stage", "few-shot(x)")] == [16, None, None, None]

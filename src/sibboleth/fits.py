@@ -1,6 +1,5 @@
 """Fits: training problems, and where each of them is tested under which regime."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -105,9 +104,3 @@ class Fits(tuple[Fit, ...]):
 def single(fits: Fits) -> Fits:
     """Keep the fits of one training, which probes answer, too, and what has no fits."""
     return Fits((fit for fit in fits if fit.then is None), fits.impossible, fits.scarce)
-
-
-def shots(regime: str) -> int | None:
-    """Read the number of shots from a regime's name in tables: 4 of `few-shot(4)`, none of the others."""
-    found = re.fullmatch(r"few-shot\((\d+)\)", regime)
-    return None if found is None else int(found[1])

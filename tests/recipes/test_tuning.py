@@ -35,7 +35,7 @@ name = "untrained:tiny-wav2vec2"
 {methods}
 [training]
 epochs = {epochs}
-learning_rate = 0.005
+learning_rate = 0.01
 batch_seconds = 2
 shot_steps = 60
 {training}
@@ -45,6 +45,7 @@ dev = 0.34
 [statistics]
 resamples = 200
 """
+TINY = "untrained:tiny-wav2vec2"
 METHODS = """
 [[methods]]
 name = "head"
@@ -54,7 +55,7 @@ lora = { rank = 4 }
 """
 
 
-def study(folder: Path, methods: str = METHODS, epochs: int = 8, training: str = "", text: str = STUDY) -> Path:
+def study(folder: Path, methods: str = METHODS, epochs: int = 16, training: str = "", text: str = STUDY) -> Path:
     path = folder / "study.toml"
     path.write_text(text.format(methods=methods, epochs=epochs, training=training))
     return path
@@ -76,19 +77,24 @@ def of(directory: RunDirectory, method: str, regime: str) -> pl.DataFrame:
     return found.sort("encoder", "source", "domain")
 
 
+def estimates(directory: RunDirectory, encoder: str, method: str, regime: str) -> pl.Series:
+    return of(directory, method, regime).filter(encoder=encoder)["estimate"]
+
+
 def test_what_is_coded_the_other_way_round_is_learnt_in_the_second_stage(flipped: RunDirectory) -> None:
-    for method in ("head", "lora"):
-        zero, two = (of(flipped, method, regime)["estimate"] for regime in ("zero-shot", "two-stage"))
-        assert (zero < 0.3).all(), f"{method}: a flipped code falls below chance"
-        assert (two > 0.8).all(), f"{method}: the second stage learns it"
+    zero, two = (estimates(flipped, "logmel", "head", regime) for regime in ("zero-shot", "two-stage"))
+    assert (zero < 0.2).all(), "a flipped code falls below chance"
+    assert (two > 0.9).all(), "the second stage learns it"
+    zero, two = (estimates(flipped, TINY, "lora", regime) for regime in ("zero-shot", "two-stage"))
+    assert (two > zero + 0.2).all()
 
 
 def test_few_shot_curves_rise(flipped: RunDirectory) -> None:
-    for method in ("head", "lora"):
-        none, one, eight = (
-            of(flipped, method, name)["estimate"] for name in ("zero-shot", "few-shot(1)", "few-shot(8)")
-        )
-        assert (eight > none + 0.3).all() and (eight >= one - 0.05).all(), method
+    names = ("zero-shot", "few-shot(1)", "few-shot(8)")
+    none, one, eight = (estimates(flipped, "logmel", "head", name) for name in names)
+    assert (one > none + 0.3).all() and (eight >= one).all() and (eight > 0.9).all()
+    none, eight = (estimates(flipped, TINY, "lora", name) for name in ("zero-shot", "few-shot(8)"))
+    assert (eight > none + 0.2).all()
 
 
 def test_the_second_stage_trains(flipped: RunDirectory) -> None:
@@ -106,13 +112,10 @@ def test_each_system_says_what_it_trained(flipped: RunDirectory) -> None:
         ("untrained:tiny-wav2vec2", "head"),
         ("untrained:tiny-wav2vec2", "lora"),
     ]
-    head = (64 + 1) * 128 + (128 + 1) * 16 + (16 + 1) * 2
-    lora = 4 * 4 * (4 * 2 * 64 + 2 * (64 + 128)) // 4
-    assert json.loads(table["parts"][1]) == {"head": head}
-    parts = json.loads(table["parts"][2])
-    assert parts["head"] == head and parts["lora"] == table["trained"][2] - head > 0
-    assert (table["seconds"] > 0).all() and (table["epochs"] <= 25).all()
-    assert lora
+    head, layers, rank, inner = 2 * (64 + 1), 4, 4, 128
+    lora = layers * rank * (4 * (64 + 64) + 2 * (64 + inner))
+    assert [json.loads(text) for text in table["parts"][1:]] == [{"head": head}, {"lora": lora, "head": head}]
+    assert table["trained"][2] == lora + head and (table["seconds"] > 0).all()
 
 
 def test_every_utterance_is_answered_once_per_run_and_trial(flipped: RunDirectory) -> None:

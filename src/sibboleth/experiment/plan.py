@@ -14,7 +14,7 @@ from sibboleth.experiment import aligning, cells
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.runs import RunDirectory
-from sibboleth.splits import Fit
+from sibboleth.splits import Fit, Fits, single
 from sibboleth.study import EncoderSettings, Study
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Plan:
         return table
 
 
-def work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Sequence[Fit]) -> Work:
+def work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Fits) -> Work:
     """List the cells of an encoder's probe: one for every domain that trains, and those of each alignment."""
     from sibboleth.models.probes import Probing
 
@@ -101,7 +101,7 @@ def work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Sequ
         seed=study.seed,
         layer_mix=study.layer_mix,
     )
-    sources = cells.of_sources([fit for fit in fits if fit.then is None]).items()
+    sources = cells.of_sources(single(fits)).items()
     mine = [Cell(settings.name, encoder.identity, source, some, probing) for source, some in sources]
     alone = replace(probing, layer_mix=False)
     for alignment in study.alignment:
