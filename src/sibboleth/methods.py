@@ -1,14 +1,25 @@
 """Methods: how an encoder is put to a target beyond a probe, and how that is trained."""
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sibboleth.augmentation import AugmentationSettings
 from sibboleth.settings import Settings
 
 Optimiser = Literal["adamw", "sgd"]
 Decay = Literal["constant", "linear", "cosine", "tri-stage"]
+
+
+def placed(encoder: str, folder: Path | None) -> str:
+    """Return the name of an encoder as it is used: what lies in `folder`, that of the study, by its whole path."""
+    if folder is None:
+        return encoder
+    prefix, name = ("python:", encoder[7:]) if encoder.startswith("python:") else ("", encoder)
+    beside = folder / name.partition(".py:")[0] if prefix else folder / name
+    found = beside.exists() or beside.with_suffix(".py").exists()
+    return f"{prefix}{folder / name}" if name.startswith((".", "/")) or found else encoder
 
 
 class LoraSettings(Settings):
@@ -113,7 +124,7 @@ class TuningSettings(Settings):
     """Share of the steps for which tri-stage holds it."""
     floor: float = Field(0.05, gt=0, le=1)
     """Share of the learning rate at which tri-stage ends."""
-    clip: float | None = Field(1.0, gt=0)
+    clip: float = Field(1.0, gt=0)
     """Norm to which gradients are cut; `clip = inf` cuts nothing."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     """Of the matrix products; `auto` is bfloat16 where the machine is faster with it."""
@@ -160,6 +171,14 @@ class MethodSettings(Settings):
     head: HeadSettings = HeadSettings()
     training: TuningSettings | None = None
     """As the study's `[training]` where not given."""
+
+    @field_validator("layers")
+    @classmethod
+    def _of_encoders_as_they_are_used(
+        cls, value: int | dict[str, int] | None, info: ValidationInfo
+    ) -> int | dict[str, int] | None:
+        folder = (info.context or {}).get("folder")
+        return {placed(name, folder): kept for name, kept in value.items()} if isinstance(value, dict) else value
 
     @property
     def adapts(self) -> bool:

@@ -253,7 +253,7 @@ def run(course: Course, place: Place, folder: Path, fingerprint: Mapping[str, ob
         weight_decay=settings.weight_decay,
         betas=settings.betas,
         epsilon=settings.epsilon,
-        clip=float("inf") if settings.clip is None else settings.clip,
+        clip=settings.clip,
         accumulate=settings.accumulate,
         workers=0,
         save=settings.save,
