@@ -86,7 +86,7 @@ def test_the_source_that_sounds_alike_comes_first(tmp_path: Path) -> None:
         for source in ("bb", "cc")
     )
     assert near["coral"] < far["coral"]
-    assert near["mean"] < far["mean"]
+    assert near["mmd"] < far["mmd"]
     assert near["proxy_a"] < far["proxy_a"]
     assert near["curve"] > 0.9
 

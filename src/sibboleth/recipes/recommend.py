@@ -17,7 +17,7 @@ from sibboleth.experiment.recommendation import MEASURES
 
 EXPLANATION = (
     "Ranked by the mean place among the sources by five measures. Lower is better of three distances between the "
-    "features of the domains: coral, of covariances; mean, of means; proxy_a, 0 where a linear classifier cannot tell "
+    "features of the domains: coral, of covariances; mmd, of means; proxy_a, 0 where a linear classifier cannot tell "
     "the domains apart and 2 where it always can. Higher is better of two that say how the source's own labels follow "
     "from its features: logme, their evidence; curve, the score of a linear probe for held-out speakers. The layer is "
     "the source's best by these two. Bold: the best of its column. No label of the target was used."

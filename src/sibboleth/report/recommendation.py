@@ -13,12 +13,12 @@ COMBINED = "combined"
 MEASURES = {
     COMBINED: "all five: the mean place",
     "coral": "distance of covariances (CORAL)",
-    "mean": "distance of means (linear MMD)",
+    "mmd": "distance of means (linear MMD)",
     "proxy_a": "proxy A-distance",
     "logme": "LogME of the source's labels",
     "curve": "the source's own held-out score",
 }
-NUMBERS = ("coral", "mean", "proxy_a", "logme", "curve")
+NUMBERS = ("coral", "mmd", "proxy_a", "logme", "curve")
 
 
 def told(results: Results) -> str:
