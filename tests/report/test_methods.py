@@ -11,7 +11,19 @@ from typing import Any
 import polars as pl
 import pytest
 
-from sibboleth.report import figures, ladder, listings, methods, page, plots, sections, shots, tuning, wording
+from sibboleth.report import (
+    contrasts,
+    figures,
+    ladder,
+    listings,
+    methods,
+    page,
+    plots,
+    sections,
+    shots,
+    tuning,
+    wording,
+)
 from sibboleth.report.answer import answer
 from sibboleth.report.results import load
 from sibboleth.report.systems import System
@@ -190,8 +202,9 @@ def test_ladder_says_what_is_closed_with_paired_tests(tuned: RunDirectory) -> No
 def test_tests_that_could_show_nothing_are_not_counted_as_nothing_found(make_run: MakeRun) -> None:
     run = make_run(**{**TUNED, "speakers": 4})
     told = ladder.told(load(run), load(run).tuned)
-    assert told[-1].startswith("Where no test is named, none could show a difference: with 4 speakers no p below")
-    assert not any("Holm, p" in text for text in told)
+    assert len(told) == 3 and not any("Holm, p" in text for text in told)
+    said = answer(load(run)).more
+    assert said[-1].startswith("Where no test is named, none could show a difference: with 4 speakers no p below")
     assert all(cell.endswith("(mute)") for row in shots.gains(load(run)).rows for cell in row[1:])
 
 
@@ -216,6 +229,19 @@ def test_answer_says_what_fine_tuning_adds_and_what_second_trainings_close(tuned
     )
     assert "wavlm-base · full: few-shot(4) closes" in told or "few-shot(4) has no gap to close" in told
     assert "the best of 4 systems on these same test speakers" in told
+
+
+def test_controls_are_told_of_once_under_the_method_that_was_compared() -> None:
+    several = [
+        System(f"{n} + {m}" if m else n, f"{n} {m}", n != "a", 3, False, m) for n in "abc" for m in ("", "x", "y")
+    ]
+
+    class Fake:
+        systems = [one for one in several if one.name != "c + x"]
+
+    chosen = contrasts._controls(Fake(), several[1])  # type: ignore[arg-type]
+    assert [one.name for one in chosen] == ["b + x", "c"]
+    assert [one.name for one in contrasts._controls(Fake(), several[0])] == ["b", "c"]  # type: ignore[arg-type]
 
 
 def test_answer_without_methods_is_silent_about_them(reported: RunDirectory) -> None:
@@ -307,7 +333,7 @@ def test_other_charts_follow_the_schema() -> None:
     losses = pl.DataFrame({"what": ["dev", "train"], "epoch": [1, 1], "loss": [1.0, 0.9], "low": 0.9, "high": 1.1})
     for chart in (
         tuning.by_parameters(scored, systems, metric="UAR", bounds=(0, 1), chance=0.5, extent=(1e6, 1e6)),
-        tuning.losses(losses.with_columns(chosen=pl.lit(0.5)), 1.2),
+        tuning.losses(losses.with_columns(chosen=pl.lit(0.5))),
     ):
         assert chart.configure(**figures.CONFIG).to_dict(validate=True)["$schema"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from sibboleth.report import ladder, methods, significance, wording
+from sibboleth.report import contrasts, ladder, methods, significance, wording
 from sibboleth.report.contrasts import (
     CLEAR,
     against_chance,
@@ -66,7 +66,9 @@ def _tuned(results: Results, best: System) -> list[str]:
     """Say what fine-tuning adds to the best encoder, and how far second trainings on the target close the gap."""
     mine = [one for one in results.tuned if one.encoder == best.encoder] or results.tuned
     told = [best] if best.method else mine[:MOST_METHODS]
-    return [*methods.gains(results, told), *ladder.told(results, told)]
+    paired = [row for one in told for regime in methods.GAINS for _, row in methods.against_probe(results, one, regime)]
+    paired += ladder.tested(results, told)
+    return [*methods.gains(results, told), *ladder.told(results, told), *contrasts.unheard(paired)]
 
 
 def _verdict(results: Results, system: System, scores: Sequence[Score], errors: Sequence[str]) -> list[str]:

@@ -80,13 +80,22 @@ def _names(scores: Sequence[Score]) -> str:
 
 def against_controls(results: Results, system: System, scores: Sequence[Score]) -> list[str]:
     """Say how the encoder stands beside each control, or that there was none."""
-    controls = [e for e in results.systems if e.control and e.name != system.name]
+    controls = _controls(results, system)
     if system.control:
         said = [f"Only controls were run, and {system.short} is one: nothing here is about a pre-trained encoder."]
         return said + [text for control in controls for text in _versus(results, system, scores, control, "")]
     if not controls:
         return ["No control was run beside it, so it is not known what a baseline without pre-training reaches."]
     return [text for control in controls for text in _versus(results, system, scores, control, "a control")]
+
+
+def _controls(results: Results, system: System) -> list[System]:
+    """List each other control once: under the same method where it has it, else its probe, as runs are compared."""
+    found: dict[str, System] = {}
+    for one in results.systems:
+        if one.control and one.encoder != system.encoder and one.method in ("", system.method):
+            found[one.encoder] = one  # the probe comes first, and gives way to the method
+    return list(found.values())
 
 
 def against_others(results: Results, system: System, scores: Sequence[Score]) -> list[str]:
@@ -138,6 +147,12 @@ def verdict(results: Results, paired: Sequence[dict[str, Any]], what: str) -> st
     told = " and ".join(text for text, count in zip(counts, (better, worse), strict=True) if count)
     tail = f"; {len(paired) - len(heard)} more cannot tell" if len(heard) < len(paired) else ""
     return f"{told or f'in none of {len(heard)} told apart from {what}'} (Holm, {CLEAR}){tail}"
+
+
+def unheard(paired: Sequence[dict[str, Any]]) -> list[str]:
+    """Say why no verdict stands where one could be expected; nothing where each could show something."""
+    silent = [row for row in paired if significance.mute(row)]
+    return [f"Where no test is named, none could show a difference: {significance.why(silent[:1])}."] if silent else []
 
 
 def _told(results: Results, system: System, other: System, paired: Sequence[dict[str, Any]]) -> str:

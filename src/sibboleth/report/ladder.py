@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from sibboleth.report import contrasts, plots, sections, significance, wording
+from sibboleth.report import contrasts, plots, sections, wording
 from sibboleth.report.figures import Chart, Group
 from sibboleth.report.results import Results
 from sibboleth.report.sections import MOST_PANELS, Panel, Section
@@ -45,7 +45,14 @@ def steps(results: Results) -> Section:
         systems = [one for one in results.systems if one.encoder == encoder]
         rows = _rows(results, systems, there)
         if rows.height:
-            groups.append(_group(results, systems, rows, fold=bool(groups) and len(there) > sections.OPEN_PANELS))
+            groups.append(
+                _group(
+                    results,
+                    systems,
+                    rows,
+                    fold=systems[0].control or (bool(groups) and len(there) > sections.OPEN_PANELS),
+                )
+            )
     return Section(tuple(groups))
 
 
@@ -161,11 +168,18 @@ def _percent(share: float | None) -> str:
 
 def told(results: Results, systems: Sequence[System]) -> list[str]:
     """Say for each system how far each step goes from zero-shot to within, with paired tests."""
-    texts = [text for one in systems for text in _told(results, one)]
-    silent = [row for one in systems for row in _silent(results, one)]
-    if silent:
-        texts.append(f"Where no test is named, none could show a difference: {significance.why(silent[:1])}.")
-    return texts
+    return [text for one in systems for text in _told(results, one)]
+
+
+def tested(results: Results, systems: Sequence[System]) -> list[dict[str, Any]]:
+    """List the paired comparisons of second trainings with what comes before and behind them."""
+    return [
+        row
+        for one in systems
+        for regime in _between(results)
+        for other in AGAINST
+        for row in _paired(results, _ladders(results, one), regime, other)
+    ]
 
 
 def _told(results: Results, system: System) -> list[str]:
@@ -185,13 +199,6 @@ AGAINST = ("zero-shot", "within")
 
 def _ladders(results: Results, system: System) -> list[dict[str, Score]]:
     return [found for pair in pairs(results) if len(found := rungs(results, system, pair)) > 1]
-
-
-def _silent(results: Results, system: System) -> list[dict[str, Any]]:
-    """List the paired comparisons with a second training of which none of the same two regimes could show anything."""
-    ladders = _ladders(results, system)
-    paired = [_paired(results, ladders, regime, other) for regime in _between(results) for other in AGAINST]
-    return [rows[0] for rows in paired if rows and all(map(significance.mute, rows))]
 
 
 def _between(results: Results) -> list[str]:

@@ -88,7 +88,7 @@ def _cost(row: dict[str, Any] | None, system: System, results: Results) -> tuple
     return (
         f"{row['trained']:,}",
         f"{row['trained'] / row['total']:.1%}",
-        layers + (f", trained above {row['lowest']}" if row["lowest"] else ""),
+        layers + (f", trained above {row['lowest']}" if 0 < row["lowest"] < row["kept"] else ""),
         wording.duration(row["seconds_per_epoch"]),
         f"{row['epochs']:.0f}",
         wording.duration(row["seconds"]),
@@ -211,12 +211,12 @@ def _panel(results: Results, domain: str, rows: pl.DataFrame, axis: tuple[float,
 
 def training(results: Results) -> Section:
     """Draw the losses of each method by epoch, of both stages where there are two."""
-    wanted = results.learning.filter(pl.col("stage").is_not_null()).with_columns(pl.col("loss", "dev_loss").fill_nan(None))
-    if wanted.is_empty() or wanted["dev_loss"].is_null().all():
+    if results.learning.is_empty():
         return Section()
+    wanted = results.learning.with_columns(pl.col("loss", "dev_loss").fill_nan(None))
+    wanted = wanted.filter(pl.col("dev_loss").is_not_null())
     key = ["system", "stage", "epoch"]
     fits = [c for c in ("source", "then", "fold", "trial") if c in wanted.columns]
-    wanted = wanted.filter(pl.col("dev_loss").is_not_null())
     pieces = []
     for what, column in (("dev", "dev_loss"), ("train", "loss")):
         spread = [pl.col(column).median().alias("loss"), pl.col(column).min().alias("low")]
@@ -225,9 +225,8 @@ def training(results: Results) -> Section:
     kept = wanted.group_by(key).agg(pl.col("selected").sum().alias("kept"))
     rows = pl.concat(pieces).join(kept, on=key).join(trained, on=["system", "stage"])
     rows = rows.with_columns(chosen=pl.col("kept") / pl.col("fits")).sort("what", *key)
-    most = float(rows.filter(what="dev")["high"].max() or 1.0)  # type: ignore[arg-type]
     panels = [
-        Panel(_stage(one, stage), _loss_text(_stage(one, stage), piece), _loss_chart(piece, most))
+        Panel(_stage(one, stage), _loss_text(_stage(one, stage), piece), _loss_chart(piece))
         for one in results.tuned
         for stage in (1, 2)
         if (piece := rows.filter(system=one.name, stage=stage)).height
@@ -239,7 +238,7 @@ def training(results: Results) -> Section:
         "methods-losses",
         "Losses by epoch",
         "Lines are medians over the trainings that reached the epoch, the band runs from the lowest dev loss to the "
-        "highest: a spread, not an interval. Few-shot has no dev set, and is not drawn.",
+        "highest: a spread, not an interval. Few-shot has no dev set, and is not drawn. Each panel has its own axis.",
         "learning.parquet",
         (
             Entry("dev", INK),
@@ -264,16 +263,15 @@ def _loss_text(title: str, piece: pl.DataFrame) -> str:
     )
 
 
-def _loss_chart(piece: pl.DataFrame, most: float) -> Callable[[], Chart]:
-    return lambda: tuning.losses(piece, most)
+def _loss_chart(piece: pl.DataFrame) -> Callable[[], Chart]:
+    return lambda: tuning.losses(piece)
 
 
 def gains(results: Results, systems: Sequence[System]) -> list[str]:
     """Say what fine-tuning adds to the probes of the same encoders, by paired comparisons."""
     texts = []
     for one in systems:
-        probe = results.system(one.encoder)
-        told = [_gain(results, one, probe, regime) for regime in ("within", "zero-shot")] if probe else []
+        told = [_gain(results, one, regime) for regime in GAINS]
         if any(told):
             short = results.short(one.encoder)
             texts.append(
@@ -282,13 +280,22 @@ def gains(results: Results, systems: Sequence[System]) -> list[str]:
     return texts
 
 
-def _gain(results: Results, system: System, probe: System, regime: str) -> str:
-    theirs = {s.pair: s for s in results.where(probe.name, regime)}
+GAINS = ("within", "zero-shot")
+"""Regimes under which a method is held against the probe."""
+
+
+def against_probe(results: Results, system: System, regime: str) -> list[tuple[str, dict[str, Any]]]:
+    """List the paired comparisons of a fine-tuned system with its encoder's probe, each with the name of its pair."""
+    theirs = {s.pair: s for s in results.where(system.encoder, regime)}
     both = [(s, theirs[s.pair]) for s in results.where(system.name, regime) if s.pair in theirs]
-    found = [(a.name, row) for a, b in both if (row := results.compared(a, b)) is not None]
+    return [(a.name, row) for a, b in both if (row := results.compared(a, b)) is not None]
+
+
+def _gain(results: Results, system: System, regime: str) -> str:
+    found = against_probe(results, system, regime)
     if not found:
         return ""
     rows = [row for _, row in found]
     names = [name for name, _ in found] if len(found) > 1 else ()
-    told = contrasts.verdict(results, rows, "the probe") or significance.why(rows)
-    return f"{regime} {contrasts.span(rows, results, names)}, {told}"
+    told = [f"{regime} {contrasts.span(rows, results, names)}", contrasts.verdict(results, rows, "the probe")]
+    return ", ".join(filter(None, told))

@@ -10,6 +10,7 @@ from sibboleth.progress import track
 from sibboleth.report import (
     alignment,
     confusions,
+    contrasts,
     figures,
     ladder,
     listings,
@@ -146,6 +147,7 @@ def _facts(results: Results) -> dict[str, Any]:
         "measured": methods.measured(results),
         "recommended": recommendation.told(results),
         "climbed": ladder.told(results, results.tuned),
+        "unheard": contrasts.unheard(ladder.tested(results, results.tuned)),
         "metric": wording.metric(results.metric),
         "metric_long": wording.LONG.get(results.metric, wording.metric(results.metric)),
         "speakers": (min(clusters), max(clusters)) if clusters else None,

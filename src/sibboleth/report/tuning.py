@@ -122,11 +122,12 @@ def _shot_axis(places: Mapping[int | str, float]) -> alt.Axis:
     return alt.Axis(values=list(places.values()), labelExpr=text, grid=False, labelOverlap=False)
 
 
-def losses(rows: pl.DataFrame, most: float) -> Chart:
+def losses(rows: pl.DataFrame) -> Chart:
     """Draw losses by epoch `what (dev, train), epoch, loss, low, high`, and the share of fits that dev stopped there.
 
-    The share is in column `chosen` of the rows of dev; `most` is the top of the axis.
+    The share is in column `chosen` of the rows of dev. The axis ends above the lines, and cuts bands that go on.
     """
+    most = 1.15 * float(rows["loss"].max() or 1.0)  # type: ignore[arg-type]
     last = int(rows["epoch"].max() or 1)  # type: ignore[arg-type]
     names, colours, dashes = ["dev", "train"], [INK, QUIET], [[1, 0], [3, 2]]
     x = alt.X("epoch:Q", scale=alt.Scale(domain=[1, max(last, 2)], nice=False), axis=_epochs(last))
@@ -134,7 +135,7 @@ def losses(rows: pl.DataFrame, most: float) -> Chart:
     y = alt.Y("loss:Q", title="loss", scale=scale, axis=plots.number_axis())
     colour = alt.Color("what:N", scale=alt.Scale(domain=names, range=colours), legend=None)
     dash = alt.StrokeDash("what:N", scale=alt.Scale(domain=names, range=dashes), legend=None)
-    dev = rows.filter(pl.col("what") == "dev")
+    dev = rows.filter(pl.col("what") == "dev").with_columns(pl.col("low", "high").clip(upper_bound=most))
     band = alt.Chart(dev).mark_area(opacity=0.12).encode(x=x, y=alt.Y("low:Q", title="loss"), y2="high:Q", color=colour)
     line = alt.Chart(rows).mark_line(strokeWidth=1.8).encode(x=x, y=y, color=colour, strokeDash=dash)
     size = alt.Size("chosen:Q", scale=alt.Scale(domain=[0, 1], range=[12, 110]), legend=None)
