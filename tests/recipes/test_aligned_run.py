@@ -144,3 +144,17 @@ def test_the_same_study_again_trains_nothing_and_a_new_alignment_only_its_own(
     plain = pl.col("run").str.starts_with("logmel/linear/")
     mine = RunDirectory(tmp_path / "run").table("scores").filter(plain)
     assert mine.equals(finished.table("scores").filter(plain))
+
+
+def test_the_page_shows_alignments_in_a_section_of_their_own_and_the_answer_tells_of_erasure(
+    finished: RunDirectory,
+) -> None:
+    page = (finished / "report.html").read_text()
+    section = page[page.index('<h2 id="alignment">') : page.index('<h2 id="confusions">')]
+    assert all(f"{name}: " in section for name in ALIGNMENTS)
+    assert "those that are tested included" in section
+    assert "11 of " in section
+    assert "With speaker erased from the features of logmel" in page
+    assert "linear+" not in page.replace(section, "").split('<h2 id="made">')[0]
+    assert (finished / "tables" / "alignments.csv").exists()
+    assert (finished / "tables" / "erasure.tex").exists()

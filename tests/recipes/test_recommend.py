@@ -143,6 +143,9 @@ def test_a_run_writes_it_before_and_scores_it_after(finished: RunDirectory) -> N
         assert row["low"] <= row["source_regret"] <= row["high"]
         agreed = np.nan if min(others) == max(others) else 1 if mine == max(others) else -1
         assert row["kendall"] == pytest.approx(agreed, nan_ok=True)
+    page = (finished / "report.html").read_text()
+    assert "Which source, before any label" in page
+    assert "the best source was recommended in" in page
     right = scored.filter((pl.col("measure") == "combined") & pl.col("target").is_in(["aa", "bb"]))
     assert right["source_regret"].to_list() == [0, 0]
 

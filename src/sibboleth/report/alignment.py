@@ -157,24 +157,26 @@ def _said(results: Results, name: str, some: Sequence[Aligned]) -> str:
     clear = len(some) - counts.pop(NONE, 0)
     if not clear:
         return f"{start}, nothing can be said of {what}: none of {len(some)} has a clear gap without it."
-    verdicts = ", ".join(f"{SENTENCES[kind]} in {count}" for kind, count in counts.most_common())
-    return f"{start}, of the {clear} clear gaps ({what}) among {len(some)}: {verdicts}."
+    verdicts = ", ".join(f"{count} {VERBS[kind][count > 1]}" for kind, count in counts.most_common())
+    many = wording.count(clear, "clear gap")
+    return f"{start}, of {many} ({what}; {len(some)} were looked at) {verdicts}."
 
 
 def _each(pair: str, one: Aligned, better: int) -> str:
     numbers = f"{one.told('gap before')} before, {one.told('gap after')} after, {one.told('gap closed')} less"
-    return f"{pair}: {numbers}: {SENTENCES[became(one.contrasts, better)]}"
+    verdict = became(one.contrasts, better)
+    return f"{pair}: {numbers}: {'there was no clear gap' if verdict == NONE else f'it {VERBS[verdict][0]}'}"
 
 
-SENTENCES = {
-    VANISHES: "it vanishes (what is left includes 0)",
-    SHRINKS: "it shrinks",
-    STAYS: "it stays",
-    SINKS: "it closes only because within falls",
-    GROWS: "it grows",
-    OPEN: "it is neither clear any more nor clearly smaller",
-    NONE: "there was no clear gap",
+VERBS = {
+    VANISHES: ("vanishes: what is left includes 0", "vanish: what is left includes 0"),
+    SHRINKS: ("shrinks", "shrink"),
+    STAYS: ("stays", "stay"),
+    SINKS: ("closes only because within falls", "close only because within falls"),
+    GROWS: ("grows", "grow"),
+    OPEN: ("is neither clear any more nor clearly smaller", "are neither clear any more nor clearly smaller"),
 }
+"""What one gap does, and what several do."""
 
 
 def _found(results: Results) -> tuple[Aligned, ...]:

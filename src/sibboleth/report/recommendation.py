@@ -26,7 +26,7 @@ def told(results: Results) -> str:
     rows = [row for row in _scored(results) if row["measure"] == COMBINED]
     if not rows:
         return ""
-    hits = sum(row["source"] == row["best_source"] or row["source_regret"] == 0 for row in rows)
+    hits = sum(row["source_regret"] == 0 for row in rows)
     luck = sum(1 / row["sources"] for row in rows)
     metric = wording.metric(results.metric)
     lost, drawn = (mean(row[name] for row in rows) for name in ("source_regret", "random_regret"))
@@ -53,7 +53,7 @@ def cases(results: Results) -> Table:
         "recommendation-score.parquet",
         head,
         [_case(results, row) for row in rows],
-        numeric=range(3, len(head)),
+        numeric=(3, *range(5, len(head))),
         numbers=_optional(results, "recommendation-score"),
     )
 
@@ -81,7 +81,7 @@ def measures(results: Results) -> Table:
     rows = []
     for (encoder, measure), some in groups.items():
         known = [row["kendall"] for row in some if row["kendall"] == row["kendall"]]
-        hits = sum(row["source"] == row["best_source"] or row["source_regret"] == 0 for row in some)
+        hits = sum(row["source_regret"] == 0 for row in some)
         lost = [mean(row[name] for row in some) for name in ("source_regret", "random_regret", "regret")]
         rows.append(
             (
