@@ -3,8 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -148,7 +147,10 @@ def epochs(cell: TunedCell) -> int:
 
 
 def inputs(work: TunedWork, material: Material, cache: "Cache") -> tuple["Inputs", pl.DataFrame, tuple[int, ...]]:
-    """Read what the networks are given, encoding what is not in the cache; returns also what could not be encoded."""
+    """Read what the networks are given, encoding what is not in the cache; returns also which rows are left out.
+
+    These are the rows that the encoder fails on and, where it is trained itself, those longer than a window.
+    """
     from sibboleth.models import features as encoded
     from sibboleth.models.encoders import stack
     from sibboleth.models.encoding import Recording
@@ -156,15 +158,6 @@ def inputs(work: TunedWork, material: Material, cache: "Cache") -> tuple["Inputs
 
     tuning, table, scan, truth = work.tuning, material.table, material.scan, material.truth()
     seconds = scan["seconds"].fill_null(0.0).to_numpy()
-    if tuning.hears_audio:
-        columns = (scan["digest"], table["audio"], table["start"], table["end"], scan["seconds"])
-        recordings = [Recording(*row) for row in zip(*columns, strict=True)]
-        nothing = pl.DataFrame(schema=encoded.EXCLUDED)
-        return (
-            AudioInputs(_transformer(work.encoder), recordings, tuning.training.augmentation, truth, seconds),
-            nothing,
-            (),
-        )
     if not tuning.method.adapts:
         pooled = encoded.extract(work.encoder, table, scan, cache)
         aligned = cells.Aligned(pooled, table["utterance"].to_list())
@@ -172,10 +165,33 @@ def inputs(work: TunedWork, material: Material, cache: "Cache") -> tuple["Inputs
         matrices = [aligned.matrix(layer, tuning.pooling) for layer in layers]
         return PooledInputs(matrices, truth, seconds), pooled.excluded, aligned.missing
     encoder, lowest = _transformer(work.encoder), tuning.lowest
-    framed = encoded.extract(encoder.unshortened(), table, scan, cache, frames=(lowest,))
+    long = _too_long(material, encoder)
+    rows = tuple(long["row"].to_list())
+    if tuning.hears_audio:
+        columns = (scan["digest"], table["audio"], table["start"], table["end"], scan["seconds"])
+        recordings = [Recording(*row) for row in zip(*columns, strict=True)]
+        heard = AudioInputs(encoder, recordings, tuning.training.augmentation, truth, seconds)
+        return heard, long.drop("row"), rows
+    some = table.with_row_index("row").filter(~pl.col("row").is_in(rows)).drop("row")
+    framed = encoded.extract(encoder.unshortened(), some, scan, cache, frames=(lowest,))
     aligned = cells.Aligned(framed, table["utterance"].to_list())
     own = np.array([stack.own_frames(encoder, round(one * encoder.rate)) for one in seconds], dtype=np.int64)
-    return FrameInputs(framed, lowest, aligned.rows, own, truth, seconds), framed.excluded, aligned.missing
+    left_out = pl.concat([framed.excluded, long.drop("row")])
+    return FrameInputs(framed, lowest, aligned.rows, own, truth, seconds), left_out, aligned.missing
+
+
+def _too_long(material: Material, encoder: "Transformer") -> pl.DataFrame:
+    """List the rows whose audio does not fit into a window: `row, utterance, audio, reason`."""
+    from sibboleth.models.encoders import WINDOW
+
+    reason = f"longer than {WINDOW:g} s, which {encoder.name} is not fine-tuned on; cut it into utterances (start, end)"
+    return (
+        material.table.select("utterance", "audio")
+        .with_columns(material.scan["seconds"], pl.lit(reason).alias("reason"))
+        .with_row_index("row")
+        .filter(pl.col("seconds") > WINDOW)
+        .drop("seconds")
+    )
 
 
 def _transformer(encoder: "Encoder") -> "Transformer":
@@ -270,64 +286,3 @@ def _score(material: Material) -> Score:
     if not metrics.of(material.target)[0].higher_is_better:
         raise SibbolethError(f"methods: {metrics.of(material.target)[0].name} cannot select yet")
     return Score(material)
-
-
-def method_table(cells_: Sequence[TunedCell], material: Material, directory: RunDirectory) -> pl.DataFrame:
-    """Say what each encoder with each method trained, and what that cost."""
-    systems: dict[tuple[str, str], list[TunedCell]] = {}
-    for cell in cells_:
-        systems.setdefault((cell.encoder, cell.method), []).append(cell)
-    rows = [_method(some, [directory / cell.file(material) for cell in some]) for some in systems.values()]
-    return pl.DataFrame(rows, schema=METHODS, orient="row")
-
-
-def learning_table(cells_: Sequence[TunedCell], material: Material, directory: RunDirectory) -> pl.DataFrame:
-    """Join what was told of every epoch."""
-    paths = [(directory / cell.file(material)).with_suffix(".learning.parquet") for cell in cells_]
-    return pl.concat([pl.read_parquet(path) for path in paths])
-
-
-def _method(some: Sequence[TunedCell], paths: Sequence[Path]) -> dict[str, Any]:
-    first = some[0]
-    facts = json.loads(paths[0].with_suffix(".facts.json").read_text(encoding="utf-8"))
-    log = pl.concat([pl.read_parquet(path.with_suffix(".learning.parquet")) for path in paths])
-    # An epoch that several dev sets watch stands in the log once for each.
-    trainings = [name for name in LOG if name in ("source", "then", "shots", "trial", "stage")] + ["training"]
-    passed = log.unique([*trainings, "epoch"], maintain_order=True)
-    per_training = passed.group_by(trainings).len()["len"]
-    return {
-        "encoder": first.encoder,
-        "method": first.method,
-        "kept": first.tuning.layers,
-        "lowest": first.tuning.lowest,
-        "trained": sum(facts["parts"].values()),
-        "total": facts["total"],
-        "parts": json.dumps(facts["parts"]),
-        "matched": first.tuning.method.match_parameters,
-        "fits": len(per_training),
-        "epochs": per_training.mean(),
-        "seconds": passed["seconds"].sum(),
-        "seconds_per_epoch": passed["seconds"].mean(),
-        "memory": passed["memory"].max(),
-        "device": facts["device"],
-        "bits": facts["bits"],
-    }
-
-
-METHODS = {
-    "encoder": pl.String,
-    "method": pl.String,
-    "kept": pl.Int32,
-    "lowest": pl.Int32,
-    "trained": pl.Int64,
-    "total": pl.Int64,
-    "parts": pl.String,
-    "matched": pl.String,
-    "fits": pl.Int32,
-    "epochs": pl.Float64,
-    "seconds": pl.Float64,
-    "seconds_per_epoch": pl.Float64,
-    "memory": pl.Int64,
-    "device": pl.String,
-    "bits": pl.String,
-}

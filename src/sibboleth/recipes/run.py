@@ -14,7 +14,18 @@ from sibboleth import predictions, scores
 from sibboleth import study as studies
 from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import aligning, cells, erasure, material, pairs, plan, recommendation, tuned, tuned_plan
+from sibboleth.experiment import (
+    aligning,
+    cells,
+    erasure,
+    material,
+    pairs,
+    plan,
+    recommendation,
+    tuned,
+    tuned_plan,
+    tuned_tables,
+)
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Work
@@ -81,8 +92,8 @@ def run(study: Path, *, output: Path | None = None) -> Path:
             trained = [cell for one in tuning for cell in _tune(one, stuff, cache, directory, record)]
             _score(stuff, [*filled, *trained], directory, record)
             if trained:
-                write_table(directory / "methods.parquet", tuned.method_table(trained, stuff, directory))
-                write_table(directory / "learning.parquet", tuned.learning_table(trained, stuff, directory))
+                write_table(directory / "methods.parquet", tuned_tables.method_table(trained, stuff, directory))
+                write_table(directory / "learning.parquet", tuned_tables.learning_table(trained, stuff, directory))
         return report(directory.path)
 
 
