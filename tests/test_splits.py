@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import polars as pl
@@ -12,9 +13,23 @@ from pydantic import ValidationError
 
 from sibboleth.errors import InvalidInput
 from sibboleth.schemes import codes
-from sibboleth.splits import OTHERS, REGIMES, USUAL, Fit, Fits, Fold, SplitSettings, balanced, fits, folds
+from sibboleth.splits import (
+    OTHERS,
+    REGIMES,
+    USUAL,
+    Fit,
+    Fits,
+    Fold,
+    OwnScheme,
+    SplitSettings,
+    balanced,
+    drawn,
+    fits,
+    folds,
+)
 
 LABELS = ("angry", "happy", "neutral", "sad")
+OWN = get_args(OwnScheme)
 
 
 def corpus_table(rows: list[tuple[str, str, str]], sessions: list[str | None] | None = None) -> pl.DataFrame:
@@ -398,6 +413,118 @@ def test_balanced_draws_the_rarest_number_of_every_label() -> None:
         balanced(table, "emotion", ["region"], 0)
     with pytest.raises(InvalidInput, match="has no labels to balance"):
         balanced(table.with_columns(emotion=pl.lit(1.0)), "emotion", ["corpus"], 0)
+
+
+def test_so_many_of_each_label_come_from_all_speakers_alike() -> None:
+    sizes = {"s0": 30, "s1": 3, "s2": 9, "s3": 9}
+    rows = [("A", f"A{name}", label) for label in LABELS for name, size in sizes.items() for _ in range(size)]
+    table = corpus_table(rows + [("B", "Bs0", label) for label in LABELS for _ in range(4)])
+
+    def by(table: pl.DataFrame, *columns: str) -> dict[object, int]:
+        counted = table.group_by(columns).len().rows()
+        return {row[0] if len(row) == 2 else row[:-1]: row[-1] for row in counted}
+
+    made = drawn(table, "emotion", "corpus", SplitSettings(per_label=20), 0)
+    assert by(made, "corpus", "emotion") == {(d, label): n for d, n in (("A", 20), ("B", 4)) for label in LABELS}
+    of_speakers = by(made.filter(corpus="A"), "speaker", "emotion")
+    assert all(n == 3 if speaker == "As1" else n in (5, 6) for (speaker, _), n in of_speakers.items())
+    shuffled = table.sample(fraction=1.0, shuffle=True, seed=3)
+    assert set(drawn(shuffled, "emotion", "corpus", SplitSettings(per_label=20), 0)["utterance"]) == set(
+        made["utterance"]
+    )
+    fewer = drawn(table, "emotion", "corpus", SplitSettings(per_label=9), 0)
+    assert set(fewer["utterance"]) < set(made["utterance"])
+    assert set(drawn(table, "emotion", "corpus", SplitSettings(per_label=20), 1)["utterance"]) != set(made["utterance"])
+    assert drawn(table, "emotion", "corpus", SplitSettings(), 0).equals(table)
+    with pytest.raises(InvalidInput, match="per_label: the target 'emotion' is a number"):
+        drawn(table.with_columns(emotion=pl.lit(1.0)), "emotion", "corpus", SplitSettings(per_label=2), 0)
+
+
+def test_partners_of_a_dialogue_are_drawn_as_one() -> None:
+    sizes = {"s0": 20, "s1": 1, "s2": 6, "s3": 8}
+    rows = [("A", f"A{name}", label) for label in LABELS for name, size in sizes.items() for _ in range(size)]
+    sessions = ["x" if speaker in ("As0", "As1") else "y" for _, speaker, _ in rows]
+    made = drawn(corpus_table(rows, sessions), "emotion", "corpus", SplitSettings(per_label=12), 0)
+    assert set(made.group_by("session", "emotion").len()["len"]) == {6}
+    assert dict(made.filter(emotion="sad").group_by("speaker").len().rows())["As1"] == 1
+
+
+def test_a_scarce_label_brings_the_others_down_where_balance_is_asked_for() -> None:
+    rows = [("A", f"s{n}", label) for label, size in (("x", 3), ("y", 9), ("z", 30)) for n in range(size)]
+    table = corpus_table(rows)
+    alone = drawn(table, "emotion", "corpus", SplitSettings(per_label=5), 0)
+    both = drawn(table, "emotion", "corpus", SplitSettings(per_label=5, balance=("corpus",)), 0)
+    assert dict(alone.group_by("emotion").len().rows()) == {"x": 3, "y": 5, "z": 5}
+    assert dict(both.group_by("emotion").len().rows()) == {"x": 3, "y": 3, "z": 3}
+
+
+def test_domains_can_have_schemes_of_their_own() -> None:
+    table = plain({"A": 6, "B": 6, "C": 1}, per_label=6).with_columns(session=pl.col("speaker").str.slice(0, 3))
+    split = SplitSettings(folds=3, schemes={"B": "leave-one-speaker-out", "C": "random-folds"})
+    divided = folds(table, "corpus", "emotion", split, 0)
+    assert {domain: len(made) for domain, made in divided.items()} == {"A": 3, "B": 6, "C": 3}
+    for domain, scheme in (("A", "speaker-folds"), ("B", "leave-one-speaker-out"), ("C", "random-folds")):
+        alone = table.filter(corpus=domain)
+        same = folds(alone, "corpus", "emotion", SplitSettings(folds=3, scheme=scheme), 0)
+        assert named(table, divided)[domain] == named(alone, same)[domain]
+    made = fits(divided, USUAL, table)
+    assert {(fit.source, test.domain) for fit in made for test in fit.tests} == {(s, t) for s in "ABC" for t in "ABC"}
+
+
+def test_speakers_of_domains_with_other_schemes_are_still_kept_apart() -> None:
+    table = plain({"A": 6, "B": 6}).with_columns(
+        speaker=pl.when(pl.col("speaker").is_in(["A/s00", "B/s00"])).then(pl.lit("both")).otherwise("speaker")
+    )
+    split = SplitSettings(folds=3, schemes={"B": "leave-one-speaker-out"})
+    divided = folds(table, "corpus", "emotion", split, 0)
+    assert_sound(table, fits(divided, REGIMES, table, target="emotion", shots=(1,), draws=2), divided)
+
+
+@settings(max_examples=25, deadline=None)
+@given(table=tables(), seed=st.integers(0, 3), share=st.sampled_from([0.2, 0.5, 0.8]), scheme=st.sampled_from(OWN))
+def test_dev_of_what_is_held_out(table: pl.DataFrame, seed: int, share: float, scheme: str) -> None:
+    table = table.with_columns(session="speaker")
+    split = SplitSettings(scheme=scheme, folds=3, dev=share)
+    asked = split.model_copy(update={"dev_unit": "held-out"})
+    try:
+        before, after = (folds(table, "corpus", "emotion", one, seed) for one in (split, asked))
+    except InvalidInput:
+        return
+    pairs = [pair for domain in before for pair in zip(before[domain], after[domain], strict=True)]
+    for old, new in pairs:
+        assert set(new.dev) | set(new.test) == set(old.test) and not set(new.dev) & set(new.test)
+        assert set(new.train) == set(old.train) | set(old.dev)
+        assert len(new.dev) and len(new.test)
+        labels = table["emotion"].gather(old.test.tolist())
+        for label in labels.unique():
+            whole = labels.to_list().count(label)
+            assert abs(table["emotion"].gather(new.dev.tolist()).to_list().count(label) - share * whole) <= 1
+    shuffled = table.sample(fraction=1.0, shuffle=True, seed=seed)
+    assert named(shuffled, folds(shuffled, "corpus", "emotion", asked, seed)) == named(table, after)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"scheme": "leave-one-domain-out", "schemes": {"A": "random-folds"}}, "divides all domains"),
+        ({"scheme": "leave-one-domain-out", "dev_unit": "held-out"}, "does not go with"),
+        ({"schemes": {"A": "random-folds"}, "test_only": ("A",)}, "A is only tested"),
+        ({"schemes": {"A": "file"}}, "Input should be"),
+        ({"per_label": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_splits_that_contradict_themselves_are_refused(given: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        SplitSettings(**given)
+
+
+def test_a_scheme_for_no_domain_and_a_single_utterance_held_out_are_told() -> None:
+    table = plain({"A": 4})
+    with pytest.raises(InvalidInput, match=r"splits\.schemes names nemo; the domains are A"):
+        folds(table, "corpus", "emotion", SplitSettings(schemes={"nemo": "random-folds"}), 0)
+    single = corpus_table([("A", f"s{n}", "x") for n in range(4)])
+    with pytest.raises(InvalidInput, match="s0 holds out a single utterance"):
+        folds(single, "corpus", "emotion", SplitSettings(scheme="leave-one-speaker-out", dev_unit="held-out"), 0)
 
 
 def write(path: Path, text: str) -> Path:

@@ -1,6 +1,7 @@
-"""Draws: a few utterances of every label, by the hash of their names, so that fewer are always a part of more."""
+"""Draws: so many utterances of every label, by the hash of their names, so that fewer are always a part of more."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 
 from sibboleth import schemes
 from sibboleth.schemes import Rows
-from sibboleth.stratification import BINS, binned
+from sibboleth.stratification import BINS, binned, linked
 
 Keys = npt.NDArray[np.uint64]
 
@@ -67,3 +68,21 @@ def _places(groups: Rows, *order: npt.NDArray[np.integer]) -> Rows:
     places = np.empty(len(groups), dtype=np.int64)
     places[sorting] = np.arange(len(groups)) - np.repeat(begins, np.diff(begins, append=len(groups)))
     return places
+
+
+def ranks(table: pl.DataFrame, target: str, columns: Sequence[str], seed: int, draw: int = 0) -> Rows:
+    """Say at which place every row is drawn among those of its label and its values of `columns`, from 0.
+
+    They come from all speakers in turn, and where speakers share sessions first from all groups of such partners in
+    turn, so that each group has its part; else the hash of the names decides.
+    """
+    speakers, hashed = schemes.codes(table["speaker"]), keys(table["utterance"], seed, draw)
+    partners = linked(speakers, schemes.codes(table["session"]))
+    found = np.empty(len(table), dtype=np.int64)
+    numbered = table.select(pl.int_range(pl.len()).alias("_row"), *columns)
+    for part in numbered.partition_by(columns) if columns else [numbered]:
+        rows = part["_row"].to_numpy()
+        pool = Pool.of(table[target], rows)
+        turn = _places(pool.labels * len(table) + partners[rows], pool.ranks(speakers, hashed))
+        found[rows] = _places(pool.labels, turn, hashed[rows])
+    return found

@@ -5,7 +5,7 @@ label, speaker, session, audio`, and returns the folds of each domain.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -96,9 +96,7 @@ def at_random(rows: pl.DataFrame, folds: int, dev: float, seed: int) -> Divided:
         for j in range(folds):
             testing = place % folds == j
             rest = order[place[order] % folds != j]
-            step = np.floor((np.arange(len(rest)) + 1) * dev + 0.5)
-            chosen = rest[np.diff(step, prepend=0.0) > 0] if step[-1] >= 1 else rest[:1]
-            choosing = np.isin(np.arange(len(part)), chosen[: len(rest) - 1])
+            choosing = np.isin(np.arange(len(part)), evenly(rest, dev))
             divided.setdefault(domain, []).append(_fold(part, domain, f"fold-{j + 1}", testing, choosing))
     return divided
 
@@ -126,25 +124,30 @@ def without_each(rows: pl.DataFrame, trained: pl.DataFrame, dev: float, seed: in
     return divided
 
 
-def with_random_dev(rows: pl.DataFrame, divided: Divided, share: float, seed: int, keep: bool) -> Divided:
-    """Draw dev anew from the utterances of train and dev, without regard to speakers; `keep` a dev that is there.
+def whole(rows: pl.DataFrame, dev: float, seed: int) -> Divided:
+    """Train on all of every domain but the speakers who select; nothing is tested.
 
-    As in s3prl, train gets the whole part of its share and dev the rest, of two or more utterances at least one each.
+    Domains that share speakers are divided together.
     """
-    place = np.empty(len(rows), dtype=np.int64)
-    place[rows["row"].to_numpy()] = np.arange(len(rows))
-
-    def drawn(fold: Fold, number: int) -> Fold:
-        pool = np.concatenate([fold.train, fold.dev])
-        if len(pool) < 2 or (keep and len(fold.dev)):
-            return fold
-        pool = pool[np.argsort(place[pool])]
-        count = min(max(len(pool) - int((1 - share) * len(pool)), 1), len(pool) - 1)
-        chosen = np.zeros(len(pool), dtype=bool)
-        chosen[np.random.default_rng((seed, number)).permutation(len(pool))[:count]] = True
-        return replace(fold, train=pool[~chosen], dev=pool[chosen])
-
-    return {domain: [drawn(fold, j + 1) for j, fold in enumerate(some)] for domain, some in divided.items()}
+    _require_known(rows, "speaker")
+    groups = codes(rows["speaker"])
+    if few := {domain: size for domain, size in _sizes(rows, groups).items() if size < 2}:
+        raise InvalidInput(
+            "splits: one speaker must train and another select, and there is only one. What to do: add speakers, or "
+            'draw dev from the utterances of the same one with splits.dev_unit = "utterance"',
+            [Problem(f"domain {domain!r}", f"has {size} speaker") for domain, size in few.items()],
+        )
+    component = linked(groups, codes(rows["domain"]))
+    divided: Divided = {}
+    for number in range(int(component.max(initial=-1)) + 1):
+        inside = component == number
+        part, local = rows.filter(inside), _renumbered(groups[inside])
+        amounts = _Amounts.count(part, local)
+        nobody = np.zeros(len(amounts.label), dtype=bool)
+        choosing = amounts.dev(nobody, dev, (seed, 0))
+        for domain in part["domain"].unique().sort():
+            divided[domain] = [_fold(part, domain, "whole", nobody[local], choosing[local])]
+    return divided
 
 
 def listed(rows: pl.DataFrame, table: pl.DataFrame, known: Collection[str], dev_later: bool = False) -> Divided:
@@ -247,6 +250,13 @@ def codes(column: pl.Series, unknown: int | None = None) -> Rows:
     known = numbers.fill_null(-1).to_numpy()
     null = column.is_null().to_numpy()
     return np.where(null, len(different) - 1 + np.cumsum(null) if unknown is None else unknown, known)
+
+
+def evenly(order: Rows, share: float) -> Rows:
+    """Take a share of some rows at even distances; at least one, and of several not all."""
+    step = np.floor((np.arange(len(order)) + 1) * share + 0.5)
+    chosen = order[np.diff(step, prepend=0.0) > 0] if step[-1] >= 1 else order[:1]
+    return chosen[: len(order) - 1]
 
 
 def _renumbered(groups: Rows) -> Rows:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from sibboleth import lists, schemes
+from sibboleth import dev, draws, lists, schemes
 from sibboleth.errors import InvalidInput
 from sibboleth.fits import (
     REGIMES,
@@ -22,7 +22,6 @@ from sibboleth.fits import (
     ScarceLabel,
     Stage,
     Test,
-    shots,
     single,
 )
 from sibboleth.regimes import fits
@@ -39,6 +38,7 @@ __all__ = [
     "Fits",
     "Fold",
     "ImpossiblePair",
+    "OwnScheme",
     "Regime",
     "Rows",
     "ScarceLabel",
@@ -47,12 +47,15 @@ __all__ = [
     "Stage",
     "Test",
     "balanced",
+    "drawn",
     "fits",
     "folds",
-    "shots",
     "single",
+    "whole",
 ]
 
+OwnScheme = Literal["speaker-folds", "leave-one-speaker-out", "leave-one-session-out", "random-folds"]
+"""How one domain can be divided by itself."""
 Scheme = Literal[
     "speaker-folds", "leave-one-speaker-out", "leave-one-session-out", "leave-one-domain-out", "random-folds", "file"
 ]
@@ -62,17 +65,23 @@ class SplitSettings(Settings):
     """How utterances are divided into train, dev and test."""
 
     scheme: Scheme = "speaker-folds"
+    schemes: dict[str, OwnScheme] = {}
+    """Another scheme for some domains: `{ pavoque = "random-folds" }`. Domains of one scheme are divided together."""
     folds: int = Field(5, ge=2)
     """Number of folds of `speaker-folds` and `random-folds`."""
     dev: float = Field(0.2, gt=0, lt=1)
     """Share of the utterances outside test that selects, whole speakers (or sessions) at a time."""
-    dev_unit: Literal["speaker", "utterance"] = "speaker"
+    dev_unit: Literal["speaker", "utterance", "held-out"] = "speaker"
     """`utterance` draws dev at random from all utterances outside test, as several published protocols do: it then has
-    the speakers of train. Fixed lists keep the dev that they have."""
+    the speakers of train. Fixed lists keep the dev that they have. `held-out` draws it from what each fold holds out,
+    of which `dev` is then a share: it has the speakers of test, a leak."""
     file: Path | None = None
     """Fixed lists: a CSV with columns `utterance`, `part` (train, dev, test) and, for several folds, `fold`."""
     balance: tuple[str, ...] = ()
     """Draw equally many utterances per label within each value of these columns, e.g. `["corpus"]`."""
+    per_label: int | None = Field(None, ge=1)
+    """Draw at most so many utterances per label within each value of `balance`, or of the domain where that is empty,
+    from all speakers (and groups of those who share sessions) alike."""
     test_only: tuple[str, ...] = ()
     """Domains that are only tested, never trained on, such as a corpus of one speaker."""
 
@@ -86,6 +95,17 @@ class SplitSettings(Settings):
     def _file_goes_with_its_scheme(self) -> "SplitSettings":
         if (self.scheme == "file") != (self.file is not None):
             raise ValueError('scheme = "file" and file = "LISTS.csv" go together')
+        return self
+
+    @model_validator(mode="after")
+    def _domains_can_be_divided(self) -> "SplitSettings":
+        if self.scheme in ("file", "leave-one-domain-out"):
+            if self.schemes:
+                raise ValueError(f'schemes: scheme = "{self.scheme}" divides all domains; no domain has another')
+            if self.dev_unit == "held-out":
+                raise ValueError(f'dev_unit = "held-out" does not go with scheme = "{self.scheme}"')
+        if both := sorted(set(self.schemes) & set(self.test_only)):
+            raise ValueError(f"schemes: {', '.join(both)} is only tested (test_only), and is not divided")
         return self
 
 
@@ -108,28 +128,81 @@ def folds(
     """
     rows = _ordered(table, domain, target)
     there = rows["domain"].unique().sort().to_list()
-    if unknown := sorted(set(settings.test_only) - set(there)):
-        raise InvalidInput(f"splits.test_only names {', '.join(unknown)}; the domains are {', '.join(there)}")
-    trained = rows.filter(~pl.col("domain").is_in(settings.test_only))
-    match settings.scheme:
-        case "file":
-            assert settings.file is not None
-            divided = schemes.listed(rows, lists.read(settings.file), known, settings.dev_unit == "utterance")
-        case "random-folds":
-            divided = schemes.at_random(trained, settings.folds, settings.dev, seed)
-        case "leave-one-domain-out":
-            divided = schemes.without_each(rows, trained, settings.dev, seed)
-        case scheme:
-            column = "session" if scheme == "leave-one-session-out" else "speaker"
-            count = settings.folds if scheme == "speaker-folds" else None
-            divided = schemes.whole_groups(trained, column, count, settings.dev, seed)
+    for field, names in (("test_only", settings.test_only), ("schemes", settings.schemes)):
+        if unknown := sorted(set(names) - set(there)):
+            raise InvalidInput(f"splits.{field} names {', '.join(unknown)}; the domains are {', '.join(there)}")
+    by_scheme: dict[Scheme, list[str]] = {}
+    for name in there:
+        if name not in settings.test_only or settings.scheme in ("file", "leave-one-domain-out"):
+            scheme: Scheme = settings.schemes.get(name, settings.scheme)
+            by_scheme.setdefault(scheme, []).append(name)
+    divided: schemes.Divided = {}
+    for scheme, several in by_scheme.items():
+        mine = rows.filter(pl.col("domain").is_in(several))
+        divided |= _divided(mine, scheme, settings, seed, known)
     if settings.dev_unit == "utterance":
-        divided = schemes.with_random_dev(rows, divided, settings.dev, seed, keep=settings.scheme == "file")
+        divided = dev.from_train(rows, divided, settings.dev, seed, keep=settings.scheme == "file")
+    elif settings.dev_unit == "held-out":
+        divided = dev.from_test(rows, divided, settings.dev, seed)
     for name in settings.test_only:
         whole = [Fold("all", NONE, NONE, rows.filter(domain=name)["row"].to_numpy())]
         own = divided.get(name, whole)
         divided[name] = own if own[0].source else [replace(fold, train=NONE, dev=NONE) for fold in own]
     return {name: tuple(divided[name]) for name in there}
+
+
+def _divided(
+    rows: pl.DataFrame, scheme: Scheme, settings: SplitSettings, seed: int, known: Collection[str]
+) -> schemes.Divided:
+    """Divide domains that have the same scheme."""
+    match scheme:
+        case "file":
+            assert settings.file is not None
+            return schemes.listed(rows, lists.read(settings.file), known, settings.dev_unit == "utterance")
+        case "random-folds":
+            return schemes.at_random(rows, settings.folds, settings.dev, seed)
+        case "leave-one-domain-out":
+            trained = rows.filter(~pl.col("domain").is_in(settings.test_only))
+            return schemes.without_each(rows, trained, settings.dev, seed)
+        case _:
+            column = "session" if scheme == "leave-one-session-out" else "speaker"
+            count = settings.folds if scheme == "speaker-folds" else None
+            return schemes.whole_groups(rows, column, count, settings.dev, seed)
+
+
+def drawn(table: pl.DataFrame, target: str, domain: str, settings: SplitSettings, seed: int) -> pl.DataFrame:
+    """Draw the utterances that `per_label` and `balance` ask for, in the order of the table; all where neither does.
+
+    Raises `InvalidInput` as `balanced` does.
+    """
+    if settings.per_label is not None:
+        _require_labels("per_label", table, target, settings.balance)
+        columns = settings.balance or (domain,)
+        table = table.filter(draws.ranks(table, target, columns, seed) < settings.per_label)
+    return balanced(table, target, settings.balance, seed) if settings.balance else table
+
+
+def whole(table: pl.DataFrame, domain: str, target: str, settings: SplitSettings, seed: int) -> dict[str, Fold]:
+    """Divide every domain into train and dev alone, for a model that nothing is tested of.
+
+    A speaker of several domains is in the same part in all of them. Raises `InvalidInput` for a domain that has no two
+    speakers (or utterances, where dev is drawn from these), or whose speakers are unknown.
+    """
+    rows = _ordered(table, domain, target)
+    divided: schemes.Divided = {}
+    apart = []
+    for name in rows["domain"].unique().sort():
+        if settings.dev_unit == "speaker" and settings.schemes.get(name, settings.scheme) != "random-folds":
+            apart.append(name)
+        else:
+            own = rows.filter(domain=name)
+            every = {name: [Fold("whole", own["row"].to_numpy(), NONE, NONE)]}
+            divided |= dev.from_train(own, every, settings.dev, seed, keep=False)
+    divided |= schemes.whole(rows.filter(pl.col("domain").is_in(apart)), settings.dev, seed) if apart else {}
+    found = {name: fold for name, (fold,) in sorted(divided.items())}
+    if empty := [name for name, fold in found.items() if not (len(fold.train) and len(fold.dev))]:
+        raise InvalidInput(f"splits: nothing is left to train on or to select with in {', '.join(empty)}; add speakers")
+    return found
 
 
 def balanced(table: pl.DataFrame, target: str, columns: Sequence[str], seed: int) -> pl.DataFrame:
@@ -138,10 +211,7 @@ def balanced(table: pl.DataFrame, target: str, columns: Sequence[str], seed: int
     Which are drawn depends on the seed and the utterances' names, not on the order of the rows, which is kept.
     Raises `InvalidInput` when a column is missing or the target is a number.
     """
-    if missing := [name for name in (*columns, target) if name not in table.columns]:
-        raise InvalidInput(f"splits.balance: there is no column {', '.join(missing)}")
-    if table.schema[target].is_numeric():
-        raise InvalidInput(f"splits.balance: the target {target!r} is a number and has no labels to balance")
+    _require_labels("balance", table, target, columns)
     shuffled = table.sort("utterance")[np.random.default_rng(seed).permutation(len(table))]
     cell = [*columns, target]
     ranked = shuffled.select(
@@ -149,6 +219,13 @@ def balanced(table: pl.DataFrame, target: str, columns: Sequence[str], seed: int
     )
     drawn = ranked.filter(pl.col("_rank") < pl.col("_size").min().over(columns))
     return table.filter(pl.col("utterance").is_in(drawn["utterance"].implode()))
+
+
+def _require_labels(field: str, table: pl.DataFrame, target: str, columns: Sequence[str]) -> None:
+    if missing := [name for name in (*columns, target) if name not in table.columns]:
+        raise InvalidInput(f"splits.{field}: there is no column {', '.join(missing)}")
+    if table.schema[target].is_numeric():
+        raise InvalidInput(f"splits.{field}: the target {target!r} is a number and has no labels to balance")
 
 
 def _ordered(table: pl.DataFrame, domain: str, target: str) -> pl.DataFrame:

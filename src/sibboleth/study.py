@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from sibboleth import alignment as alignments
-from sibboleth import protocols, settings
+from sibboleth import methods, protocols, settings
 from sibboleth.alignment import Alignment
 from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.settings import Settings
@@ -68,13 +68,7 @@ class EncoderSettings(Settings):
     @field_validator("name")
     @classmethod
     def _folder_beside_the_study(cls, value: str, info: ValidationInfo) -> str:
-        folder = (info.context or {}).get("folder")
-        if folder is None:
-            return value
-        prefix, name = ("python:", value[7:]) if value.startswith("python:") else ("", value)
-        beside = Path(folder) / name.partition(".py:")[0] if prefix else Path(folder) / name
-        found = beside.exists() or beside.with_suffix(".py").exists()
-        return f"{prefix}{Path(folder) / name}" if name.startswith((".", "/")) or found else value
+        return methods.placed(value, (info.context or {}).get("folder"))
 
 
 class LinearProbe(Settings):
@@ -246,6 +240,9 @@ class Study(Settings):
         for one in self.methods:
             if one.match_parameters is not None and one.match_parameters not in names:
                 raise ValueError(f"methods: {one.name} is to match {one.match_parameters}, and there is no such method")
+            table = one.layers if isinstance(one.layers, dict) else {}
+            if absent := sorted(set(table) - {encoder.name for encoder in self.encoders}):
+                raise ValueError(f"methods: {one.name} keeps layers of {absent[0]}, and there is no such encoder")
         if (staged := [one for one in self.regimes if one in STAGED]) and not self.methods:
             raise ValueError(
                 f"regimes: {' and '.join(staged)} need [[methods]], which train in steps; a probe is solved at once"

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from sibboleth import amounts, pretraining, settings
+from sibboleth import amounts, pretraining, settings, study
 from sibboleth.errors import InvalidInput
 from sibboleth.recipes import preset
 
-MODELS = {"pretrain": pretraining.Pretraining, "curves": amounts.Amounts}
+MODELS = {"pretrain": pretraining.Pretraining, "curves": amounts.Amounts, "run": study.Study}
 
 
 def test_every_preset_is_listed_with_the_verb_that_takes_it(tmp_path: Path) -> None:
     there = preset.names().all
-    assert {"pretraining-data", "tiny-en", "tiny-nl"} <= set(there)
+    assert {"humans-vs-ssl", "pretraining-data", "tiny-en", "tiny-nl"} <= set(there)
     for name, (verb, what) in there.items():
         file = preset.write(name, output=tmp_path / f"{name}.toml")
         assert settings.read(file, MODELS[verb])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sibboleth.audit.finding import SECOND_DEV, SECOND_TRAIN, Cause, Evidence, Finding, plural
 from sibboleth.splits import Rows
 
-WANTED = ("label ", "no label", "no number", "no value")
+WANTED = ("label ", "no label", "no number", "no value", "keep asks", "not drawn")
 """How the reasons begin for which a study itself leaves rows out; every other reason is a fault of the audio."""
 
 

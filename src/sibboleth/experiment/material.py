@@ -70,11 +70,10 @@ def gather(study: Study, *, without_audio: bool = False, unlabelled: bool = Fals
     if heard.is_empty():
         heads = zip(asked["audio"].head(KEPT), scan["reason"].head(KEPT), strict=True)
         raise InvalidInput("no utterance has usable audio", [Problem(path, reason) for path, reason in heads])
-    table = heard
-    if study.splits.balance and not unlabelled:
-        table = splits.balanced(heard, target.name, study.splits.balance, study.seed)
+    table = heard if unlabelled else splits.drawn(heard, target.name, study.domain, study.splits, study.seed)
     kept = table.select("utterance")
-    spare = heard.join(kept, on="utterance", how="anti").with_columns(reason=pl.lit("not drawn by splits.balance"))
+    by = " and ".join(f"splits.{name}" for name in ("per_label", "balance") if getattr(study.splits, name))
+    spare = heard.join(kept, on="utterance", how="anti").with_columns(reason=pl.lit(f"not drawn by {by}"))
     excluded = [
         *(_dropped(settings, one) for settings, one in zip(study.corpora, corpora, strict=True)),
         asked.with_columns(scan["reason"]).filter(~usable),

@@ -92,14 +92,16 @@ def _lost(results: Results, corpus: ProtocolCorpus, name: str) -> list[str]:
 
 def _folds(results: Results, protocol: Protocol, corpus: ProtocolCorpus, own: dict[str, Any]) -> Iterator[Aspect]:
     splits, asked = results.settings("splits"), protocol.study.splits
-    scheme, theirs = str(splits.get("scheme")), corpus.rule or str(asked["scheme"])
+    own_scheme = (splits.get("schemes") or {}).get(_domain(results, str(own["name"])))
+    scheme, theirs = str(own_scheme or splits.get("scheme")), corpus.rule or str(asked["scheme"])
     count = _number_of_folds(results, str(own["name"]))
     same = scheme in (theirs, asked["scheme"]) and corpus.folds in (None, count)
     expected = f"{theirs if theirs != 'file' else 'the published lists'}{_times(corpus.folds)}"
     used = f"the lists {splits.get('file')}" if scheme == "file" else scheme
     yield Aspect("Test folds", expected, f"{used}{_times(count)}", "same" if same else "forbids")
-    if splits.get("balance"):
-        ours = f"equally many per label within each {wording.listing(splits['balance'])}"
+    if splits.get("balance") or splits.get("per_label"):
+        number = f"at most {splits['per_label']:,}" if splits.get("per_label") else "equally many"
+        ours = f"{number} per label within each {wording.listing(splits.get('balance') or [results.domain])}"
         yield Aspect("Balance", "all utterances", ours, "forbids")
     unit, share = str(splits.get("dev_unit") or "speaker"), float(splits.get("dev") or 0)
     alike = (unit, share) == (asked.get("dev_unit", "speaker"), float(asked.get("dev", share)))
@@ -126,6 +128,8 @@ def _times(folds: int | None) -> str:
 def _dev(scheme: str, unit: str, share: float) -> str:
     if unit == "utterance":
         return f"{share:.0%} of the utterances outside test, drawn at random"
+    if unit == "held-out":
+        return f"{share:.0%} of the utterances held out, of the speakers who are tested"
     if scheme == "file":
         return "as the lists say"
     whole = "sessions" if scheme == "leave-one-session-out" else "speakers"

@@ -136,7 +136,9 @@ class Results:
 
     def explained(self, regime: str) -> str:
         """Say what a regime is in this study; empty for one that is not known."""
-        return wording.regime(regime, self.choices, str(self.settings("splits").get("scheme", "")))
+        splits = self.settings("splits")
+        alike = not splits.get("schemes") and splits.get("dev_unit", "speaker") == "speaker"
+        return wording.regime(regime, self.choices, str(splits.get("scheme", "")) if alike else "")
 
     @cached_property
     def domains(self) -> list[str]:
