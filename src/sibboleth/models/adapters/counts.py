@@ -36,6 +36,12 @@ def counted(method: MethodSettings, encoder: Transformer) -> Adapted:
         return adapt(Stack(_Outline.of(encoder), lowest, highest), method, 0)
 
 
+def size(encoder: Transformer, layers: int) -> int:
+    """Return how many parameters an encoder has whose first so many layers are kept."""
+    with torch.device("meta"):
+        return sum(one.numel() for one in Stack(_Outline.of(encoder), layers, layers).parameters())
+
+
 def matched(method: MethodSettings, other: MethodSettings, encoder: Transformer) -> MethodSettings:
     """Return a method whose size is chosen so that it trains as nearly as possible as many parameters as another.
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.models import adapters
+from sibboleth.models.adapters import counts
 from sibboleth.models.encoders import Encoder, arithmetic
 from sibboleth.models.encoders.stack import Stack
 from sibboleth.models.encoders.transformer import Transformer
@@ -70,11 +71,11 @@ class Tuning:
     def network(self, encoder: Encoder, trial: int) -> tuple[Tuned, Mapping[str, int]]:
         """Build what is trained, as the seed of a trial draws it; returns it and how many parameters of each part."""
         seed = self.seed * 1000 + trial
-        stack, counts = None, {}
+        stack, sizes = None, {}
         if self.method.adapts:
             assert isinstance(encoder, Transformer)
             stack = Stack(encoder, self.lowest, self.layers)
-            counts = dict(adapters.adapt(stack, self.method, seed).trained)
+            sizes = dict(adapters.adapt(stack, self.method, seed).trained)
         augmentation = self.training.augmentation
         network = Tuned(
             stack,
@@ -85,8 +86,8 @@ class Tuning:
             self.method.train == "encoder",
             Masking(augmentation.mask, augmentation.mask_length),
         )
-        counts |= {"mix": self.mixed} if self.mixed else {}
-        return network, counts | {"head": sum(one.numel() for one in network.head.parameters())}
+        sizes |= {"mix": self.mixed} if self.mixed else {}
+        return network, sizes | {"head": sum(one.numel() for one in network.head.parameters())}
 
 
 @dataclass
@@ -111,10 +112,13 @@ class Solving:
 
     def facts(self) -> dict[str, Any]:
         """Say how many parameters of which part are trained, and on what."""
-        network, counts = self.tuning.network(self.encoder, 0)
+        network, sizes = self.tuning.network(self.encoder, 0)
+        total = sum(one.numel() for one in network.parameters())
+        if network.stack is None and isinstance(self.encoder, Transformer):
+            total += counts.size(self.encoder, self.tuning.layers)
         return {
-            "parts": dict(counts),
-            "total": sum(one.numel() for one in network.parameters()),
+            "parts": dict(sizes),
+            "total": total,
             "device": str(arithmetic.device()),
             "bits": "bfloat16" if self._bfloat16 else "float32",
         }
