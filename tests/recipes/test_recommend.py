@@ -156,6 +156,20 @@ def test_the_run_recommends_what_the_verb_does(finished: RunDirectory, tmp_path:
     assert found.equals(finished.table("recommendation").sort("target", maintain_order=True))
 
 
+def test_the_same_run_again_finds_what_it_recommended_and_makes_a_damaged_file_anew(tmp_path: Path) -> None:
+    manifest(tmp_path)
+    run(study(tmp_path), output=tmp_path / "run")
+    before = RunDirectory(tmp_path / "run").table("recommendation")
+    (kept,) = (tmp_path / "run" / "cells").glob("recommendation-logmel*.parquet")
+    time = kept.stat().st_mtime_ns
+    run(study(tmp_path), output=tmp_path / "run")
+    assert kept.stat().st_mtime_ns == time
+    kept.write_bytes(kept.read_bytes()[:100])
+    run(study(tmp_path), output=tmp_path / "run")
+    assert pl.read_parquet(kept).equals(before)
+    assert RunDirectory(tmp_path / "run").table("recommendation").equals(before)
+
+
 def test_of_two_languages_a_run_recommends_nothing(tmp_path: Path) -> None:
     path = manifest(tmp_path)
     pl.read_csv(path).filter(pl.col("language") != "cc").write_csv(path)

@@ -5,20 +5,23 @@ Of the target only audio is used. Of a source, its audio and its own labels.
 
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from sibboleth import alignment as alignments
 from sibboleth import metrics
-from sibboleth.experiment import aligning, labels
+from sibboleth.experiment import aligning, cells, labels
+from sibboleth.experiment.cells import Aligned, Cell
 from sibboleth.experiment.material import Material
 from sibboleth.metrics import regression
+from sibboleth.progress import track
 from sibboleth.scores import Pair
 
 if TYPE_CHECKING:
-    from sibboleth.experiment.cells import Aligned
     from sibboleth.models.probes import Pooling
 
 Array = npt.NDArray[np.float64]
@@ -27,11 +30,13 @@ Rows = npt.NDArray[np.int64]
 MEASURES = {"coral": False, "mmd": False, "proxy_a": False, "logme": True, "curve": True}
 """What sources are ranked by, and whether more of it is better: three distances, and two of the source's own labels."""
 COMBINED = "combined"
-MOST = 4000
+MOST = 2000
 """Utterances of a domain that are looked at; of more, so many are drawn."""
 FEWEST = 10
 """Utterances that a domain must have."""
 FOLDS = 3
+VERSION = 1
+"""Raised when the numbers of a recommendation change."""
 
 RECOMMENDATION: dict[str, type[pl.DataType]] = {
     "target": pl.String,
@@ -71,14 +76,30 @@ def possible(material: Material) -> bool:
     return "zero-shot" in study.regimes and whole and any(len(sources - {target}) > 1 for target in domains)
 
 
-def table(encoder: str, features: "Aligned", pooling: "Pooling", material: Material) -> pl.DataFrame:
+def file(cell: Cell, missing: Sequence[int], material: Material) -> str:
+    """Name the file that keeps what is recommended for the encoder of a cell, so that the next run need not find it."""
+    study = material.study
+    columns = aligning.known(alignments.SPEAKER_Z_NORM, material)
+    settings = (VERSION, cell.identity, cell.probing.pooling, study.seed, study.splits.test_only, columns)
+    return cells.file_name(f"recommendation--{cell.encoder}", settings, (), missing, material)
+
+
+def kept(path: Path) -> pl.DataFrame | None:
+    """Return what a run kept, none where there is nothing that can be read."""
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+
+
+def table(encoder: str, features: Aligned, pooling: "Pooling", material: Material) -> pl.DataFrame:
     """Rank the sources of every target for one encoder, each with its best layer; rows of `RECOMMENDATION`.
 
     A source's layer is the one with the best mean place by its own two measures (the lower of equals). `score` is a
     source's mean place by the five measures at its layer; of equals the one with the better mean place by distances
     comes first.
     """
-    own, between = _measured(features, pooling, material)
+    own, between = _measured(encoder, features, pooling, material)
     chosen = {source: _layer(curve) for source, curve in own.items()}
     targets = sorted({target for _, target in between})
     made = [pl.DataFrame(schema=RECOMMENDATION)]
@@ -115,7 +136,7 @@ Own = dict[str, list[dict[str, float]]]
 Between = dict[tuple[str, str], list[dict[str, float]]]
 
 
-def _measured(features: "Aligned", pooling: "Pooling", material: Material) -> tuple[Own, Between]:
+def _measured(encoder: str, features: Aligned, pooling: "Pooling", material: Material) -> tuple[Own, Between]:
     """Measure every layer of every source by its own labels, and of every pair of domains by audio alone."""
     domain = material.study.domain
     there = np.setdiff1d(np.arange(material.table.height), features.missing)
@@ -130,7 +151,7 @@ def _measured(features: "Aligned", pooling: "Pooling", material: Material) -> tu
     sources = {name: known for name in names if (known := _labelled(name, there, material)) is not None}
     own: Own = {name: [] for name in sources}
     between: Between = {pair: [] for pair in itertools.permutations(names, 2) if pair[0] in sources}
-    for layer in range(features.layers):
+    for layer in track(range(features.layers), f"Recommending sources for {encoder}", features.layers, "layers"):
         x = _standardised(features.matrix(layer, pooling).astype(np.float64), there)
         for name, (mine, truth) in sources.items():
             own[name].append(_fit(x[mine], truth, speakers[mine], material))

@@ -115,7 +115,11 @@ def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory
     record.exclude(features.excluded.to_dicts())
     aligned = cells.Aligned(features, stuff.table["utterance"].to_list())
     if recommendation.possible(stuff):  # before any probe is trained
-        told = recommendation.table(work.cells[0].encoder, aligned, work.probing.pooling, stuff)
+        place = directory / recommendation.file(work.cells[0], aligned.missing, stuff)
+        told = recommendation.kept(place)
+        if told is None:
+            told = recommendation.table(work.cells[0].encoder, aligned, work.probing.pooling, stuff)
+            write_table(place, told)
         _add(directory / "recommendation.parquet", told)
     mine = tuple(replace(cell, missing=aligned.missing) for cell in work.cells)
     todo = [cell for cell in mine if not cells.finished(cell, stuff, directory)]
