@@ -46,6 +46,15 @@ def test_paths_are_relative_to_the_study_file(tmp_path: Path) -> None:
     ]
 
 
+def test_layers_are_kept_of_encoders_that_the_study_has(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    asked = SMALL + '[[encoders]]\nname = "checkpoint"\n[[methods]]\nname = "lora"\nlora = {}\n[methods.layers]\n'
+    (method,) = study.read(written(tmp_path, asked + "checkpoint = 4")).methods
+    assert method.kept(str(tmp_path / "checkpoint"), 12) == 4, "where it lies beside the study"
+    with pytest.raises(InvalidInput, match="lora keeps layers of hubert, and there is no such encoder"):
+        study.read(written(tmp_path, asked + "hubert = 4"))
+
+
 def test_every_bad_field_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     text = """name = "with blanks"
 sed = 1
