@@ -94,7 +94,7 @@ def test_without_audio_no_file_is_needed_and_the_counts_are_the_same(
     (heard,) = plan(study(tmp_path), output=tmp_path / "run").lines
     for file in tmp_path.glob("*.wav"):
         file.unlink()
-    monkeypatch.setattr(planning, "_speed", lambda _: pytest.fail("an encoder was tried"))
+    monkeypatch.setattr(planning, "speed", lambda _: pytest.fail("an encoder was tried"))
     made = plan(tmp_path / "study.toml", output=tmp_path / "run", without_audio=True)
     (line,) = made.lines
     assert (line.cells, line.fits, line.forward_passes, line.disk) == (

@@ -92,6 +92,8 @@ def works(
         if method.match_parameters is not None:
             method = counts.matched(method, named[method.match_parameters], _transformer(encoder))
         lowest, kept = reach(method, encoder)
+        if method.adapts:
+            counts.counted(method, _transformer(encoder))  # so that what it has no module for is said before any work
         pooling = "mean" if method.adapts else settings.pooling or encoder.default_pooling
         tuning = Tuning(
             kind=study.target.kind,
