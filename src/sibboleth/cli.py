@@ -35,6 +35,8 @@ app.command("sibboleth.recipes.plan:plan", name="plan", help="Tell what a study 
 app.command(
     "sibboleth.recipes.recommend:recommend", name="recommend", help="Which source, which layer, without target labels."
 )
+app.command("sibboleth.recipes.train:train", name="train", help="Train the final model of a study, as a folder.")
+app.command("sibboleth.recipes.predict:predict", name="predict", help="Label audio with a trained model.")
 app.command(corpus)
 app.command("sibboleth.recipes.encode:encode", name="encode", help="Encode a manifest once, for all layers.")
 app.command("sibboleth.recipes.pretrain:pretrain", name="pretrain", help="Make an encoder from speech without labels.")

@@ -140,8 +140,11 @@ class RunDirectory:
         for folder in ("figures", "tables"):
             shutil.rmtree(self.path / folder, ignore_errors=True)
 
-    def require_writable(self) -> None:
-        """Raise `SibbolethError` where no run can be written: at a file, or in a folder that is not ours to change."""
+    def require_writable(self, begun: Sequence[str] = ()) -> None:
+        """Raise `SibbolethError` where no run can be written: at a file, or in a folder that is not ours to change.
+
+        `begun` are names of what may be in the folder before there is a record.
+        """
         there = self.path
         while not there.exists():
             there = there.parent
@@ -154,6 +157,6 @@ class RunDirectory:
             if guard is None:
                 raise self._taken()
             guard.release(remove=True)
-        others = [path for path in there.iterdir() if not path.name.startswith(storage.PART)]
+        others = [path for path in there.iterdir() if not path.name.startswith(storage.PART) and path.name not in begun]
         if there == self.path and not (there / "run.json").exists() and others:
             raise SibbolethError(f"{there}: holds other files and no run; choose a new folder with --output")

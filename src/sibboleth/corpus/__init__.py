@@ -68,6 +68,7 @@ def read(
     columns: Mapping[str, str] | None = None,
     language: str | None = None,
     without_audio: bool = False,
+    required: Sequence[str] = REQUIRED,
 ) -> Corpus:
     """Read and validate a manifest.
 
@@ -77,6 +78,7 @@ def read(
         columns: our column name to the manifest's, where they differ; it replaces a column that has our name already.
         language: language of every row, where the manifest has no such column.
         without_audio: take the paths of audio as they are written, and do not look whether the files are there.
+        required: columns that it must have, `audio` among them.
 
     Raises `InvalidInput` with every bad row at once; of more than `sheets.KEPT`, with the first and their number.
     """
@@ -91,8 +93,8 @@ def read(
     del data
     if not sheet.rows and not sheet.problems:
         raise InvalidInput(f"{path}: the manifest is empty; it needs column names and one row per utterance")
-    _rename(path, sheet, columns or {})
-    table = _validated(path, sheet, without_audio)
+    _rename(path, sheet, columns or {}, required)
+    table = _validated(path, sheet, without_audio, required)
     if language is not None and "language" not in sheet.columns:
         table = table.with_columns(pl.lit(language).alias("language"))
     default = path.absolute().parent.name if path.stem == "manifest" else path.stem
@@ -197,7 +199,7 @@ def _refuse_unwritable(path: Path, table: pl.DataFrame) -> None:
         raise InvalidInput(f"{path}: .tsv cannot hold the tabs or line breaks in {', '.join(broken)}; write .csv")
 
 
-def _rename(path: Path, sheet: Sheet, columns: Mapping[str, str]) -> None:
+def _rename(path: Path, sheet: Sheet, columns: Mapping[str, str], required: Sequence[str]) -> None:
     """Give columns our names; raises `InvalidInput` naming each column that is not there, and those that are."""
     there = sheet.columns
     problems = [
@@ -207,7 +209,7 @@ def _rename(path: Path, sheet: Sheet, columns: Mapping[str, str]) -> None:
     ]
     renamed = {name: column for name, column in there.items() if name not in columns.values()}
     renamed |= {ours: there[c].alias(ours) for ours, c in columns.items() if c in there}
-    for ours in REQUIRED:
+    for ours in required:
         if ours not in renamed and ours not in columns:
             guess = next((name for name in there if name.lower() in {ours, *OTHER_NAMES[ours]}), "ITS_NAME")
             told = f"in the study, columns = {{ {ours} = {json.dumps(guess)} }}; on the command line, --columns.{ours}"
@@ -249,7 +251,7 @@ class _Complaints:
         raise InvalidInput(f"{self.path}: {rows} bad row{'s' * (rows > 1)}{more}", first)
 
 
-def _validated(path: Path, sheet: Sheet, without_audio: bool) -> pl.DataFrame:
+def _validated(path: Path, sheet: Sheet, without_audio: bool, required: Sequence[str]) -> pl.DataFrame:
     """Type and check every row; raises `InvalidInput` with all problems, in the order of the file."""
     complaints = _Complaints(path, sheet)
     folder = _folder(path)
@@ -266,7 +268,7 @@ def _validated(path: Path, sheet: Sheet, without_audio: bool) -> pl.DataFrame:
     table = complete(pl.DataFrame(columns))
     if made:
         table = table.with_columns(_ids(table, folder).set(doubtful, None))
-    for name in ("utterance", *REQUIRED):
+    for name in ("utterance", *required):
         if name in columns:
             complaints.add((given if name == "audio" else columns[name]).is_null(), name, _same("is empty"))
     absent = given.is_not_null() & table["audio"].is_null()

@@ -1,0 +1,196 @@
+"""The model card of a trained model: what it is, how good, how it is loaded, and what it cannot do."""
+
+import json
+from collections.abc import Iterator
+
+from sibboleth.methods import TuningAugmentation
+from sibboleth.models.tuning import snippet
+from sibboleth.models.tuning.record import ModelRecord, ScoreRecord, StageRecord, hub_name
+
+METRICS = {"uar": "recall"}
+"""What the hub calls a metric of ours: UAR is the mean recall."""
+TITLES = {"uar": "UAR", "ccc": "CCC"}
+
+
+def card(record: ModelRecord) -> str:
+    """Write it: metadata for the hub, then facts for people."""
+    lines = ["---", *_metadata(record, record.languages), "---", "", f"# {record.name}", "", _summary(record), ""]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in _facts(record)), ""]
+    lines += ["## Scores", "", *_scores(record), "", "## Use", "", *_use(record), "## Limits", "", *_limits(record)]
+    return "\n".join(lines) + "\n"
+
+
+def encoder_card(record: ModelRecord) -> str:
+    """Write the card of the encoder in the folder, from which an audit learns which corpora it knows the labels of."""
+    trained = record.method.train != "head"
+    what = (
+        f"The encoder of a model that sibboleth trained with labels ({record.target}); its weights were trained."
+        if trained
+        else f"The encoder of a model that sibboleth trained, as it was before: {record.encoder.name}."
+    )
+    lines = ["---", *_metadata(record, (), corpora=trained), "---", "", f"# {record.name}: encoder", "", what, ""]
+    return "\n".join(lines)
+
+
+def _metadata(record: ModelRecord, languages: tuple[str, ...], corpora: bool = True) -> Iterator[str]:
+    if languages:
+        yield f"language: {_listed(languages)}"
+    yield "library_name: sibboleth"
+    if record.kind == "classification":
+        yield "pipeline_tag: audio-classification"
+    if base := hub_name(record.encoder.name):
+        yield f"base_model: {base}"
+        yield f"base_model_relation: {'adapter' if record.method.train == 'head' else 'finetune'}"
+    if corpora:
+        yield f"datasets: {_listed([one['name'] for one in record.corpora])}"
+    tags = ["speech", record.target, *(["peft", "lora"] if record.method.lora else [])]
+    yield f"tags: {_listed(tags)}"
+    yield f"metrics: {_listed([METRICS.get(record.metric, record.metric)])}"
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    """Write a list that every reader of YAML takes as one of texts: `no` is a language."""
+    return "[" + ", ".join(json.dumps(name, ensure_ascii=False) for name in names) + "]"
+
+
+def _summary(record: ModelRecord) -> str:
+    what = (
+        f"Tells {record.target} in speech: {', '.join(record.labels)}."
+        if record.labels
+        else f"Estimates {record.target} in speech, as a number."
+    )
+    places = " and then on ".join(one.domain for one in record.stages)
+    return f"{what} {record.encoder.name} with the method {record.method.name}, trained by sibboleth on {places}."
+
+
+def _facts(record: ModelRecord) -> Iterator[tuple[str, str]]:
+    encoder, method = record.encoder, record.method
+    yield "encoder", f"{encoder.name} ({encoder.identity[:12]}), {_layers(record)}"
+    yield "method", _method(record)
+    share = sum(record.trained.values()) / max(1, record.total)
+    parts = ", ".join(f"{name} {count:,}" for name, count in record.trained.items())
+    yield "trained parameters", f"{sum(record.trained.values()):,} of {record.total:,} ({share:.2%}): {parts}"
+    for number, stage in enumerate(record.stages, start=1):
+        title = "trained on" if len(record.stages) == 1 else f"stage {number}"
+        yield title, _stage(stage, record.column)
+    if record.label_counts:
+        yield "training utterances", ", ".join(f"{label} {count:,}" for label, count in record.label_counts.items())
+    training = method.training
+    assert training is not None
+    batch = f"{training.batch_seconds:g} s" if training.batch_size is None else f"{training.batch_size} utterances"
+    yield "training", f"{training.optimiser}, learning rate {training.learning_rate:g}, batches of {batch}"
+    yield "augmentation", _augmentation(training.augmentation)
+    yield "audio", f"{encoder.rate:,} Hz, channels averaged; above 30 s in overlapping windows of 30 s"
+    yield "arithmetic", record.bits
+    yield "seed", str(record.seed)
+    yield "study", str(record.study.get("name"))
+    yield "made with", ", ".join(f"{name} {version}" for name, version in record.versions.items())
+
+
+def _augmentation(changes: TuningAugmentation) -> str:
+    told = [f"speed {', '.join(f'{one:g}' for one in changes.speed)}"] if changes.speed else []
+    for name in ("gain", "reverberation", "noise", "babble", "colour", "mask"):
+        value: float = getattr(changes, name)
+        told += [f"{name} {value:g}{' dB' if name == 'gain' else ''}"] if value else []
+    return ", ".join(told) or "none"
+
+
+def _layers(record: ModelRecord) -> str:
+    encoder = record.encoder
+    if encoder.family is None or encoder.whole == 0:
+        return f"{encoder.dim} numbers, {encoder.pooling} over time"
+    kept = f"{encoder.layers} of its {encoder.whole} layers" if encoder.layers < encoder.whole else "all its layers"
+    heard = f"hidden states {encoder.lowest} to {encoder.layers}, mixed" if record.method.mix else "the last one"
+    return f"{kept}; the head hears {heard}, {encoder.pooling} over time"
+
+
+def _method(record: ModelRecord) -> str:
+    method, above = record.method, f" above hidden state {record.encoder.lowest}" if record.encoder.lowest else ""
+    told = []
+    if method.lora is not None:
+        told.append(f"LoRA (rank {method.lora.rank}, alpha {method.lora.alpha:g}, {', '.join(method.lora.targets)})")
+    if method.bottleneck is not None:
+        told.append(f"{method.bottleneck.placement} bottleneck adapters (reduction {method.bottleneck.reduction:g})")
+    if method.gate is not None:
+        told.append("weight gates")
+    if method.train != "head":
+        told.append("all weights" if method.train == "encoder" else "the transformer layers")
+    adapted = f"{', '.join(told)}{above}" if told else "the encoder as it was"
+    hidden = "-".join(map(str, method.head.hidden))
+    return f"{method.name}: {adapted}; {'learned layer mix, ' if method.mix else ''}head {hidden or 'linear'}"
+
+
+def _stage(stage: StageRecord, column: str) -> str:
+    return (
+        f"{column} {stage.domain}: {stage.utterances:,} utterances of {stage.speakers} speakers ({stage.hours:.2f} h); "
+        f"{stage.dev_utterances:,} of {stage.dev_speakers} other speakers chose epoch {stage.epoch} of {stage.epochs}"
+    )
+
+
+def _scores(record: ModelRecord) -> Iterator[str]:
+    title, last = TITLES.get(record.metric, record.metric), record.stages[-1]
+    dev = "not defined" if last.dev is None else f"{last.dev:.3f}"
+    if record.scores:
+        yield (
+            f"Of the study {record.study.get('name')}, cross-validated over speakers with the same encoder, method and "
+            f"settings: each utterance was answered by a model that had not heard its speaker. {record.confidence:.0%} "
+            "intervals resample speakers. The model in this folder was trained on more: on all of their speakers."
+        )
+        yield ""
+        yield f"| regime | {record.column} | {title} | utterances | speakers |"
+        yield "|---|---|---|---|---|"
+        for one in record.scores:
+            yield f"| {one.regime} | {one.domain} | {_interval(one)} | {one.utterances:,} | {one.speakers} |"
+        yield ""
+    else:
+        yield "No cross-validated scores of this encoder, method and source were there when it was trained."
+        yield ""
+    yield (
+        f"On its own dev speakers ({last.dev_speakers} of {last.domain}, {last.dev_utterances:,} utterances) it has "
+        f"{title} {dev}. They chose the epoch, so that is rather too high, and it says nothing about any other "
+        f"{record.column}."
+    )
+
+
+def _interval(one: ScoreRecord) -> str:
+    if one.estimate is None:
+        return "not defined"
+    known = one.low is not None and one.high is not None
+    return f"{one.estimate:.3f}" + (
+        f" [{one.low:.3f}, {one.high:.3f}]" if known else " (too few speakers for an interval)"
+    )
+
+
+def _use(record: ModelRecord) -> Iterator[str]:
+    trust = " --trust" if record.encoder.name.startswith("python:") and not record.encoder.copied else ""
+    argument = ", trust=True" if trust else ""
+    yield from ("```", f"sibboleth predict FOLDER{trust} speech/*.wav --output predictions.csv", "```", "")
+    yield from ("In Python:", "", "```python")
+    yield from ("import soundfile", "", "from sibboleth.models.tuning import folder", "")
+    yield f'model = folder.load("FOLDER"{argument})'
+    yield 'audio, rate = soundfile.read("speech.wav", dtype="float32")'
+    yield from ("print(model.predict(audio, rate))", "```", "")
+    if not record.encoder.copied:
+        yield f"The encoder, {record.encoder.name}, is not in the folder: it is sibboleth's own, or a Python function."
+        yield ""
+        return
+    yield from snippet.told(record)
+
+
+def _limits(record: ModelRecord) -> Iterator[str]:
+    speakers = record.stages[-1].speakers
+    yield f"- It has heard {speakers} speakers of {record.stages[-1].domain}; others may be recognised less well."
+    missing = [label for label, count in record.label_counts.items() if not count]
+    if missing:
+        yield f"- No utterance it was trained on is {' or '.join(missing)}, so it will not answer that."
+    if record.labels:
+        yield (
+            "- It always answers with one of its labels, also for speech that has none of them, for noise and silence. "
+            "Its probabilities were not calibrated."
+        )
+    if record.target in ("emotion", "arousal", "valence"):
+        yield "- Labels are what listeners or actors agreed on in these corpora, not what a person feels."
+    if any(one.get("synthetic") for one in record.corpora):
+        yield "- Some of the speech it was trained on was spoken by a program; it says little about people."
+    yield "- Audio above 30 s is encoded in windows; a label then stands for all of it."
+    yield from (f"- {one}" for one in snippet.limits(record))

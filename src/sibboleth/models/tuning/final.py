@@ -1,0 +1,138 @@
+"""The training of one network on whole domains, stage after stage; a killed one goes on inside the epoch.
+
+In several processes each takes its share of the batches; all look at dev, and what the first one sees decides.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sibboleth.errors import SibbolethError
+from sibboleth.models.encoders import Encoder
+from sibboleth.models.tuning import course as courses
+from sibboleth.models.tuning import parts
+from sibboleth.models.tuning.course import Course, Place, Score, Told, Watch
+from sibboleth.models.tuning.inputs import Inputs
+from sibboleth.models.tuning.network import Tuned
+from sibboleth.models.tuning.tuning import Tuning
+from sibboleth.splits import Stage
+from sibboleth.storage import atomic
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+ABOUT = "training.json"
+"""Says whose state a folder holds."""
+
+
+@dataclass
+class Final:
+    """A training that ends with the weights that the last stage's dev chose; going through it trains."""
+
+    tuning: Tuning
+    encoder: Encoder
+    inputs: Inputs
+    stages: Sequence[Stage]
+    score: Score
+    folder: Path
+    """Of its state."""
+    fingerprint: str
+    """What must be the same for a training to go on."""
+    accelerator: "Accelerator"
+    network: Tuned = field(init=False)
+    parts: dict[str, int] = field(init=False)
+    """Number of trained parameters of each part."""
+    log: list[list[Told]] = field(default_factory=list)
+    """Epochs of every stage."""
+    epochs: list[int] = field(default_factory=list)
+    """Which one dev chose, of every stage."""
+
+    def __len__(self) -> int:
+        """Count the epochs that it takes at most."""
+        return len(self.stages) * self.tuning.training.epochs
+
+    def __iter__(self) -> Iterator[None]:
+        """Train; yields for every epoch, and for those that were not needed.
+
+        Raises `SibbolethError` where the folder holds the state of another training.
+        """
+        self._claim()
+        self.network, counts = self.tuning.network(self.encoder, 0)
+        self.parts = dict(counts)
+        place = Place(self.accelerator, self.accelerator.prepare_model(self.network))
+        for number, stage in enumerate(self.stages, start=1):
+            done = self.folder / f"stage-{number}.pt"
+            if parts.weights_are_there(done):
+                yield from itertools.repeat(None, self.tuning.training.epochs)
+            else:
+                yield from self._train(number, stage, place, done)
+            told = json.loads(done.with_suffix(".json").read_text(encoding="utf-8"))
+            self.log.append([Told(**one) for one in told["log"]])
+            self.epochs.append(told["epoch"])
+            self.network.take(parts.read_weights(done)[0])
+
+    def _claim(self) -> None:
+        """Write whose state this is, or see that it is ours."""
+        file, many = self.folder / ABOUT, self.accelerator.num_processes
+        about = {"fingerprint": self.fingerprint, "processes": many}
+        if self.accelerator.is_main_process:
+            there = json.loads(file.read_text(encoding="utf-8")) if file.exists() else about
+            if there["fingerprint"] != self.fingerprint:
+                raise SibbolethError(
+                    f"{self.folder.parent}: a training of other settings, speech or encoder is under way in it; choose "
+                    "another --output, or delete the folder to begin again"
+                )
+            if there["processes"] != many:
+                raise SibbolethError(
+                    f"{self.folder.parent}: its training began in {there['processes']} processes and cannot go on in "
+                    f"{many}; start as many, or delete the folder to begin again"
+                )
+            _write(file, about)
+        self.accelerator.wait_for_everyone()
+
+    def _train(self, number: int, stage: Stage, place: Place, done: Path) -> Iterator[None]:
+        many, settings = self.accelerator.num_processes, self.tuning.training
+        seed = int(np.random.default_rng([self.tuning.seed, number]).integers(2**31))
+        going = courses.course(
+            self.network,
+            self.inputs,
+            stage.train,
+            (stage.dev,),
+            settings,
+            self.score,
+            seed,
+            first=number == 1,
+            processes=many,
+        )
+        about = {"training": self.fingerprint, "processes": many}
+        before = 0
+        for over in courses.run(going, place, self.folder / f"stage-{number}", about, seed):
+            if over > before and many > 1:
+                _agree(going)
+            yield from itertools.repeat(None, over - before)
+            before = over
+        if self.accelerator.is_main_process:
+            chosen = going.watches[0].epoch
+            _write(done.with_suffix(".json"), {"epoch": chosen, "log": [asdict(one) for one in going.rows]})
+            parts.write_weights(done, [going.kept[chosen]])
+        self.accelerator.wait_for_everyone()
+        yield from itertools.repeat(None, settings.epochs - before)
+
+
+def _agree(going: Course) -> None:
+    """Let the first process decide what dev chose, so that all stop at the same epoch whatever their last bits are."""
+    from accelerate.utils import broadcast_object_list
+
+    told = [[(one.best, one.epoch, one.waited) for one in going.watches]]
+    broadcast_object_list(told)
+    going.watches = [Watch(*one) for one in told[0]]
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
