@@ -1,7 +1,6 @@
 """Which encoder, layer and fine-tuning for this language, dialect or accent? For models and listeners alike.
 
-Every verb of the command line is a function here: `sibboleth.run("study.toml")`. They load when
-first asked for.
+The verbs of the command line are functions here: `sibboleth.run("study.toml")`. They load when first asked for.
 """
 
 import importlib
@@ -10,14 +9,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sibboleth.recipes.check import check
     from sibboleth.recipes.corpus import describe, prepare
+    from sibboleth.recipes.curves import curves
     from sibboleth.recipes.demo import demo
+    from sibboleth.recipes.eer import eer
     from sibboleth.recipes.encode import encode
+    from sibboleth.recipes.plan import plan
+    from sibboleth.recipes.plan_power import plan_power
+    from sibboleth.recipes.predict import predict
+    from sibboleth.recipes.pretrain import pretrain
+    from sibboleth.recipes.recommend import recommend
     from sibboleth.recipes.run import run
     from sibboleth.recipes.score import score
+    from sibboleth.recipes.train import train
 
 __version__ = "0.1.0"
 
-__all__ = ["check", "demo", "describe", "encode", "prepare", "run", "score"]
+__all__ = [
+    "check",
+    "curves",
+    "demo",
+    "describe",
+    "eer",
+    "encode",
+    "plan",
+    "plan_power",
+    "predict",
+    "prepare",
+    "pretrain",
+    "recommend",
+    "run",
+    "score",
+    "train",
+]
 
 _MODULES = {"describe": "corpus", "prepare": "corpus"}
 
