@@ -160,7 +160,7 @@ def test_less_speech_is_a_part_of_more_and_of_what_two_languages_share(tmp_path:
     for language in ("en", "nl"):
         for number in range(12):
             name = f"{language}{number}.wav"
-            soundfile.write(tmp_path / name, np.zeros(16000 + 400 * number, np.float32), 16000)
+            soundfile.write(tmp_path / name, np.full(16000 + 400 * number, 0.1, np.float32), 16000)
             rows.append((name, f"{language}-{number % 3}", language))
     pl.DataFrame(rows, schema=["audio", "speaker", "language"], orient="row").write_csv(tmp_path / "speech.csv")
     second = 1 / 3600
