@@ -42,6 +42,8 @@ class Metric(Generic[Kind]):
     bounds: tuple[float, float] = (0.0, 1.0)
     needs_posterior: bool = False
     """Says something only about answers that are distributions; forced choices are not scored with it."""
+    ratio: bool = False
+    """Errors per unit, so that groups are also compared by how many times as many one has as another."""
 
     def __call__(self, answers: Kind) -> float:
         """Score all answers together."""

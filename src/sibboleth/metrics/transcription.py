@@ -56,14 +56,15 @@ def _counts(answers: Answers, align: Callable[[list[str], list[str]], list[list[
     if not len(answers):
         return counts
     column = {"equal": 0, "substitute": 1, "delete": 2, "insert": 3}
-    for row, chunks in enumerate(align(_single_blanks(answers.reference), _single_blanks(answers.hypothesis))):
+    for row, chunks in enumerate(align(single_blanks(answers.reference), single_blanks(answers.hypothesis))):
         for chunk in chunks:
             length = max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
             counts[row, column[chunk.type]] += length
     return counts
 
 
-def _single_blanks(texts: Sequence[str]) -> list[str]:
+def single_blanks(texts: Sequence[str]) -> list[str]:
+    """Make every run of blanks one blank, and none at the ends."""
     return [" ".join(text.split()) for text in texts]
 
 
@@ -76,9 +77,9 @@ def _share(column: int) -> Callable[[Array], Array]:
 
 
 _ANY = (0.0, math.inf)
-WER = Metric("wer", "WER", word_counts, _error_rate, False, _ANY)
+WER = Metric("wer", "WER", word_counts, _error_rate, False, _ANY, ratio=True)
 """Word error rate, (substitutions + deletions + insertions) / reference words; above 1 with many insertions."""
-CER = Metric("cer", "CER", character_counts, _error_rate, False, _ANY)
+CER = Metric("cer", "CER", character_counts, _error_rate, False, _ANY, ratio=True)
 """Character error rate, as the WER over characters."""
 SUBSTITUTIONS = Metric("substitutions", "Substitutions", word_counts, _share(1), False)
 """Substituted words per reference word."""

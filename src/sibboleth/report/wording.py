@@ -51,7 +51,7 @@ def _metrics() -> dict[str, Metric[Any]]:
 def metric(name: str) -> str:
     """Name of a metric in figures and tables."""
     known = _metrics()
-    for end, what in (("_gap", "gap"), ("_mean", "mean over groups")):
+    for end, what in (("_gap", "gap"), ("_mean", "mean over groups"), ("_ratio", "ratio to the best group")):
         if name not in known and name.removesuffix(end) in known:
             return f"{known[name.removesuffix(end)].title} {what}"
     return known[name].title if name in known else name.replace("_", " ").capitalize()

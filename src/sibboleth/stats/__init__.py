@@ -1,4 +1,4 @@
-"""Uncertainty: bootstrap over speakers and raters, paired differences, permutation tests, Holm's correction, power.
+"""Uncertainty: bootstrap over speakers and raters, paired differences, tests, Holm's correction, power.
 
 Everything works on addable parts that are summed per cluster (usually a speaker), because utterances of one speaker
 are not independent: a resample draws whole clusters with replacement, which is one matrix product with their sums.
@@ -9,7 +9,9 @@ from sibboleth.stats.cells import Cells
 from sibboleth.stats.coverage import ENOUGH_CLUSTERS, FEW_CLUSTERS, Coverage, coverage
 from sibboleth.stats.crossed import crossed, crossed_difference, crossed_rates
 from sibboleth.stats.limits import degrees, difference_bounds, effective, limits, spread
+from sibboleth.stats.matched_pairs import MatchedPairs, matched_pairs
 from sibboleth.stats.permutation import holm, sign_flip
+from sibboleth.stats.rate_ratios import LogRates, RateRatio
 from sibboleth.stats.resampling import Difference, Interval, Resampler, bootstrap, paired, sum_by
 
 __all__ = [
@@ -19,6 +21,9 @@ __all__ = [
     "Coverage",
     "Difference",
     "Interval",
+    "LogRates",
+    "MatchedPairs",
+    "RateRatio",
     "Resampler",
     "bootstrap",
     "coverage",
@@ -30,6 +35,7 @@ __all__ = [
     "effective",
     "holm",
     "limits",
+    "matched_pairs",
     "paired",
     "sign_flip",
     "spread",
