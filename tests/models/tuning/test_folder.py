@@ -295,6 +295,32 @@ def test_numbers_are_scaled_back(tmp_path: Path) -> None:
     assert program(place, speech(8000)) == pytest.approx(said.value, abs=1e-3)
 
 
+def test_what_was_computed_in_bfloat16_is_again(tmp_path: Path) -> None:
+    several = [speech(length) for length in LENGTHS]
+    plain = load(EncoderSettings(name="untrained:tiny-hubert"))
+    half = load(EncoderSettings(name="untrained:tiny-hubert", precision="bfloat16"))
+    assert isinstance(half, Transformer)
+    for name, encoder, kind, bits in (
+        ("stack", plain, "lora", "bfloat16"),
+        ("all", plain, "encoder", "bfloat16"),
+        ("below", half, "lora", "float32"),
+    ):
+        tuning, network = made(encoder, kind, lowest=2 if kind == "lora" else 0)
+        model = folder.load(folder.save(tmp_path / name, record(encoder, tuning, bits=bits), encoder, network))
+        exact = in_memory(encoder, tuning, network, several)
+        frames = [torch.from_numpy(encoder.hidden_states(one)[2])[None] for one in several]
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bits == "bfloat16"):
+            if kind == "encoder":
+                rows = [in_memory(encoder, tuning, network, [one]) for one in several]
+            else:
+                cached = [TuningBatch(one, torch.tensor([one.shape[1]]), torch.zeros(1, 3), 1.0) for one in frames]
+                rows = [network.answered(network.outputs(one).float()) for one in cached]
+        expected = np.concatenate(rows)
+        found = answers(model, several, 16_000)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5, err_msg=name)
+        assert np.abs(found - exact).max() > 1e-5, "bfloat16 shows"
+
+
 def test_what_the_audio_is_changes_only_what_it_must(tmp_path: Path) -> None:
     hubert = load(EncoderSettings(name="untrained:tiny-hubert"))
     tuning, network = made(hubert, "lora")
