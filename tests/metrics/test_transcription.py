@@ -1,3 +1,5 @@
+import random
+
 import jiwer
 import numpy as np
 import pytest
@@ -29,6 +31,37 @@ def test_equals_jiwer_over_the_whole_corpus() -> None:
         measured.deletions,
         measured.insertions,
     ]
+
+
+ALPHABET = ["a", "b", "é", "e\u0301", "ß", "ñ", "\u0915\u093f", "你", "🙂", "zo'n", "huis", "huizen"]
+
+
+def test_ten_thousand_random_pairs_equal_jiwer_one_by_one() -> None:
+    draw = random.Random(0)
+    reference = [" ".join(draw.choices(ALPHABET, k=draw.randint(0, 9))) for _ in range(10_000)]
+    hypothesis = [
+        draw.choice([text, "", " ".join(draw.choices(ALPHABET, k=draw.randint(0, 9))), text.replace("huis", "a huis")])
+        for text in reference
+    ]
+    answers = Answers(reference, hypothesis)
+    for counts, measure in (
+        (transcription.word_counts, jiwer.process_words),
+        (transcription.character_counts, jiwer.process_characters),
+    ):
+        found = [measure(*pair) for pair in zip(reference, hypothesis, strict=True)]
+        theirs = np.array([[one.hits, one.substitutions, one.deletions, one.insertions] for one in found])
+        assert (counts(answers) == theirs).all()
+        assert (theirs[:, :3].sum(axis=1) == 0).sum() > 500  # empty references
+    assert WER(answers) == pytest.approx(
+        transcription.word_counts(answers)[:, 1:].sum() / sum(map(len, map(str.split, reference)))
+    )
+
+
+def test_two_normal_forms_of_unicode_differ_unless_normalised() -> None:
+    composed, decomposed = "caf\u00e9 noir", "cafe\u0301 noir"
+    assert WER(Answers([composed], [decomposed])) == 1 / 2
+    assert CER(Answers([composed], [decomposed])) == 2 / 9  # another letter, and a mark of its own
+    assert WER(Answers(*(normalise([text], "basic") for text in (composed, decomposed)))) == 0
 
 
 def test_counts_are_pooled_and_rates_never_averaged() -> None:
