@@ -114,7 +114,7 @@ def test_a_second_stage_goes_on_on_another_domain(here: Path) -> None:
 
 
 def test_the_card_has_the_scores_of_the_studys_run_if_it_was_the_same(here: Path) -> None:
-    file = write(here, *BOTH, epochs=3)
+    file = write(here, LOGMEL, HEAD, epochs=3)
     run(file)
     done = trained(file, encoder="logmel", method="head", source="aa")
     assert done.note is None
@@ -130,7 +130,7 @@ def test_the_card_has_the_scores_of_the_studys_run_if_it_was_the_same(here: Path
     twice = trained(file, encoder="logmel", method="head", source="aa", then="bb")
     assert [(one.regime, one.domain) for one in twice.record.scores] == [("two-stage", "bb")]
 
-    other = write(here, *BOTH, epochs=2)
+    other = write(here, LOGMEL, HEAD, epochs=2)
     done = trained(other, encoder="logmel", method="head", source="aa", output=here / "other")
     assert done.record.scores == () and done.note is not None and "another training" in done.note
     with pytest.raises(SibbolethError, match="--run: .*another training"):

@@ -158,7 +158,7 @@ def described(
         preprocessing=_preprocessing(encoder),
         bits=bits,
         trained=final.parts,
-        total=sum(one.numel() for one in final.network.parameters()),
+        total=_total(work, final),
         column=study.domain,
         stages=tuple(_stage(material, final, number) for number in range(len(final.stages))),
         metric=metrics.of(target)[0].name,
@@ -172,6 +172,18 @@ def described(
         fingerprint=final.fingerprint,
         versions=records.versions(),
     )
+
+
+def _total(work: TunedWork, final: "Final") -> int:
+    """Count the parameters of head and encoder, also where the encoder is left as it was."""
+    from sibboleth.models.adapters import counts
+    from sibboleth.models.encoders.transformer import Transformer
+
+    found = sum(one.numel() for one in final.network.parameters())
+    encoder = getattr(work.encoder, "backbone", work.encoder)
+    if final.network.stack is None and isinstance(encoder, Transformer):
+        found += counts.size(encoder, work.tuning.layers if encoder is work.encoder else encoder.layers - 1)
+    return found
 
 
 def _preprocessing(encoder: "Encoder") -> dict[str, Any]:

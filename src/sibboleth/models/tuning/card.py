@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from sibboleth.methods import TuningAugmentation
 from sibboleth.models.tuning import snippet
@@ -132,9 +133,9 @@ def _scores(record: ModelRecord) -> Iterator[str]:
     dev = "not defined" if last.dev is None else f"{last.dev:.3f}"
     if record.scores:
         yield (
-            f"Of the study {record.study.get('name')}, cross-validated over speakers with the same encoder, method and "
-            f"settings: each utterance was answered by a model that had not heard its speaker. {record.confidence:.0%} "
-            "intervals resample speakers. The model in this folder was trained on more: on all of their speakers."
+            f"Of the study {record.study.get('name')}, cross-validated with the same encoder, method and settings; "
+            f"{_divided(record)} {record.confidence:.0%} intervals resample speakers. The model in this folder was "
+            "trained on more: all but its dev speakers."
         )
         yield ""
         yield f"| regime | {record.column} | {title} | utterances | speakers |"
@@ -150,6 +151,15 @@ def _scores(record: ModelRecord) -> Iterator[str]:
         f"{title} {dev}. They chose the epoch, so that is rather too high, and it says nothing about any other "
         f"{record.column}."
     )
+
+
+def _divided(record: ModelRecord) -> str:
+    """Say whether the scores are of unheard speakers."""
+    told: dict[str, Any] = record.study.get("splits", {})
+    schemes = {told.get("scheme"), *told.get("schemes", {}).values()}
+    if schemes & {"random-folds", "file"}:
+        return "its splits may have the same speakers in train and test, which flatters."
+    return "each utterance was answered by a model that had not heard its speaker."
 
 
 def _interval(one: ScoreRecord) -> str:
