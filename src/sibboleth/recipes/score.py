@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from rich.console import Group, RenderableType
@@ -14,6 +13,9 @@ from rich.text import Text
 from sibboleth import metrics, runs, scores
 from sibboleth.errors import InvalidInput
 from sibboleth.foreign import reading
+from sibboleth.recipes import printing
+from sibboleth.recipes.transcripts import Recognition, Shown
+from sibboleth.scores import recognition
 from sibboleth.settings import checked
 from sibboleth.stats import FEW_CLUSTERS
 from sibboleth.study import StatisticsSettings
@@ -37,6 +39,8 @@ class Scored:
     """Everything that was guessed, left out or missing; what may mislead begins with `WARNING`."""
     by: tuple[str, ...] = ()
     written: tuple[Path, ...] = ()
+    recognition: Recognition | None = None
+    """More about transcripts."""
 
     def __rich__(self) -> RenderableType:
         """Show notes, all metrics, the main ones by slice, and comparisons."""
@@ -54,6 +58,8 @@ class Scored:
         for shown in (_by_label(table), _sliced(table, self.target, self.by), _compared(compared, self.target)):
             if shown.row_count:
                 yield shown
+        if self.recognition is not None:
+            yield from self.recognition.shown(table)
         for path in self.written:
             yield Text(f"written: {path}", style="dim")
 
@@ -71,6 +77,7 @@ def score(
     rater: str | None = None,
     people: bool = False,
     normalise: str = "basic",
+    show: tuple[Shown, ...] = (),
     resamples: int = 2000,
     seed: int = 0,
     output: Path | None = None,
@@ -96,9 +103,11 @@ def score(
             resample speakers and people, and groups are compared with each other and with systems. So are raters of
             source `listener` in a predictions table.
         normalise: rule for both sides of a transcript: basic (lower case, no punctuation) or none.
+        show: of transcripts also show counts (of substitutions, deletions, insertions), words (those that a group
+            loses more often than the others) or alignments (of the worst utterances); all are written.
         resamples: resamples of speakers behind an interval.
         seed: seed of the resamples.
-        output: CSV or Parquet file for the scores; comparisons are written beside it.
+        output: CSV or Parquet file for the scores; comparisons and what is told of transcripts are written beside it.
 
     Raises `InvalidInput` with file, row and field.
     """
@@ -126,7 +135,30 @@ def score(
     notes = (*found.notes, *(_grouped(name, members) for name, members in groups.items()))
     if len(raters) > MOST:
         notes += (f"{len(raters)} raters are too many to compare in pairs; score {MOST} or fewer for that",)
-    return Scored(found.target, table, compared, notes, by, _write(output, table, compared))
+    more = _recognition(found, [pair[1:] for pair in pairs], groups, settings, show)
+    notes += () if more is None else tuple(more.notes())
+    return Scored(found.target, table, compared, notes, by, _write(output, table, compared, more), more)
+
+
+def _recognition(
+    found: reading.Reading,
+    pairs: list[tuple[str, str, str, str]],
+    groups: scores.Groups,
+    settings: StatisticsSettings,
+    show: tuple[Shown, ...],
+) -> Recognition | None:
+    if found.target.kind != "transcription":
+        return None
+    transcripts = recognition.Transcripts.of(
+        found.answers,
+        found.reference,
+        found.target,
+        clusters=found.clusters,
+        slices=found.slices,
+        columns=settings.slices,
+    )
+    alone = [pair for pair in pairs if pair[:2] not in groups and pair[2:] not in groups]
+    return Recognition.of(transcripts, alone, settings.confidence, show)
 
 
 def _groups(answers: pl.DataFrame, people: bool) -> scores.Groups:
@@ -145,12 +177,15 @@ def _grouped(name: tuple[str, str], members: Sequence[tuple[str, str]]) -> str:
     return f"{len(members)} raters of {name[0]} are one group of people: speakers and people are resampled{few}"
 
 
-def _write(output: Path | None, table: pl.DataFrame, compared: pl.DataFrame) -> tuple[Path, ...]:
+def _write(
+    output: Path | None, table: pl.DataFrame, compared: pl.DataFrame, more: Recognition | None
+) -> tuple[Path, ...]:
     if output is None:
         return ()
     written = {output: table}
-    if len(compared):
-        written[output.with_name(f"{output.stem}-comparisons{output.suffix}")] = compared
+    beside = {"comparisons": compared} if len(compared) else {}
+    for name, frame in (beside | (more.written() if more else {})).items():
+        written[output.with_name(f"{output.stem}-{name}{output.suffix}")] = frame
     for path, frame in written.items():
         if path.suffix == ".parquet":
             runs.write_table(path, frame)
@@ -161,24 +196,28 @@ def _write(output: Path | None, table: pl.DataFrame, compared: pl.DataFrame) -> 
 
 def _overall(table: pl.DataFrame, target: Target) -> Table:
     """Every metric of every rater over all answers."""
-    shown = _table(f"{target.name}: all answers", ("Metric", "Rater"), ("Estimate", "n", "Speakers"))
+    shown = printing.table(f"{target.name}: all answers", ("Metric", "Rater"), ("Estimate", "n", "Speakers"))
     rows = table.filter(pl.col("slice") == "all")
     for metric in metrics.of(target):
         mine = rows.filter(pl.col("metric") == metric.name).sort("run", "rater", "layer").to_dicts()
         for index, row in enumerate(mine):
             title = "" if index else metric.title
-            shown.add_row(title, _name(row["run"], row["rater"], row["layer"]), _interval(row), *_sizes(row))
+            shown.add_row(
+                title, printing.rater(row["run"], row["rater"], row["layer"]), printing.interval(row), *_sizes(row)
+            )
     return shown
 
 
 def _by_label(table: pl.DataFrame) -> Table:
     """Recall, precision and F1 of every label."""
-    shown = _table("by label", ("Label", "Rater"), ("Recall", "Precision", "F1", "n", "Speakers"))
-    known = {_key(row): _interval(row) for row in table.filter(pl.col("slice").str.starts_with("label=")).to_dicts()}
+    shown = printing.table("by label", ("Label", "Rater"), ("Recall", "Precision", "F1", "n", "Speakers"))
+    known = {
+        _key(row): printing.interval(row) for row in table.filter(pl.col("slice").str.starts_with("label=")).to_dicts()
+    }
     rows = table.filter(pl.col("metric") == "recall").sort("slice", "run", "rater", "layer").to_dicts()
     for row in rows:
         numbers = [known[_key({**row, "metric": name})] for name in ("recall", "precision", "f1")]
-        rater = _name(row["run"], row["rater"], row["layer"])
+        rater = printing.rater(row["run"], row["rater"], row["layer"])
         shown.add_row(row["slice"].removeprefix("label="), rater, *numbers, *_sizes(row))
     return shown
 
@@ -187,15 +226,15 @@ def _sliced(table: pl.DataFrame, target: Target, by: tuple[str, ...]) -> Table:
     """The main metric (for texts also the CER) of every value of the columns, their mean, and the gap between them."""
     wanted = [metric for metric in metrics.of(target) if metric.name in ("uar", "ccc", "wer", "cer")]
     main = wanted[0].name
-    others = {_key(row): _interval(row) for row in table.to_dicts()}
-    shown = _table("by slice", ("Slice", "Rater"), (*(metric.title for metric in wanted), "n", "Speakers"))
+    others = {_key(row): printing.interval(row) for row in table.to_dicts()}
+    shown = printing.table("by slice", ("Slice", "Rater"), (*(metric.title for metric in wanted), "n", "Speakers"))
     for column in by:
         for name in (main, f"{main}_mean", f"{main}_gap"):
             mine = table.filter(pl.col("metric") == name, pl.col("slice").str.starts_with(f"{column}="))
             for row in mine.sort("slice", "run", "rater", "layer").to_dicts():
-                more = [others.get(_key({**row, "metric": m.name}), "") if name == main else "" for m in wanted[1:]]
-                rater = _name(row["run"], row["rater"], row["layer"])
-                shown.add_row(_slice(row, column, main), rater, _interval(row), *more, *_sizes(row))
+                more = [others.get(_key({**row, "metric": name.replace(main, m.name, 1)}), "") for m in wanted[1:]]
+                rater = printing.rater(row["run"], row["rater"], row["layer"])
+                shown.add_row(_slice(row, column, main), rater, printing.interval(row), *more, *_sizes(row))
         shown.add_section()
     return shown
 
@@ -213,21 +252,12 @@ def _compared(compared: pl.DataFrame, target: Target) -> Table:
     main = metrics.of(target)[0]
     better = "above 0: A is better" if main.higher_is_better else "below 0: A is better"
     title = f"{main.title}, A minus B on the same utterances ({better})"
-    shown = _table(title, ("Slice", "A", "B"), ("Difference", "p", "p (Holm)", "n", "Speakers"))
+    shown = printing.table(title, ("Slice", "A", "B"), ("Difference", "p", "p (Holm)", "n", "Speakers"))
     for row in compared.to_dicts():
-        interval = _interval({**row, "estimate": row["difference"]}, "{:+.3f}")
-        a, b = (_name(row[f"{side}_run"], row[f"{side}_rater"], None) for side in "ab")
-        tests = [_number(row[p], "{:.3g}") for p in ("p", "p_holm")]
+        interval = printing.interval({**row, "estimate": row["difference"]}, "{:+.3f}")
+        a, b = (printing.rater(row[f"{side}_run"], row[f"{side}_rater"], None) for side in "ab")
+        tests = [printing.number(row[p], "{:.3g}") for p in ("p", "p_holm")]
         shown.add_row(row["slice"], a, b, interval, *tests, *_sizes(row))
-    return shown
-
-
-def _table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
-    shown = Table(title=title, title_justify="left")
-    for name in words:
-        shown.add_column(name)
-    for name in numbers:
-        shown.add_column(name, justify="right")
     return shown
 
 
@@ -237,17 +267,3 @@ def _key(row: dict[str, object]) -> frozenset[tuple[str, object]]:
 
 def _sizes(row: dict[str, int]) -> tuple[str, str]:
     return f"{row['n']:,}", f"{row['clusters']:,}"
-
-
-def _name(run: str, rater: str, layer: int | None) -> str:
-    name = rater if run in ("", rater) else f"{run}/{rater}"
-    return name if layer is None else f"{name} (layer {layer})"
-
-
-def _interval(row: dict[str, Any], form: str = "{:.3f}") -> str:
-    estimate, low, high = (_number(row[name], form) for name in ("estimate", "low", "high"))
-    return estimate if low == high == "-" else f"{estimate} [{low}, {high}]"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None or value != value else form.format(value)
