@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-import polars as pl
-
-from sibboleth.corpus import sheets
+from sibboleth.corpus import tables
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.texts import characters
 
@@ -39,21 +37,9 @@ def extended(name: str, path: Path | None) -> Spellings:
 
 
 def _read(path: Path) -> Spellings:
-    if path.suffix.lower() not in sheets.SUFFIXES:
-        raise InvalidInput(f"{path}: not a table of spellings; save it as one of {', '.join(sheets.SUFFIXES)}")
-    try:
-        sheet = sheets.read(path, path.read_bytes())
-    except OSError as error:
-        raise InvalidInput(f"{path}: cannot be read ({error.strerror})") from None
-    if sheet.problems:
-        raise InvalidInput(f"{path}: {sheet.unread} rows cannot be taken apart", sheet.problems)
-    if missing := [name for name in COLUMNS if name not in sheet.columns]:
-        there = ", ".join(sheet.columns) or "none"
-        raise InvalidInput(f"{path}: columns {', '.join(missing)} are missing; there are: {there}")
     found: dict[str, str] = {}
     problems = []
-    written, spoken = (sheet.columns[name].cast(pl.String).fill_null("") for name in COLUMNS)
-    for row, one, words in zip(sheet.rows, written, spoken, strict=True):
+    for row, (one, words) in tables.read(path, "spellings", COLUMNS):
         word = _folded(one)
         if len(word.split()) != 1:
             problems.append(Problem(str(path), f"must be one word (given: {one!r})", row, "written"))
