@@ -15,6 +15,7 @@ from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput
 
 MODULES = {
+    "common-voice": "sibboleth.corpora.common_voice",
     "emodb": "sibboleth.corpora.emodb",
     "nemo": "sibboleth.corpora.nemo",
     "ravdess": "sibboleth.corpora.ravdess",

@@ -120,7 +120,7 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
     """Write the manifest of a known corpus from its published layout, and return its path.
 
     Args:
-        name: emodb, nemo, ravdess or synthetic.
+        name: common-voice, emodb, nemo, ravdess or synthetic.
         root: folder the corpus was unpacked in; for synthetic, the folder to make it in.
         output: where to write, CSV, TSV, JSONL or Parquet; `manifest.csv` in the root if not given.
 
