@@ -6,6 +6,7 @@ import pytest
 
 from sibboleth import study
 from sibboleth.errors import InvalidInput
+from sibboleth.experiment import material
 
 SMALL = """
 name = "small"
@@ -44,6 +45,16 @@ def test_paths_are_relative_to_the_study_file(tmp_path: Path) -> None:
         "facebook/wav2vec2-base",
         str(tmp_path / "other"),
     ]
+
+
+def test_a_table_of_accents_lies_beside_the_study_and_is_used_on_reading(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("said,accent,dialect\nzachte g,,the south\n")
+    (tmp_path / "a.csv").write_text("audio,speaker,emotion,accents\n1.wav,s,x,Vlaams\n2.wav,t,y,zachte g\n")
+    for said, dialect in (("built-in", None), ("mine.csv", "the south")):
+        read = study.read(written(tmp_path, SMALL + f'accents = "{said}"\n'))
+        table = material.gather(read, without_audio=True, unlabelled=True).table
+        assert table.select("accent", "dialect").rows() == [("Belgium", None), (None, dialect)]
+    assert study.read(written(tmp_path, SMALL)).corpora[0].accents is None
 
 
 def test_layers_are_kept_of_encoders_that_the_study_has(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
+from sibboleth import accents, methods, protocols, settings
 from sibboleth import alignment as alignments
-from sibboleth import methods, protocols, settings
 from sibboleth.alignment import Alignment
 from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.settings import Settings
@@ -29,6 +29,15 @@ class CorpusSettings(Settings):
     """Only rows with one of these values in these columns: `{ language = ["nl"] }`."""
     language: str | None = None
     """Language of every row, where the manifest has no such column."""
+    accents: str | None = None
+    """Tell `accent` and `dialect` from what the manifest says of accents (`accents`, `variant`, `l1`, ...): `built-in`,
+    or a table with the columns said, accent and dialect, relative to the study file, put over the built-in one."""
+
+    @field_validator("accents")
+    @classmethod
+    def _table_beside_the_study(cls, value: str | None, info: ValidationInfo) -> str | None:
+        folder = (info.context or {}).get("folder")
+        return value if value in (None, accents.BUILT_IN) or folder is None else str(Path(folder) / value)
 
     @field_validator("manifest")
     @classmethod

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sibboleth.errors import SibbolethError
+from sibboleth import texts
 from sibboleth.metrics import transcription
-from sibboleth.metrics.transcription import CER, DELETIONS, INSERTIONS, SUBSTITUTIONS, WER, Answers, normalise
+from sibboleth.metrics.transcription import CER, DELETIONS, INSERTIONS, SUBSTITUTIONS, WER, Answers
 
 PAIRS = [
     ("the quick brown fox", "the quick brown fox"),
@@ -61,7 +61,7 @@ def test_two_normal_forms_of_unicode_differ_unless_normalised() -> None:
     composed, decomposed = "caf\u00e9 noir", "cafe\u0301 noir"
     assert WER(Answers([composed], [decomposed])) == 1 / 2
     assert CER(Answers([composed], [decomposed])) == 2 / 9  # another letter, and a mark of its own
-    assert WER(Answers(*(normalise([text], "basic") for text in (composed, decomposed)))) == 0
+    assert WER(Answers(*(texts.normalise([text], "basic") for text in (composed, decomposed)))) == 0
 
 
 def test_counts_are_pooled_and_rates_never_averaged() -> None:
@@ -102,33 +102,6 @@ def test_runs_of_blanks_are_one_blank() -> None:
 
 def test_blanks_are_characters() -> None:
     assert CER(Answers(["ab cd"], ["abcd"])) == pytest.approx(1 / 5)
-
-
-@pytest.mark.parametrize(
-    ("text", "plain"),
-    [
-        ("Hello, WORLD!", "hello world"),
-        ("don't don\u2019t", "dont dont"),
-        ("medisch-ethisch", "medisch ethisch"),
-        ("  a\t b ", "a b"),
-        ("caf\u0065\u0301", "caf\u00e9"),
-        ("naïve Übung ß", "naïve übung ß"),
-        ("\u0915\u093f\u0924\u093e\u092c", "\u0915\u093f\u0924\u093e\u092c"),  # Hindi: its marks are letters
-        ("你好，世界。", "你好 世界"),
-        ("5 € (100%)", "5 100"),
-        ("¿Qué? «sí»", "qué sí"),
-        ("...", ""),
-    ],
-)
-def test_basic_normalisation(text: str, plain: str) -> None:
-    assert normalise([text], "basic") == [plain]
-    assert normalise([plain], "basic") == [plain]
-
-
-def test_no_normalisation_and_unknown_ones() -> None:
-    assert normalise(["Hello, "], "none") == ["Hello, "]
-    with pytest.raises(SibbolethError, match="unknown text normalisation 'whisper'; there are none, basic"):
-        normalise(["x"], "whisper")
 
 
 @settings(deadline=None, max_examples=40)

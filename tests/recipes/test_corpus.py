@@ -133,3 +133,20 @@ def test_copies_in_other_files_are_listed(tmp_path: Path, real_speech: Path) -> 
     assert {Path(found.near[0, name]).stem for name in ("utterance", "other")} == {files[1].stem, "copy"}
     assert "the same sound in other files" in str(found) and "bandwidth" in str(found)
     assert "fingerprint" not in found.table.columns
+
+
+def test_accents_are_told_from_what_speakers_say(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    for n in range(4):
+        soundfile.write(tmp_path / f"{n}.wav", 0.1 * random.standard_normal(RATE), RATE)
+    said = ["Belgisch Nederlands,Gents", "netherlands", "zachte g", ""]
+    rows = {"audio": [f"{n}.wav" for n in range(4)], "speaker": list("abcd"), "language": ["nl"] * 4, "accents": said}
+    pl.DataFrame(rows).write_csv(tmp_path / "m.csv")
+    assert "accent" not in describe(tmp_path / "m.csv").groups
+    one = describe(tmp_path / "m.csv", accents="built-in")
+    assert one.groups["accent"]["accent"].to_list() == ["Belgium", "Netherlands", None]
+    assert one.groups["dialect"]["dialect"].to_list() == ["East Flanders", None]
+    assert "accents: 2 known, 1 not in the table, 1 not said" in str(one)
+    mine = tmp_path / "mine.csv"
+    mine.write_text("said,accent,dialect\nzachte g,,the south\n", encoding="utf-8")
+    assert describe(tmp_path / "m.csv", accents=str(mine)).groups["dialect"]["dialect"][1] == "the south"

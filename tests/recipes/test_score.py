@@ -91,6 +91,60 @@ def test_normalisation_is_applied_alike_and_can_be_left_out(tmp_path: Path) -> N
         score((file,), normalise="whisper")
 
 
+DUTCH = """\
+utterance,speaker,accents,language,reference,hypothesis
+u1,s1,Belgisch Nederlands,nl,'k heb 21 euro.,ik heb eenentwintig euro
+u2,s1,Belgisch Nederlands,nl,da's nie veel,dat is niet veel
+u3,s2,Nederlands Nederlands,nl,Het kost 3 €,het kost drie euro
+u4,s3,zachte g,nl,goesting,zin
+"""
+
+
+def test_texts_are_normalised_by_language_and_what_changed_is_listed(tmp_path: Path) -> None:
+    file = write(tmp_path / "asr.csv", DUTCH)
+    assert number(score((file,), normalise="dutch", resamples=100), "wer")["estimate"] == pytest.approx(1 / 13)
+    mine = write(tmp_path / "mine.csv", "written,spoken\ngoesting,zin\n")
+    listed = tmp_path / "changed.csv"
+    result = score((file,), normalise="dutch", spellings=mine, changed=listed, resamples=100)
+    assert number(result, "wer")["estimate"] == 0
+    assert "texts of both sides were normalised by the rule 'dutch'" in result.notes
+    assert "spellings of mine.csv were put over those of the rule 'dutch'" in result.notes
+    assert result.written == (listed,)
+    rows = pl.read_csv(listed).filter(pl.col("rule") == "dutch").select("side", "written", "counted_as", "times").rows()
+    assert ("reference", "'k", "ik", 1) in rows and ("reference", "goesting", "zin", 1) in rows
+    assert not [row for row in rows if row[0] == "hypothesis"]
+
+
+def test_what_is_changed_is_of_transcripts_alone(emotions: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="only transcripts are normalised, and the answers are of classification"):
+        score((emotions,), target="emotion", changed=tmp_path / "changed.csv")
+    with pytest.raises(InvalidInput, match="the output ends in one of"):
+        score((emotions,), target="emotion", changed=tmp_path / "changed.txt")
+    with pytest.raises(InvalidInput, match="'basic' has no spellings"):
+        score((emotions,), target="emotion", spellings=tmp_path / "mine.csv")
+
+
+def test_accents_are_told_from_what_speakers_say(tmp_path: Path) -> None:
+    file = write(tmp_path / "asr.csv", DUTCH)
+    result = score((file,), normalise="dutch", accents="built-in", by=("accent",), resamples=100)
+    assert number(result, "wer", "accent=Belgium")["n"] == 2
+    assert "asr.csv: accents: 3 known, 1 not in the table" in result.notes
+    assert "not in the table of accents: 'zachte g' (1)" in "\n".join(result.notes)
+    assert "1 utterance without accent, in no slice of it" in warnings_of(result)
+    with pytest.raises(InvalidInput, match="--accents: no file has a column that says anything of accents"):
+        score((write(tmp_path / "plain.csv", "utterance,reference,hypothesis\nu,a,a\n"),), accents="built-in")
+
+
+def test_unicode_in_two_forms_is_one_text_unless_nothing_is_normalised(tmp_path: Path) -> None:
+    text = "utterance,speaker,reference,hypothesis\nu1,s1,caf\u00e9,cafe\u0301\nu2,s2,ja,ja\n"
+    file = write(tmp_path / "asr.csv", text)
+    for name in ("basic", "english", "dutch", "german", "mandarin"):
+        assert number(score((file,), normalise=name, resamples=100), "wer")["estimate"] == 0
+    raw = score((file,), normalise="none", resamples=100)
+    assert number(raw, "wer")["estimate"] == 0.5
+    assert "1 hypothesis text not in composed Unicode (NFC)" in warnings_of(raw)
+
+
 def test_labels_of_two_systems(emotions: Path) -> None:
     result = score((emotions,), target="emotion", by=("sex",), resamples=200)
     table = pl.read_csv(emotions, separator=";").filter(pl.col("model") == "wavlm")

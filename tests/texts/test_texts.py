@@ -143,6 +143,27 @@ def test_what_comes_out_has_single_blanks_and_no_punctuation(name: str) -> None:
     assert said == " ".join(said.split()) == "a b c d e"
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Hello, WORLD!", "hello world"),
+        ("don't don\u2019t", "dont dont"),
+        ("medisch-ethisch", "medisch ethisch"),
+        ("  a\t b ", "a b"),
+        ("caf\u0065\u0301", "caf\u00e9"),
+        ("naïve Übung ß", "naïve übung ß"),
+        ("\u0915\u093f\u0924\u093e\u092c", "\u0915\u093f\u0924\u093e\u092c"),  # Hindi: its marks are letters
+        ("你好，世界。", "你好 世界"),
+        ("5 € (100%)", "5 100"),
+        ("¿Qué? «sí»", "qué sí"),
+        ("...", ""),
+    ],
+)
+def test_basic_normalisation(text: str, plain: str) -> None:
+    assert texts.normalise([text], "basic") == [plain]
+    assert texts.normalise([plain], "basic") == [plain]
+
+
 def test_an_unknown_name_lists_those_that_there_are() -> None:
     with pytest.raises(SibbolethError, match="'whisper'; there are none, basic, english, dutch, german, mandarin"):
         texts.normalise(["x"], "whisper")

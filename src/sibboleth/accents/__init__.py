@@ -23,9 +23,10 @@ BUILT_IN = "built-in"
 SAID = ("accents", "raw_accent", "accent", "variant", "variants", "dialect")
 """Columns in which speakers say their accent; all that are there count."""
 FIRST_LANGUAGE = ("l1", "first_language", "native_language", "mother_tongue")
+NAMES = (*SAID, *FIRST_LANGUAGE)
 COLUMNS, OPTIONAL = ("said", "accent", "dialect"), ("language", "anywhere")
-"""Columns that a table needs, and that it may have: languages for which a row holds (empty for all), and whether its name
-may stand anywhere in a longer text (`yes`). Others are for people."""
+"""Columns that a table needs, and that it may have: languages for which a row holds (empty for all), and whether its
+name may stand anywhere in a longer text (`yes`). Others are for people."""
 LABELS = ("accent", "dialect")
 NEGATIONS = frozenset(("not", "no", "non", "niet", "geen", "nicht", "kein", "keine", "pas"))
 UNSAID = frozenset(
@@ -129,6 +130,11 @@ def taxonomy(table: str | Path = BUILT_IN) -> Taxonomy:
     return Taxonomy({**kept, **mine.places}, mine.anywhere | (ours.anywhere & kept.keys()))
 
 
+def said_in(columns: Iterable[str]) -> list[str]:
+    """Return those of the columns that say something of accents, whatever their case."""
+    return [name for name in columns if name.lower() in NAMES]
+
+
 def derive(table: pl.DataFrame, using: Taxonomy) -> Derived:
     """Add (or replace) `accent` and `dialect`, from whichever columns of `SAID` and `FIRST_LANGUAGE` there are.
 
@@ -138,8 +144,7 @@ def derive(table: pl.DataFrame, using: Taxonomy) -> Derived:
     said = [columns[name] for name in SAID if name in columns]
     first = [columns[name] for name in FIRST_LANGUAGE if name in columns]
     if not said and not first:
-        known = ", ".join((*SAID, *FIRST_LANGUAGE))
-        raise InvalidInput(f"no column says anything of accents; known by name are {known}")
+        raise InvalidInput(f"no column says anything of accents; known by name are {', '.join(NAMES)}")
     languages = [pl.col(columns[name]).cast(pl.String) for name in ("language", "locale") if name in columns]
     keys = table.select(
         pl.coalesce(*languages, pl.lit(None, pl.String)).alias("=language"),

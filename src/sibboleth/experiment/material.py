@@ -1,13 +1,13 @@
 """What a study works on: its corpora as one table, scanned, with every row that was left out and why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sibboleth import audio, corpus, predictions, splits, storage
+from sibboleth import accents, audio, corpus, predictions, splits, storage
 from sibboleth.corpus import Corpus
 from sibboleth.corpus.sheets import KEPT
 from sibboleth.errors import InvalidInput, Problem
@@ -121,13 +121,16 @@ def _unheard(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _read(settings: CorpusSettings, without_audio: bool) -> Corpus:
-    return corpus.read(
+    one = corpus.read(
         settings.manifest,
         name=settings.name,
         columns=settings.columns or None,
         language=settings.language,
         without_audio=without_audio,
     )
+    if settings.accents is None:
+        return one
+    return replace(one, table=accents.derive(one.table, accents.taxonomy(settings.accents)).table)
 
 
 def _require_columns(settings: CorpusSettings, one: Corpus, study: Study, labelled: bool) -> None:

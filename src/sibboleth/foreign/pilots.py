@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from sibboleth import metrics, runs, scores
+from sibboleth import metrics, runs, scores, texts
 from sibboleth.errors import InvalidInput
 from sibboleth.foreign import reading
 from sibboleth.foreign.remarks import some
@@ -34,7 +34,7 @@ def read(path: Path, reference: Path | None, wanted: Sequence[str], metric: Metr
     if path.is_dir():
         runs.RunDirectory(path).read()
         file, reference = path / "predictions.parquet", reference or path / "utterances.parquet"
-    found = reading.gather((file,), reference, reading.Names(), "basic")
+    found = reading.gather((file,), reference, reading.Names(), texts.named("basic"))
     if found.target.kind != "classification":
         raise InvalidInput(f"{path}: a pilot has labels, not {found.target.kind}")
     there = found.answers.select("run", "rater").unique().sort("run", "rater").rows()

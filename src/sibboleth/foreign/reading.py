@@ -1,19 +1,20 @@
 """Answers, reference, speakers and slices, gathered from files that anybody may have written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
-from sibboleth import predictions
+from sibboleth import accents, predictions, texts
+from sibboleth.accents import Taxonomy
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.foreign import outputs, remarks
+from sibboleth.foreign import nist, outputs, remarks
 from sibboleth.foreign.facts import Facts
 from sibboleth.foreign.outputs import File, Layout
 from sibboleth.foreign.remarks import count
-from sibboleth.metrics import transcription
 from sibboleth.targets import Kind, Target
+from sibboleth.texts import Normalisation
 
 TEXTS = ("text", "transcript", "transcription")
 """Targets that are transcripts by name."""
@@ -49,6 +50,8 @@ class Reading:
     """`utterance` and the columns asked for."""
     notes: tuple[str, ...]
     """Everything that was guessed, left out or missing."""
+    written: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Transcripts of both sides (`reference`, `hypothesis`) before they were normalised."""
 
 
 @dataclass
@@ -57,8 +60,9 @@ class _Reader:
     truth: File | None
     """The file of the reference, where it is not that of the answers."""
     names: Names
-    normalise: str
-    notes: list[str] = field(default_factory=list)
+    normalise: Normalisation
+    notes: list[str]
+    written: dict[str, Sequence[str]] = field(default_factory=dict)
 
     def read(self) -> Reading:
         kind = self.names.kind or self.find_kind()
@@ -70,12 +74,25 @@ class _Reader:
         answers = pl.concat([self.answers(file, kind, target, labels) for file in self.files])
         self.refuse_doubled(answers)
         if kind == "transcription":
-            answers, reference = (_normalised(frame, self.normalise) for frame in (answers, reference))
-            self.notes.append(f"texts of both sides were normalised by the rule {self.normalise!r}")
+            reference, answers = self.normalised("reference", reference), self.normalised("hypothesis", answers)
+            self.notes.append(f"texts of both sides were normalised by the rule {self.normalise.name!r}")
         return Reading(Target(name=target, kind=kind, labels=labels), answers, reference, {}, pl.DataFrame(), ())
+
+    def normalised(self, side: str, frame: pl.DataFrame) -> pl.DataFrame:
+        self.written[side] = frame["label"].fill_null("").to_list()
+        apart = texts.uncomposed(self.written[side]) if self.normalise.name == "none" else 0
+        if apart:
+            self.notes.append(
+                f"WARNING: {count(apart, f'{side} text')} not in composed Unicode (NFC): under the rule 'none' a letter"
+                " with a mark is another than the same letter composed"
+            )
+        said = [self.normalise(text) for text in self.written[side]]
+        return frame.with_columns(pl.Series("label", said, pl.String))
 
     def find_kind(self) -> Kind:
         first = self.files[0]
+        if any(file is not None and file.path.suffix.lower() in nist.SUFFIXES for file in (first, self.truth)):
+            return "transcription"
         if first.ours:
             wanted = pl.lit(True) if self.names.target is None else pl.col("target") == self.names.target
             rows = first.frame.filter(wanted)
@@ -217,26 +234,53 @@ class _Reader:
             raise InvalidInput("two files of the same name answer the same utterances; rename one", problems)
 
 
-def gather(paths: Sequence[Path], reference: Path | None, names: Names, normalise: str) -> Reading:
-    """Read answers, reference, speakers and slices; raises `InvalidInput` with file, row and field."""
-    files = [outputs.open_file(path) for path in paths]
-    truth = None if reference is None else outputs.open_file(reference)
-    reader = _Reader(files, truth, names, normalise)
-    found = reader.read()
+def gather(
+    paths: Sequence[Path],
+    reference: Path | None,
+    names: Names,
+    normalise: Normalisation,
+    taxonomy: Taxonomy | None = None,
+) -> Reading:
+    """Read answers, reference, speakers and slices; raises `InvalidInput` with file, row and field.
+
+    With a taxonomy, `accent` and `dialect` are told from what the files say of accents.
+    """
+    notes: list[str] = []
+    truth = None if reference is None else _opened(reference, notes, None, answers=False)
+    files = [_opened(path, notes, truth, answers=True) for path in paths]
     known = [*([truth] if truth else []), *files]
+    if taxonomy is not None:
+        known = _with_accents(known, taxonomy, notes)
+        truth, files = (known[0] if truth else None), known[-len(files) :]
+    reader = _Reader(files, truth, names, normalise, notes)
+    found = reader.read()
     scored = found.answers.join(found.reference, on="utterance", how="semi")["utterance"].unique().sort()
     facts = Facts(known, names.utterance, scored)
-    notes = [*reader.notes, *remarks.unmatched(found.answers, found.reference)]
+    notes += remarks.unmatched(found.answers, found.reference)
     notes += remarks.unusual(found.answers, found.reference, found.target)
     clusters = facts.speakers(names.speaker, notes)
     slices = facts.slices(names.by, notes)
-    return Reading(found.target, found.answers, found.reference, clusters, slices, tuple(notes))
+    return Reading(found.target, found.answers, found.reference, clusters, slices, tuple(notes), reader.written)
+
+
+def _opened(path: Path, notes: list[str], truth: File | None, *, answers: bool) -> File:
+    if path.suffix.lower() in nist.SUFFIXES:
+        return nist.read(path, notes, answers=answers, reference=truth)
+    return outputs.open_file(path)
+
+
+def _with_accents(files: Sequence[File], taxonomy: Taxonomy, notes: list[str]) -> list[File]:
+    """Tell accents in each file that says something of them; raises `InvalidInput` where none does."""
+    told = []
+    for file in files:
+        derived = accents.derive(file.frame, taxonomy) if accents.said_in(file.frame.columns) else None
+        notes += (f"{file.path.name}: {note}" for note in (derived.notes() if derived else ()))
+        told.append(replace(file, frame=derived.table) if derived else file)
+    if not any(accents.said_in(file.frame.columns) for file in files):
+        names = ", ".join(accents.NAMES)
+        raise InvalidInput(f"--accents: no file has a column that says anything of accents; known by name are {names}")
+    return told
 
 
 def _rows(file: File) -> pl.DataFrame:
     return predictions.validate(file.frame, str(file.path), file.rows).select(list(predictions.SCHEMA))
-
-
-def _normalised(frame: pl.DataFrame, rule: str) -> pl.DataFrame:
-    texts = transcription.normalise(frame["label"].fill_null("").to_list(), rule)
-    return frame.with_columns(pl.Series("label", texts, pl.String))

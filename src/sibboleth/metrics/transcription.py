@@ -1,4 +1,4 @@
-"""Transcription: WER and CER from pooled counts, and named text normalisations.
+"""Transcription: WER and CER from pooled counts.
 
 Counts come from jiwer, per utterance, and are added; rates are never averaged. Words lie between blanks, and a run of
 blanks counts as one. An empty hypothesis deletes every word. An empty reference makes every word an insertion, which
@@ -7,17 +7,13 @@ blanks between words as characters.
 """
 
 import math
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
-from sibboleth.errors import SibbolethError
 from sibboleth.metrics.metric import Array, Metric, Rows, divide
-
-APOSTROPHES = "'\u2019\u02bc\u2018"
 
 
 @dataclass(frozen=True)
@@ -89,29 +85,3 @@ INSERTIONS = Metric("insertions", "Insertions", word_counts, _share(3), False, _
 """Inserted words per reference word."""
 
 METRICS: tuple[Metric[Answers], ...] = (WER, CER, SUBSTITUTIONS, DELETIONS, INSERTIONS)
-
-
-def _unchanged(text: str) -> str:
-    return text
-
-
-def _basic(text: str) -> str:
-    composed = unicodedata.normalize("NFC", text).lower()
-    plain = (
-        "" if character in APOSTROPHES else " " if unicodedata.category(character)[0] in "PS" else character
-        for character in composed
-    )
-    return " ".join("".join(plain).split())
-
-
-NORMALISATIONS: dict[str, Callable[[str], str]] = {"none": _unchanged, "basic": _basic}
-"""`none`: the text as it is. `basic`: Unicode composed (NFC), lower case, apostrophes dropped, other punctuation and
-symbols made blanks, blanks single; letters, digits and combining marks stay."""
-
-
-def normalise(texts: Sequence[str], name: str) -> list[str]:
-    """Normalise texts by a named rule; raises `SibbolethError` for an unknown name."""
-    if name not in NORMALISATIONS:
-        raise SibbolethError(f"unknown text normalisation {name!r}; there are {', '.join(NORMALISATIONS)}")
-    rule = NORMALISATIONS[name]
-    return [rule(text) for text in texts]

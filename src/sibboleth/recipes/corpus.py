@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sibboleth import audio, corpora, corpus, storage
+from sibboleth.accents import derive, taxonomy
 from sibboleth.audio import matching
 from sibboleth.errors import InvalidInput
 
@@ -63,6 +64,8 @@ class Description:
     """Utterances with identical audio: copy (the same number for the same sound), utterance, speaker, label."""
     near: pl.DataFrame
     """Pairs with the same sound in other files, encodings or cuts: utterance, other, seconds shared, difference."""
+    notes: tuple[str, ...] = ()
+    """What became of what speakers say of their accents."""
 
     def __rich__(self) -> RenderableType:
         """Lay the tables out under each other."""
@@ -81,6 +84,7 @@ def describe(
     *,
     label: str | None = None,
     columns: dict[str, str] | None = None,
+    accents: str | None = None,
 ) -> Description:
     """Read a manifest, listen to all its audio, and describe both.
 
@@ -88,8 +92,13 @@ def describe(
         manifest: CSV, TSV, JSONL or Parquet file.
         label: column whose values are counted; `emotion` if there is one.
         columns: our column name to the manifest's, where they differ.
+        accents: tell `accent` and `dialect` from what the manifest says of accents: built-in, or a table (said, accent,
+            dialect) that is put over the built-in one.
     """
     one = corpus.read(manifest, columns=columns)
+    derived = None if accents is None else derive(one.table, taxonomy(accents))
+    if derived is not None:
+        one = replace(one, table=derived.table)
     if label is None and "emotion" in one.table.columns:
         label = "emotion"
     if label is not None and label not in one.table.columns:
@@ -113,6 +122,7 @@ def describe(
         excluded=table.filter(pl.col("status") != "ok").select("utterance", "audio", "reason"),
         duplicates=_duplicates(usable, label),
         near=_near(usable, scan["fingerprint"].filter(ok)),
+        notes=() if derived is None else tuple(derived.notes()),
     )
 
 
@@ -212,6 +222,7 @@ def _rendered(one: Description) -> Iterator[RenderableType]:
     hours = float(usable["seconds"].sum()) / 3600
     head = f"{_duration(hours)} · {len(usable)} utterances · {usable['speaker'].n_unique()} speakers"
     yield Text.assemble((one.name, "bold"), "  ", head)
+    yield from (Text(note, style="dim") for note in one.notes)
     if one.label is not None and usable[one.label].n_unique() > MOST_LABELS:
         yield Text(f"{one.label} has {usable[one.label].n_unique()} different values", style="dim")
     for column, table in one.groups.items():

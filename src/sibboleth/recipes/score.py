@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sibboleth import metrics, runs, scores
+from sibboleth import metrics, runs, scores, texts
+from sibboleth.accents import taxonomy
 from sibboleth.errors import InvalidInput
 from sibboleth.foreign import reading
 from sibboleth.recipes import printing
@@ -77,6 +78,9 @@ def score(
     rater: str | None = None,
     people: bool = False,
     normalise: str = "basic",
+    spellings: Path | None = None,
+    changed: Path | None = None,
+    accents: str | None = None,
     show: tuple[Shown, ...] = (),
     resamples: int = 2000,
     seed: int = 0,
@@ -85,13 +89,13 @@ def score(
     """Score predictions made by anybody.
 
     Each file is a table of `utterance` and answers: labels (`prediction`), posteriors (`p_LABEL`), numbers, or
-    transcripts (`hypothesis`); or a predictions table of sibboleth. Several files, or a column `system`, `model` or
-    `rater`, are scored beside each other and compared in pairs.
+    transcripts (`hypothesis`); or a predictions table of sibboleth; or transcripts in a format of NIST's toolkit.
+    Several files, or a column `system`, `model` or `rater`, are scored beside each other and compared in pairs.
 
     Args:
-        predictions: CSV, TSV, JSONL or Parquet files.
-        reference: file with the reference, speakers and slices by utterance, e.g. the manifest; else they stand in
-            the predictions.
+        predictions: CSV, TSV, JSONL or Parquet files; of transcripts also trn, STM and CTM.
+        reference: file with the reference, speakers and slices by utterance, e.g. the manifest, an STM or a trn; else
+            they stand in the predictions.
         by: columns whose values get scores of their own, e.g. accent.
         target: column of the reference; else `reference`, `label`, `text` or the like.
         answer: column of the answers; else `prediction`, `hypothesis` or the like.
@@ -102,7 +106,12 @@ def score(
         people: the raters of a file are people: they are also scored together as one group, with intervals that
             resample speakers and people, and groups are compared with each other and with systems. So are raters of
             source `listener` in a predictions table.
-        normalise: rule for both sides of a transcript: basic (lower case, no punctuation) or none.
+        normalise: rule for both sides of a transcript: basic (lower case, no punctuation), none, english (Whisper's),
+            dutch, german (numbers in words, variants in one spelling) or mandarin (by character).
+        spellings: table (written, spoken) that is put over the one of the rule.
+        changed: CSV or Parquet file in which to list what the rule changed on both sides.
+        accents: tell `accent` and `dialect` from what the files say of accents: built-in, or a table (said, accent,
+            dialect) that is put over the built-in one.
         show: of transcripts also show counts (of substitutions, deletions, insertions), words (those that a group
             loses more often than the others) or alignments (of the worst utterances); all are written.
         resamples: resamples of speakers behind an interval.
@@ -114,14 +123,16 @@ def score(
     paths = (predictions,) if isinstance(predictions, Path) else tuple(predictions)
     if not paths:
         raise InvalidInput("no file of predictions is given")
-    if output is not None and output.suffix not in SUFFIXES:
-        raise InvalidInput(f"{output}: the output ends in one of {', '.join(SUFFIXES)}")
+    for path in (output, changed):
+        if path is not None and path.suffix not in SUFFIXES:
+            raise InvalidInput(f"{path}: the output ends in one of {', '.join(SUFFIXES)}")
     names = reading.Names(
         kind=kind, target=target, answer=answer, utterance=utterance, speaker=speaker, rater=rater, by=by
     )
     if seed < 0:
         raise InvalidInput("seed must be 0 or more")
-    found = reading.gather(paths, reference, names, normalise)
+    rule = texts.named(normalise, spellings)
+    found = reading.gather(paths, reference, names, rule, None if accents is None else taxonomy(accents))
     settings = checked(StatisticsSettings, resamples=resamples, slices=by)
     groups = _groups(found.answers, people)
     grouped = {member for members in groups.values() for member in members}
@@ -133,11 +144,28 @@ def score(
     table = scores.score(found.answers, found.reference, found.target, **common)  # type: ignore[arg-type]
     compared = scores.compare(found.answers, found.reference, found.target, pairs, **common)  # type: ignore[arg-type]
     notes = (*found.notes, *(_grouped(name, members) for name, members in groups.items()))
+    if spellings is not None:
+        notes += (f"spellings of {spellings.name} were put over those of the rule {normalise!r}",)
     if len(raters) > MOST:
         notes += (f"{len(raters)} raters are too many to compare in pairs; score {MOST} or fewer for that",)
     more = _recognition(found, [pair[1:] for pair in pairs], groups, settings, show)
     notes += () if more is None else tuple(more.notes())
-    return Scored(found.target, table, compared, notes, by, _write(output, table, compared, more), more)
+    written = (*_write(output, table, compared, more), *_write_changes(changed, found, rule))
+    return Scored(found.target, table, compared, notes, by, written, more)
+
+
+def _write_changes(path: Path | None, found: reading.Reading, rule: texts.Normalisation) -> tuple[Path, ...]:
+    """Write what was changed on each side, if it is asked for; raises `InvalidInput` where there are no transcripts."""
+    if path is None:
+        return ()
+    if found.target.kind != "transcription":
+        raise InvalidInput(f"{path}: only transcripts are normalised, and the answers are of {found.target.kind}")
+    sides = [
+        texts.changed(written, rule).select(pl.lit(side).alias("side"), pl.all())
+        for side, written in found.written.items()
+    ]
+    _save(path, pl.concat(sides))
+    return (path,)
 
 
 def _recognition(
@@ -187,11 +215,15 @@ def _write(
     for name, frame in (beside | (more.written() if more else {})).items():
         written[output.with_name(f"{output.stem}-{name}{output.suffix}")] = frame
     for path, frame in written.items():
-        if path.suffix == ".parquet":
-            runs.write_table(path, frame)
-        else:
-            runs.write_text(path, frame.write_csv())
+        _save(path, frame)
     return tuple(written)
+
+
+def _save(path: Path, frame: pl.DataFrame) -> None:
+    if path.suffix == ".parquet":
+        runs.write_table(path, frame)
+    else:
+        runs.write_text(path, frame.write_csv())
 
 
 def _overall(table: pl.DataFrame, target: Target) -> Table:
