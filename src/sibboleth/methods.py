@@ -69,7 +69,7 @@ class HeadSettings(Settings):
 
 
 class TuningAugmentation(AugmentationSettings):
-    """How training utterances are changed; all but `mask` changes the audio, so that nothing of the encoder is cached."""
+    """How training utterances are changed; all but `mask` changes the audio, so that nothing can be cached."""
 
     speed: tuple[float, ...] = ()
     """Factors of which one is drawn per utterance, such as 0.9, 1, 1.1; pitch changes with it."""
