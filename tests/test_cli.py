@@ -40,7 +40,7 @@ def test_every_verb_explains_itself(verb: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["transcribe"], "transcribe"),
+        (["translate"], "translate"),
         (["run", "a.toml", "[/b]"], "[/b]"),
         (["run", "[/b].toml"], "[/b].toml: no such file"),
         (["run"], "study"),

@@ -15,8 +15,8 @@ def test_every_public_name_is_a_function() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="transcribe"):
-        sibboleth.transcribe  # noqa: B018
+    with pytest.raises(AttributeError, match="translate"):
+        sibboleth.translate  # noqa: B018
 
 
 def test_importing_the_package_imports_nothing_else() -> None:

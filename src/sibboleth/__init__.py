@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sibboleth.recipes.run import run
     from sibboleth.recipes.score import score
     from sibboleth.recipes.train import train
+    from sibboleth.recipes.transcribe import transcribe
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "run",
     "score",
     "train",
+    "transcribe",
 ]
 
 _MODULES = {"describe": "corpus", "prepare": "corpus"}

@@ -37,6 +37,9 @@ app.command(
 )
 app.command("sibboleth.recipes.train:train", name="train", help="Train the final model of a study, as a folder.")
 app.command("sibboleth.recipes.predict:predict", name="predict", help="Label audio with a trained model.")
+app.command(
+    "sibboleth.recipes.transcribe:transcribe", name="transcribe", help="Transcribe audio with a recogniser as it is."
+)
 app.command(corpus)
 app.command("sibboleth.recipes.encode:encode", name="encode", help="Encode a manifest once, for all layers.")
 app.command("sibboleth.recipes.pretrain:pretrain", name="pretrain", help="Make an encoder from speech without labels.")

@@ -3,19 +3,18 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sibboleth import audio
 from sibboleth.audio import rechecking
-from sibboleth.audio.rechecking import Digest
 from sibboleth.models import claims
 from sibboleth.models.cache import Store
 from sibboleth.models.claims import Claim, Holder
-from sibboleth.models.encoders import WINDOW, Audio, Encoder
+from sibboleth.models.encoders import Encoder
 from sibboleth.models.encoding import Encoded, Recording, Statistics, encode
 from sibboleth.models.shards import Frames
+from sibboleth.models.witnessing import Witnessed
 from sibboleth.progress import console
 
 BATCH_UTTERANCES = 64
@@ -28,45 +27,6 @@ SHARE = 4
 """The part of what is left that is claimed is one of so many."""
 POLL = 0.25
 """Seconds after which another process is looked at again."""
-CHANGED = "it is no longer what was scanned: the file was changed meanwhile; run the same command again"
-
-
-@dataclass(frozen=True)
-class _Witnessed(Recording):
-    """A recording that is only encoded if what is decoded has its digest: nothing is ever filed under another.
-
-    Every piece that an encoder asks for shows that it has done the one before, so `progress` is called with each.
-    """
-
-    progress: Callable[[], None] = field(kw_only=True, compare=False)
-    heard: dict[str, bool] = field(default_factory=dict, compare=False)
-
-    def read(self, rate: int) -> Audio:
-        """Read all of it at a rate."""
-        self.progress()
-        digest = Digest()
-        samples, _ = audio.read(self.path, rate, self.start, self.end, hear=digest)
-        self._compare(digest.hexdigest())
-        return samples
-
-    def blocks(self, rate: int) -> Iterator[Audio]:
-        """Read it in blocks of bounded size."""
-        digest = Digest()
-        for block in audio.blocks(self.path, rate, self.start, self.end, seconds=WINDOW, hear=digest):
-            self.progress()
-            yield block
-        self._compare(digest.hexdigest())
-
-    def is_what_it_was(self) -> bool:
-        """Say whether all that was decoded was what was scanned."""
-        if self.digest not in self.heard:  # it was never read to its end
-            self._compare(rechecking.digest(self.path, self.start, self.end))
-        return self.heard[self.digest]
-
-    def _compare(self, digest: str) -> None:
-        self.heard[self.digest] = self.heard.get(self.digest, True) and digest == self.digest
-        if digest != self.digest:
-            raise audio.UnreadableAudio(self.path, CHANGED, lasting=False)
 
 
 @dataclass
@@ -153,12 +113,12 @@ class Filling:
         """Encode and write batch by batch; stopped in a batch, it writes what it has."""
         batch = _Batch()
         changed: list[str] = []
-        witnessed = [_Witnessed(**vars(recording), progress=claim.progress) for recording in recordings]
+        witnessed = [Witnessed(**vars(recording), progress=claim.progress) for recording in recordings]
         coming = encode(self.encoder, witnessed, self.layers)
         try:
             for recording, encoded in zip(witnessed, coming, strict=True):
                 claim.progress()
-                if reason := _reason(recording, encoded):
+                if reason := recording.left_out(encoded.failure):
                     self.failed[recording.digest] = reason
                     changed += [recording.path] if recording.heard.get(recording.digest) is False else []
                 else:
@@ -185,18 +145,6 @@ class Filling:
             self.store.write_frames(self.encoder, layer, frames)
         if batch.statistics:
             self.store.write(self.encoder, batch.statistics)
-
-
-def _reason(recording: _Witnessed, encoded: Encoded) -> str | None:
-    """Say why a recording is left out, if it is."""
-    if recording.heard.get(recording.digest) is False:
-        return CHANGED
-    if encoded.failure is not None:
-        return encoded.failure
-    with contextlib.suppress(audio.UnreadableAudio):
-        if recording.is_what_it_was():
-            return None
-    return CHANGED
 
 
 def _share(recordings: Sequence[Recording]) -> list[str]:

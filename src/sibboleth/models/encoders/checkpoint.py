@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,26 +37,37 @@ class Checkpoint(Transformer):
 
     def build(self) -> "PreTrainedModel":
         """Load the weights in float32; raises `SibbolethError` where some of the encoder's are not in the file."""
-        import torch
         from transformers import AutoModel
 
+        model, gaps = self.loaded(AutoModel)
+        self.require_none(gaps)
+        encoder: PreTrainedModel = model.get_encoder() if self.config["model_type"] == "whisper" else model
+        return encoder
+
+    def loaded(self, kind: Any) -> "tuple[PreTrainedModel, list[str]]":
+        """Load a kind of model, one of transformers' `AutoModel...`, in float32; returns also the weights it lacks.
+
+        Raises `SibbolethError` where the file cannot be read or is a pickle that could run code.
+        """
+        import torch
+
         try:
-            model, report = AutoModel.from_pretrained(
+            model, report = kind.from_pretrained(
                 self.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
             )
         except Exception as error:  # torch, safetensors and transformers raise whatever their parsers raise
             raise SibbolethError(f"encoder {self.name!r}: {_unreadable(self.folder, error)}") from None
-        whisper = self.config["model_type"] == "whisper"
         gaps = [key for key in report["missing_keys"] if not key.startswith(HARMLESS) and not key.endswith(HARMLESS)]
-        gaps += [str(key[0]) for key in report["mismatched_keys"]]
+        return model, sorted(gaps + [str(key[0]) for key in report["mismatched_keys"]])
+
+    def require_none(self, gaps: Sequence[str]) -> None:
+        """Raise `SibbolethError` where the file lacks weights."""
         if gaps:
             raise SibbolethError(
                 f"encoder {self.name!r}: {len(gaps)} weights of the encoder are not in {self.folder} or have another "
-                f"shape ({', '.join(sorted(gaps)[:3])}, ...); they would be random. Save the model again with "
+                f"shape ({', '.join(gaps[:3])}, ...); they would be random. Save the model again with "
                 "save_pretrained"
             )
-        loaded: PreTrainedModel = model.get_encoder() if whisper else model
-        return loaded
 
 
 def checkpoint(settings: EncoderSettings) -> Transformer:
@@ -64,8 +76,21 @@ def checkpoint(settings: EncoderSettings) -> Transformer:
     Raises `SibbolethError` where it cannot be found, is not a speech encoder of a known family, or holds its weights
     only as a pickle that would run code.
     """
+    found = of_frames(settings, locate(settings.name))
+    folder = found.folder
+    if not utterance.is_one(folder):
+        return found
+    if settings.pooling == "mean+std":
+        raise SibbolethError(
+            f"encoder {found.name!r}: gives one embedding per utterance, which has no standard deviation over time; "
+            "leave `pooling` out"
+        )
+    return utterance.utterance_encoder(found, folder, {file: digest(folder / file) for file in utterance.FILES})
+
+
+def of_frames(settings: EncoderSettings, folder: Path) -> Checkpoint:
+    """Return the checkpoint in a folder, whatever else stands there; raises as `checkpoint` does."""
     name = settings.name
-    folder = _locate(name)
     config = _config(name, folder)
     precision = arithmetic.precision(settings)
     weights = hub.weights(folder)
@@ -80,8 +105,8 @@ def checkpoint(settings: EncoderSettings) -> Transformer:
     if labelled:
         notes += (f"it was trained with labels ({', '.join(architectures) or config['model_type']})",)
     layers, dim = size(config)
-    files = {file.name: _digest(file) for file in (folder / "config.json", *weights)}
-    found = Checkpoint(
+    files = {file.name: digest(file) for file in (folder / "config.json", *weights)}
+    return Checkpoint(
         name=name,
         identity=identify(encoder="transformers-5", files=files, preprocessor=preprocessor, precision=precision),
         kind="checkpoint",
@@ -97,18 +122,13 @@ def checkpoint(settings: EncoderSettings) -> Transformer:
         preprocessor=preprocessor,
         folder=folder,
     )
-    if not utterance.is_one(folder):
-        return found
-    if settings.pooling == "mean+std":
-        raise SibbolethError(
-            f"encoder {name!r}: gives one embedding per utterance, which has no standard deviation over time; leave "
-            "`pooling` out"
-        )
-    return utterance.utterance_encoder(found, folder, {file: _digest(folder / file) for file in utterance.FILES})
 
 
-def _locate(name: str) -> Path:
-    """Return the folder with the checkpoint's files."""
+def locate(name: str, more: Sequence[str] = (), complete: Callable[[Path], bool] = hub.preprocesses) -> Path:
+    """Return the folder with the checkpoint's files; of the hub also `more` of them, fetched unless it is `complete`.
+
+    Raises `SibbolethError` where there is no such folder or checkpoint.
+    """
     if name in box.names():
         return box.FOLDER / name
     folder = Path(name).expanduser()
@@ -123,7 +143,7 @@ def _locate(name: str) -> Path:
             "`untrained:ARCHITECTURE`, a checkpoint as OWNER/NAME or OWNER/NAME@REVISION, a folder, or "
             "python:FILE.py:FUNCTION"
         )
-    return hub.snapshot(name, repository, revision or None)
+    return hub.snapshot(name, repository, revision or None, more, complete)
 
 
 def _config(name: str, folder: Path) -> Configuration:
@@ -178,7 +198,8 @@ def _rate(name: str, preprocessor: Configuration) -> int:
     return rate
 
 
-def _digest(file: Path) -> str:
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

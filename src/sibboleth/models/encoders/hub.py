@@ -1,7 +1,7 @@
 """Checkpoints of the Hugging Face hub, or of its cache on this machine."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sibboleth.errors import SibbolethError
@@ -36,46 +36,54 @@ def weights(folder: Path) -> Sequence[Path]:
     return ()
 
 
-def snapshot(name: str, repository: str, revision: str | None) -> Path:
+def preprocesses(folder: Path) -> bool:
+    """Say whether a folder has a preprocessor's file; who loaded only the model before did not fetch it."""
+    return any((folder / file).is_file() for file in PREPROCESSORS)
+
+
+def snapshot(
+    name: str,
+    repository: str,
+    revision: str | None,
+    more: Sequence[str] = (),
+    complete: Callable[[Path], bool] = preprocesses,
+) -> Path:
     """Return the folder of a checkpoint in the hub's cache, downloading what is not there.
 
-    What is cached whole is taken as it is, without asking the hub for a newer revision. Raises `SibbolethError` where
+    What is cached whole, by `complete`, is taken as it is, without asking the hub for a newer revision; `more` are
+    files beside an encoder's that are fetched where the hub has them. Raises `SibbolethError` where
     there is no such checkpoint or revision, it needs permission, or the hub cannot be reached.
     """
-    folder = _cached(repository, revision, "config.json")
+    folder = _cached(repository, revision)
     usable = folder is not None and bool(weights(folder))
-    if folder is not None and usable and _preprocessor_is_known(repository, revision):
+    if folder is not None and usable and complete(folder):
         return folder
     try:
-        return _download(name, repository, revision)
+        return _download(name, repository, revision, more)
     except Unreachable:
         if folder is not None and usable:
             return folder
         raise
 
 
-def _cached(repository: str, revision: str | None, file: str) -> Path | None:
+def _cached(repository: str, revision: str | None) -> Path | None:
+    """Return the folder in the hub's cache that has a checkpoint's configuration."""
     from huggingface_hub import errors, try_to_load_from_cache
 
     try:
-        found = try_to_load_from_cache(repository, file, revision=revision)
+        found = try_to_load_from_cache(repository, "config.json", revision=revision)
     except errors.HFValidationError:
         return None
     return Path(found).parent if isinstance(found, str) else None
 
 
-def _preprocessor_is_known(repository: str, revision: str | None) -> bool:
-    """Say whether the cache has a preprocessor's file; who loaded only the model before did not fetch it."""
-    return any(_cached(repository, revision, file) is not None for file in PREPROCESSORS)
-
-
-def _download(name: str, repository: str, revision: str | None) -> Path:
+def _download(name: str, repository: str, revision: str | None, more: Sequence[str]) -> Path:
     from huggingface_hub import HfApi, errors, hf_hub_download
 
     try:
         info = HfApi().model_info(repository, revision=revision, timeout=SECONDS)
         there = {sibling.rfilename for sibling in info.siblings or ()}
-        wanted = [file for file in ("config.json", *PREPROCESSORS, *UTTERANCE) if file in there]
+        wanted = [file for file in ("config.json", *PREPROCESSORS, *UTTERANCE, *more) if file in there]
         wanted += [file for file in WEIGHTS if file in there][:1]
         paths = [Path(hf_hub_download(repository, file, revision=info.sha)) for file in wanted]
         for index in (path for path in paths if path.name.endswith(".index.json")):

@@ -92,8 +92,7 @@ class Transformer(Encoder):
             raise EncodingError(f"{longest:.1f} s is longer than the window of {WINDOW:g} s")
         full_precision = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), full_precision, self._inputs(several, samples) as (inputs, frames):
-            output = self._model(**inputs, output_hidden_states=True)
-            states: Sequence[torch.Tensor] = output.hidden_states
+            states = self._states(inputs)
             return [
                 np.asarray(torch.stack([state[row, :count] for state in states]).float().cpu().numpy())
                 for row, count in enumerate(frames)
@@ -163,6 +162,11 @@ class Transformer(Encoder):
     def batch_seconds(self) -> float:
         """Batches pay on an accelerator only."""
         return BATCH_SECONDS if self._model.device.type != "cpu" else 0.0
+
+    def _states(self, inputs: Mapping[str, Any]) -> "Sequence[torch.Tensor]":
+        """Run the model; returns each layer's `[row, frame, dim]`."""
+        states: Sequence[torch.Tensor] = self._model(**inputs, output_hidden_states=True).hidden_states
+        return states
 
     @cached_property
     def _model(self) -> "PreTrainedModel":

@@ -5,18 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 import torch
 
-from sibboleth.errors import InvalidInput
-from sibboleth.models import encoding
+from sibboleth.models import encoding, samples
 from sibboleth.models.encoders import WINDOW, Encoder
 from sibboleth.models.encoding import Recording, Statistics
 from sibboleth.models.tuning.network import Tuned, TuningBatch
 from sibboleth.models.tuning.record import ModelRecord
-
-SHORTEST = 0.1
-"""Seconds that audio must have, as everywhere else."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Model:
         Audio above 30 s is encoded in overlapping windows of 30 s. Raises `InvalidInput` for audio that is shorter than
         0.1 s, not finite, or of another shape.
         """
-        heard = self._heard(audio, rate)
+        heard = samples.mono(audio, rate, self.encoder.rate)
         mine = self.encoder.rate
         self.encoder.prepare()
         if len(heard) <= WINDOW * mine:
@@ -85,25 +80,3 @@ class Model:
         weights = dict(zip(self.labels, answered.tolist(), strict=True))
         best = self.labels[int(np.argmax(answered))]
         return Prediction(best, weights[best], weights)
-
-    def _heard(self, audio: npt.ArrayLike, rate: int) -> npt.NDArray[np.float32]:
-        """Return audio as the encoder takes it."""
-        samples = np.asarray(audio)
-        if samples.dtype.kind != "f" or samples.ndim not in (1, 2):
-            told = f"{samples.dtype} {list(samples.shape)}"
-            raise InvalidInput(f"audio must be floating-point samples [sample] or [sample, channel], not {told}")
-        if rate < 1:
-            raise InvalidInput(f"rate must be a number of Hz, not {rate}")
-        mono = (
-            samples.astype(np.float32)
-            if samples.ndim == 1
-            else samples.mean(axis=1, dtype=np.float64).astype(np.float32)
-        )
-        if len(mono) < SHORTEST * rate:
-            raise InvalidInput(f"audio of {len(mono) / rate:.3f} s is too short; give {SHORTEST:g} s or more")
-        if not np.isfinite(mono).all():
-            raise InvalidInput("audio has samples that are not finite (NaN or infinity)")
-        if rate == self.encoder.rate:
-            return mono
-        stream = soxr.ResampleStream(rate, self.encoder.rate, 1, dtype="float32")  # as files are read
-        return np.asarray(stream.resample_chunk(mono, last=True), dtype=np.float32)
