@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from sibboleth import stimuli
 from sibboleth import study as studies
-from sibboleth.experiment import material, tuned
+from sibboleth.experiment import material, tuned, tuned_inputs
+from sibboleth.experiment.cells import Score
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedWork
 from sibboleth.models.adapters.counts import counted
@@ -187,7 +188,7 @@ def trained(small: Small, rises: bool, rows: int, patch: pytest.MonkeyPatch, fol
     """
     work = small.works["facebook/wav2vec2-base-de-voxpopuli-v2", "lora+bottleneck+gate"]
     patch.setenv("SIBBOLETH_CACHE", str(small.folder / "cache"))
-    given, _, _ = tuned.inputs(work, small.stuff, Cache())
+    given = tuned_inputs.inputs(work, small.stuff, Cache()).inputs
     fit = next(fit for cell in work.cells if cell.source == "esd" for fit in cell.fits if fit.then is None)
     fit = replace(fit, train=fit.train[:: len(fit.train) // rows][:rows], tests=fit.tests[:1])
     network, _ = work.tuning.network(work.encoder, 0)
@@ -219,7 +220,7 @@ def trained(small: Small, rises: bool, rows: int, patch: pytest.MonkeyPatch, fol
     patch.setattr(torch.optim.AdamW, "step", stepped)
     patch.setattr(Tuned, "forward", passed)
     patch.setattr(Tuned, "outputs", said_)
-    solving = Solving(work.tuning, work.encoder, given, [fit], tuned.Score(small.stuff), folder)
+    solving = Solving(work.tuning, work.encoder, given, [fit], Score(small.stuff), folder)
     for _ in solving:
         pass
     observed.log = solving.log

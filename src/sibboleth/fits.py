@@ -52,6 +52,8 @@ class Fit:
     tests: tuple[Test, ...]
     then: Stage | None = None
     """What is trained on after that; `None` for most regimes."""
+    budget: float | None = None
+    """Seconds of audio to which its train rows were cut; `None` for all."""
 
     @property
     def heard(self) -> tuple[Rows, ...]:

@@ -61,7 +61,7 @@ class GateSettings(Settings):
 
 
 class HeadSettings(Settings):
-    """What answers: a network over the mean of the frames."""
+    """What answers: a network over the mean of the frames, or over every frame where the target is a transcript."""
 
     hidden: tuple[int, ...] = ()
     """Sizes of its hidden layers, with ReLU between; none is a linear head. The anchor study's has `[128, 16]`."""
@@ -69,7 +69,7 @@ class HeadSettings(Settings):
 
 
 class TuningAugmentation(AugmentationSettings):
-    """How training utterances are changed; all but `mask` changes the audio, so that nothing can be cached."""
+    """How training utterances are changed; all but masks change the audio, so that nothing can be cached."""
 
     speed: tuple[float, ...] = ()
     """Factors of which one is drawn per utterance, such as 0.9, 1, 1.1; pitch changes with it."""
@@ -77,6 +77,13 @@ class TuningAugmentation(AugmentationSettings):
     """Share of the frames that are hidden from the layers that are trained, in spans."""
     mask_length: int = Field(10, ge=1)
     """Frames of a span."""
+    time_mask: float = Field(0.0, ge=0, le=1)
+    """The same counted as fairseq and transformers count (`mask_prob`, `mask_time_prob`): the lengths of all spans as a
+    share of the frames, so that with overlaps 0.65 hides about half of them."""
+    feature_mask: float = Field(0.0, ge=0, le=1)
+    """As `time_mask`, of the numbers of a frame, the same in all frames of an utterance (`mask_channel_prob`)."""
+    feature_mask_length: int = Field(64, ge=1)
+    """Numbers of a span."""
 
     @field_validator("speed")
     @classmethod
@@ -107,7 +114,8 @@ class TuningSettings(Settings):
     accumulate: int = Field(1, ge=1)
     """Batches per step of the optimiser."""
     optimiser: Optimiser = "adamw"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float | tuple[float, ...] = 1e-3
+    """One value, or candidates that are each trained with, and among which dev chooses as it chooses the epoch."""
     head_rate: float | None = Field(None, gt=0)
     """Learning rate of the head, where it is another."""
     weight_decay: float = Field(0.01, ge=0)
@@ -139,6 +147,25 @@ class TuningSettings(Settings):
     augmentation: TuningAugmentation = TuningAugmentation()
     save: float = Field(120.0, gt=0)
     """Seconds of training between states from which a stopped run goes on."""
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _usable(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
+        several = value if isinstance(value, tuple) else (value,)
+        if not several or not all(0 < one < float("inf") for one in several):
+            raise ValueError("each must be above 0")
+        if len(set(several)) < len(several):
+            raise ValueError("each candidate once")
+        return value
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Return the candidates for the learning rate."""
+        return self.learning_rate if isinstance(self.learning_rate, tuple) else (self.learning_rate,)
+
+    def at(self, rate: float) -> "TuningSettings":
+        """Return the same with one learning rate."""
+        return self.model_copy(update={"learning_rate": rate})
 
     @model_validator(mode="after")
     def _stages_fit(self) -> "TuningSettings":

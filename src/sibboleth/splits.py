@@ -82,8 +82,18 @@ class SplitSettings(Settings):
     per_label: int | None = Field(None, ge=1)
     """Draw at most so many utterances per label within each value of `balance`, or of the domain where that is empty,
     from all speakers (and groups of those who share sessions) alike."""
+    seconds: tuple[float, ...] = ()
+    """Also train on so many seconds of audio only, `[600, 3600]`: nested subsets of the train rows of every fold, from
+    all speakers alike, each a regime of its own, such as `within(600 s)`. Dev and test stay as they are."""
     test_only: tuple[str, ...] = ()
     """Domains that are only tested, never trained on, such as a corpus of one speaker."""
+
+    @field_validator("seconds")
+    @classmethod
+    def _budgets_differ(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 < one < float("inf") for one in value) or len(set(value)) < len(value):
+            raise ValueError("give numbers above 0, each once")
+        return tuple(sorted(value))
 
     @field_validator("file")
     @classmethod

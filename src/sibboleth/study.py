@@ -5,13 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from sibboleth import accents, methods, protocols, settings
+from sibboleth import accents, methods, protocols, settings, texts
 from sibboleth import alignment as alignments
 from sibboleth.alignment import Alignment
 from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.settings import Settings
 from sibboleth.splits import STAGED, USUAL, Regime, SplitSettings
-from sibboleth.targets import Target
+from sibboleth.targets import Kind, Target
 
 
 class CorpusSettings(Settings):
@@ -50,9 +50,28 @@ class TargetSettings(Settings):
     """The column asked about."""
 
     column: str = "emotion"
-    kind: Literal["classification", "regression"] = "classification"
+    """`text` where it is a transcript and not given."""
+    kind: Kind = "classification"
     labels: tuple[str, ...] = ()
     """Label set, in the order of figures; other rows are left out. Empty: every label that occurs, sorted."""
+    normalisation: str = "basic"
+    """How transcripts are written before anything is learnt or scored: `none`, `basic`, or a language's rule
+    (`sibboleth.texts`). Tokens are the characters that are left."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_is_transcribed(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("kind") == "transcription":
+            return {"column": "text", **data}
+        return data
+
+    @model_validator(mode="after")
+    def _transcripts_are_no_labels(self) -> "TargetSettings":
+        if self.kind == "transcription" and self.labels:
+            raise ValueError("labels are of a classification; a transcript has none")
+        if self.normalisation not in texts.RULES:
+            raise ValueError(f"normalisation must be one of {', '.join(texts.RULES)}")
+        return self
 
     def target(self, labels: tuple[str, ...]) -> Target:
         """Make the target with the labels that the corpora turned out to have."""
@@ -132,6 +151,18 @@ class MlpProbe(Settings):
         return value
 
 
+class CtcProbe(Settings):
+    """Of transcripts: a linear layer over the frames of every hidden state, all trained by CTC in one pass per batch.
+
+    The frames are standardised, the encoder is frozen, and each layer has the epoch and learning rate that dev chooses
+    for it. Gradients are not clipped, so that a layer learns as it would alone; there is no learned mix.
+    """
+
+    kind: Literal["ctc"] = "ctc"
+    training: TuningSettings | None = None
+    """As the study's `[training]` where not given."""
+
+
 def _probe_kind(value: object) -> str:
     """Return the kind that a probe table names; without one it is linear."""
     kind = value.get("kind", "linear") if isinstance(value, dict) else getattr(value, "kind", "linear")
@@ -139,11 +170,11 @@ def _probe_kind(value: object) -> str:
 
 
 Probe = Annotated[
-    Annotated[LinearProbe, Tag("linear")] | Annotated[MlpProbe, Tag("mlp")],
+    Annotated[LinearProbe, Tag("linear")] | Annotated[MlpProbe, Tag("mlp")] | Annotated[CtcProbe, Tag("ctc")],
     Discriminator(
         _probe_kind,
         custom_error_type="probe",
-        custom_error_message="kind must be 'linear' or 'mlp'",
+        custom_error_message="kind must be 'linear', 'mlp' or 'ctc'",
         custom_error_context={},
     ),
 ]
@@ -213,6 +244,15 @@ class Study(Settings):
             name = str(Path(folder) / name)
         return protocols.completed({**data, "protocol": name}, protocols.read(name))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _transcripts_have_their_probe(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "probe" not in data:
+            target = data.get("target")
+            kind = target.get("kind") if isinstance(target, dict) else getattr(target, "kind", None)
+            return {**data, "probe": {"kind": "ctc"}} if kind == "transcription" else data
+        return data
+
     @field_validator("protocol")
     @classmethod
     def _protocol_is_known(cls, value: str | None) -> str | None:
@@ -242,9 +282,29 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
+    def _transcripts_fit(self) -> "Study":
+        transcribes = self.target.kind == "transcription"
+        if transcribes != (self.probe.kind == "ctc"):
+            raise ValueError('probe: kind = "ctc" is of transcripts, and they have no other')
+        if not transcribes:
+            return self
+        trained = [self.training, *(one.training for one in self.methods if one.training is not None)]
+        for where, asked in (
+            ("alignment", self.alignment),
+            ("splits.balance", self.splits.balance),
+            ("splits.per_label", self.splits.per_label),
+            ("training.class_weights", any(one.class_weights for one in trained)),
+            ("training.balanced", any(one.balanced for one in trained)),
+            ("corpora.labels", any(one.labels for one in self.corpora)),
+        ):
+            if asked:
+                raise ValueError(f"{where}: it is of labels, and the target is a transcript; leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _methods_fit(self) -> "Study":
         names = {one.name for one in self.methods}
-        if reserved := names & {"linear", "mlp"}:
+        if reserved := names & {"linear", "mlp", "ctc"}:
             raise ValueError(f"methods: {', '.join(sorted(reserved))} is the name of a probe; choose another")
         for one in self.methods:
             if one.match_parameters is not None and one.match_parameters not in names:

@@ -400,7 +400,7 @@ def test_transcripts_most_often_wrong_are_shown(make_run: MakeRun) -> None:
     page.write(run)
     words = read(run).words
     assert "The 1 utterance that answers missed by most" in words
-    assert "Label: ja ja · errors per word: 0.50 over 1 answer" in words
+    assert "Reference: ja ja · errors per word: 0.50 over 1 answer" in words
     assert "No chance level" not in words
 
 
@@ -472,4 +472,4 @@ def test_progress_says_what_is_done(make_run: MakeRun, monkeypatch: pytest.Monke
     said = io.StringIO()
     monkeypatch.setattr(progress, "console", Console(file=said, soft_wrap=True))
     page.write(make_run(**MINIMAL))
-    assert said.getvalue() == "Drawing the report: 9 sections\n"
+    assert said.getvalue() == "Drawing the report: 10 sections\n"

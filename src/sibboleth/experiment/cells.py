@@ -14,7 +14,7 @@ from sibboleth import metrics, predictions
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import aligning, parts
 from sibboleth.experiment.material import Material
-from sibboleth.metrics import classification, regression
+from sibboleth.metrics import classification, regression, transcription
 from sibboleth.runs import RunDirectory, write_table
 from sibboleth.splits import Fit, Test
 from sibboleth.splits import Rows as TableRows
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sibboleth.models.features import Features as Encoded
     from sibboleth.models.probes import Answer, Features, Pooling, Probing
 
-VERSION = 2
+VERSION = 3
 """Raised when the numbers that a cell produces change."""
 
 Array = npt.NDArray[np.float64]
@@ -137,7 +137,7 @@ def solve(cell: Cell, aligned: "Aligned", material: Material, directory: RunDire
             yield from (None for _ in kept)
         answers += [aligning.answered(cell.alignment, answer, cell.fits[answer.fit], truth) for answer in kept]
     scores = [_dev_score(answer, cell.fits[answer.fit], truth, material) for answer in answers]
-    chosen = _choose(answers, scores, material)
+    chosen = choose(answers, scores, material)
     written = Rows(material)
     selection = []
     for answer, score in zip(answers, scores, strict=True):
@@ -175,7 +175,7 @@ def _selection(cell: Cell, answer: "Answer", best: bool, score: float) -> list[t
     return [(name, *row) for name in sorted(names)]
 
 
-def _choose(answers: Sequence["Answer"], scores: Sequence[float], material: Material) -> dict[int, int]:
+def choose(answers: Sequence["Answer"], scores: Sequence[float], material: Material) -> dict[int, int]:
     """Return each fit's layer with the best mean dev score over trials; ties go to the lower layer."""
     every: dict[int, dict[int, list[float]]] = {}
     for answer, score in zip(answers, scores, strict=True):
@@ -190,11 +190,29 @@ def _choose(answers: Sequence["Answer"], scores: Sequence[float], material: Mate
 
 
 def _dev_score(answer: "Answer", fit: Fit, truth: Array, material: Material) -> float:
-    main = metrics.of(material.target)[0]
-    reference = truth[fit.dev]
-    if material.target.kind == "classification":
-        return main(classification.Answers(material.target.labels, reference, answer.dev))
-    return main(regression.Answers.centred(reference[:, 0], answer.dev[:, 0]))
+    return Score(material)(truth[fit.dev], answer.dev)
+
+
+class Score:
+    """The target's main metric of answers `[row, out]`, or of tokens `[row, token]`."""
+
+    def __init__(self, material: Material) -> None:
+        """Know the target."""
+        self.target, self.alphabet = material.target, material.alphabet
+        self.metric = metrics.of(material.target)[0]
+
+    @property
+    def better(self) -> int:
+        """1 where a higher score is better, else -1."""
+        return 1 if self.metric.higher_is_better else -1
+
+    def __call__(self, truth: Array, answers: Array) -> float:
+        """Score them."""
+        if self.alphabet is not None:
+            return self.metric(transcription.Answers(self.alphabet.texts(truth), self.alphabet.texts(answers)))
+        if self.target.kind == "classification":
+            return self.metric(classification.Answers(self.target.labels, truth, answers))
+        return self.metric(regression.Answers.centred(truth[:, 0], answers[:, 0]))
 
 
 class Rows:
@@ -202,20 +220,23 @@ class Rows:
 
     def __init__(self, material: Material) -> None:
         """Begin with none."""
-        self.target = material.target
+        self.target, self.alphabet = material.target, material.alphabet
         self.utterances = material.table["utterance"]
         self.frames: list[pl.DataFrame] = []
 
     def add(
         self, run: str, rater: str, trial: int, layer: int | None, fold: str, rows: TableRows, output: Array
     ) -> None:
-        """Add one row per utterance, which are rows of the material's table, and label (or number)."""
+        """Add one row per utterance, which are rows of the material's table, and label (or number, or transcript)."""
         labels: Sequence[str | None] = self.target.labels or (None,)
         count, width = output.shape
+        if self.alphabet is not None:
+            labels, width, output = self.alphabet.texts(output), 1, np.ones(count)
+        each = np.arange(count) if self.alphabet is not None else np.tile(np.arange(width), count)
         frame = pl.DataFrame(
             {
                 "utterance": self.utterances.gather(np.repeat(rows, width)),
-                "label": pl.Series(labels, dtype=pl.String).gather(np.tile(np.arange(width), count)),
+                "label": pl.Series(labels, dtype=pl.String).gather(each),
                 "value": output.ravel(),
             }
         )
@@ -292,3 +313,8 @@ def without(fits: Sequence[Fit], missing: Sequence[int], encoder: str) -> tuple[
                 "train on or to select with; see the reasons in run.json under excluded"
             )
     return tuple(kept)
+
+
+def untrained(fits: Sequence[Fit], rows: Sequence[int], encoder: str) -> tuple[Fit, ...]:
+    """Take rows out of what trains and selects, and leave them in tests; raises `SibbolethError` as `without` does."""
+    return tuple(replace(less, tests=fit.tests) for less, fit in zip(without(fits, rows, encoder), fits, strict=True))

@@ -80,6 +80,13 @@ def narrowed(material: Material, wanted: Wanted) -> tuple[Material, tuple[Stage,
 
 def work(material: Material, wanted: Wanted, encoder: "Encoder", stages: Sequence[Stage]) -> TunedWork:
     """Say how the network is made; raises `InvalidInput` for a method that the encoder cannot be trained with."""
+    if material.target.kind == "transcription":
+        raise InvalidInput("a model that transcribes cannot be kept yet; `sibboleth run` tests what it would reach")
+    rates = (wanted.method.training or material.study.training).rates
+    if len(rates) > 1:
+        raise InvalidInput(
+            f"training.learning_rate has {len(rates)} candidates; give the one that the study's run chose (selection)"
+        )
     fit = Fit(stages[0].domain, "whole", stages[0].train, stages[0].dev, ())
     found = tuned.works(material.study, wanted.encoder, encoder, [fit], len(material.target.labels) or 1)
     mine = next((one for one in found if one.tuning.method.name == wanted.method.name), None)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from sibboleth import texts
 from sibboleth.corpus.sheets import KEPT
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.study import Study
@@ -54,6 +55,8 @@ def labelled(table: pl.DataFrame, study: Study) -> tuple[Target, pl.DataFrame]:
     Raises `InvalidInput` for labels that no corpus has, or values of a regression target that are no numbers.
     """
     name = study.target.column
+    if study.target.kind == "transcription":
+        return study.target.target(()), _written(table, name, study.target.normalisation)
     if study.target.kind == "regression":
         return study.target.target(()), _numbered(table, name)
     table = _with_heaviest(table, name)
@@ -95,6 +98,20 @@ def truth(table: pl.DataFrame, target: Target) -> Array:
         total = shares.sum(axis=1, keepdims=True)
         weights = np.where(total > 0, shares / np.where(total > 0, total, 1), weights)
     return np.asarray(weights, dtype=np.float64)
+
+
+def _written(table: pl.DataFrame, name: str, normalisation: str) -> pl.DataFrame:
+    """Normalise texts; what they were is kept as `written`."""
+    written = table[name].cast(pl.String)
+    plain = pl.Series(name, texts.normalise(written.fill_null("").to_list(), normalisation), pl.String)
+    nothing = pl.format("normalisation {} leaves no text of {}", pl.lit(normalisation), pl.col("written"))
+    reason = (
+        pl.when(pl.col("written").is_null())
+        .then(pl.lit(f"no text in column {name!r}"))
+        .when(pl.col(name) == "")
+        .then(nothing)
+    )
+    return table.with_columns(plain, written.alias("written")).with_columns(reason.alias("left_out"))
 
 
 def _with_heaviest(table: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from sibboleth.corpus import Corpus
 from sibboleth.corpus.sheets import KEPT
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.experiment import labels
+from sibboleth.experiment.alphabet import Alphabet
 from sibboleth.study import CorpusSettings, Study
 from sibboleth.targets import Target
 
@@ -33,9 +34,22 @@ class Material:
     """Rows left out: utterance, audio, reason."""
     heard: bool = True
     """Whether the audio was looked at."""
+    alphabet: Alphabet | None = None
+    """Of transcripts, once it is known which rows train (`transcripts.lettered`)."""
+
+    @property
+    def out(self) -> int:
+        """Return how many numbers an answer has; of transcripts, a frame."""
+        return len(self.target.labels) or 1 if self.alphabet is None else self.alphabet.out
 
     def truth(self) -> Array:
-        """Return what is to be predicted: label weights `[utterance, label]`, or numbers `[utterance, 1]`."""
+        """Return what is to be predicted: label weights `[utterance, label]`, or numbers `[utterance, 1]`.
+
+        Of transcripts it is tokens `[utterance, token]`, -1 behind.
+        """
+        if self.target.kind == "transcription":
+            assert self.alphabet is not None
+            return self.alphabet.tokens(self.table[self.target.name].to_list())
         return labels.truth(self.table, self.target)
 
 
@@ -87,7 +101,12 @@ def gather(study: Study, *, without_audio: bool = False, unlabelled: bool = Fals
 
 def reference(material: Material) -> pl.DataFrame:
     """Return the corpus's own labels as predictions of source `reference`."""
-    utterances, weights = material.table["utterance"], material.truth()
+    utterances = material.table["utterance"]
+    if material.target.kind == "transcription":
+        texts = {"label": material.table[material.target.name], "value": 1.0, "utterance": utterances}
+        about = {"run": "corpus", "source": "reference", "rater": "corpus", "target": material.target.name}
+        return predictions.table(about | texts).sort(predictions.KEY)
+    weights = material.truth()
     names: Sequence[str | None] = material.target.labels or (None,)
     rows, columns = np.nonzero(weights) if material.target.labels else np.nonzero(np.ones_like(weights))
     table = predictions.table(

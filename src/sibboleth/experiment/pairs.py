@@ -14,8 +14,8 @@ Row = dict[str, Any]
 def pairs(runs: pl.DataFrame) -> list[Pair]:
     """List what is compared, of the rows of cells.parquet.
 
-    Regimes of one system on one target; under one regime, source and target, encoders with one method and methods of
-    one encoder, of few-shot only with the most shots.
+    Regimes of one system on one target, but for budgets; under one regime, source and target, encoders with one method
+    and methods of one encoder, of few-shot only with the most shots.
     """
     # Runs whose features were aligned to the target are no systems of their own: they have no pair here.
     plain = runs.filter(pl.col("alignment").is_null()).sort("run")
@@ -25,7 +25,8 @@ def pairs(runs: pl.DataFrame) -> list[Pair]:
     for row in rows:
         if row["shots"] in (None, most):
             tasks.setdefault((row["regime"], row["source"], row["domain"]), []).append(row)
-    found = [*_regimes(rows), *(one for same in tasks.values() for one in _systems(same))]
+    whole = [row for row in rows if row.get("seconds") is None]
+    found = [*_regimes(whole), *(one for same in tasks.values() for one in _systems(same))]
     return [(family, a["run"], "selected", b["run"], "selected") for family, a, b in found]
 
 

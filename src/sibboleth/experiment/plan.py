@@ -89,10 +89,21 @@ class Plan:
         return table
 
 
+def pools(study: Study) -> bool:
+    """Say whether the study's probe hears statistics over time; that of transcripts is trained as methods are."""
+    return study.target.kind != "transcription"
+
+
+def pooling(study: Study, settings: EncoderSettings, encoder: "Encoder") -> str:
+    """Say what the probe hears of an encoder."""
+    return settings.pooling or encoder.default_pooling if pools(study) else "frames"
+
+
 def work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Fits) -> Work:
     """List the cells of an encoder's probe: one for every domain that trains, and those of each alignment."""
     from sibboleth.models.probes import Probing
 
+    assert study.target.kind != "transcription" and study.probe.kind != "ctc"
     probing = Probing(
         kind=study.target.kind,
         probe=study.probe,

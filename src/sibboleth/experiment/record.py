@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from sibboleth import metrics, protocols, runs
+from sibboleth.experiment import transcripts
 from sibboleth.experiment.cells import Cell, run_name
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedCell
@@ -58,6 +59,7 @@ class Record:
             "main_metric": metrics.of(target)[0].name,
             "chance": chance(material),
             **soft(material),
+            **transcripts.told(material),
             "domain": study.domain,
             "domains": material.table[study.domain].unique().sort().to_list(),
             "cells": [],
@@ -85,11 +87,13 @@ class Record:
 def chance(material: Material) -> float | None:
     """Return what an answer that ignores the speech reaches in the main metric.
 
-    None where domains have different labels: UAR is the mean over the labels that a domain has, so that there is
-    then no one such number.
+    None for transcripts, and where domains have different labels: UAR is the mean over the labels that a domain has,
+    so that there is then no one such number.
     """
     if material.target.kind == "regression":
         return 0.0
+    if material.target.kind == "transcription":
+        return None
     sets = material.table.group_by(material.study.domain).agg(pl.col(material.target.name).unique().sort())
     different = {tuple(labels) for labels in sets[material.target.name]}
     return 1 / len(material.target.labels) if len(different) == 1 else None
@@ -97,8 +101,10 @@ def chance(material: Material) -> float | None:
 
 def soft(material: Material) -> dict[str, Any]:
     """Say whether labels are weights, and what the best answers, each row's heaviest label, would score."""
+    if material.target.kind != "classification":
+        return {"soft": False, "ceiling": None}
     truth = material.truth()
-    if material.target.kind != "classification" or bool(np.isin(truth, (0.0, 1.0)).all()):
+    if bool(np.isin(truth, (0.0, 1.0)).all()):
         return {"soft": False, "ceiling": None}
     heaviest = np.eye(truth.shape[1])[truth.argmax(axis=1)]
     main = metrics.of(material.target)[0]
@@ -155,12 +161,13 @@ def cell_table(facts: dict[str, Any], cells: Sequence[Cell | TunedCell]) -> pl.D
             known[cell.encoder]["language"],
             known[cell.encoder]["kind"] == "control",
             cell.method,
-            isinstance(cell, TunedCell),
+            isinstance(cell, TunedCell) and not cell.tuning.curve,
             cell.alignment,
             test.regime,
             cell.source,
             test.domain,
             None if fit.then is None else fit.then.shots,
+            fit.budget,
         )
         for cell in cells
         for fit in cell.fits
@@ -181,4 +188,5 @@ CELLS = {
     "source": pl.String,
     "domain": pl.String,
     "shots": pl.Int32,
+    "seconds": pl.Float64,
 }

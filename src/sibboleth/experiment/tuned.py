@@ -9,18 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sibboleth import metrics
-from sibboleth.errors import SibbolethError
+from sibboleth.errors import InvalidInput
 from sibboleth.experiment import cells
+from sibboleth.experiment.cells import Score
 from sibboleth.experiment.material import Material
 from sibboleth.methods import MethodSettings
-from sibboleth.metrics import classification, regression
 from sibboleth.runs import RunDirectory, write_table, write_text
-from sibboleth.splits import Fit
-from sibboleth.study import EncoderSettings, Study
+from sibboleth.splits import Fit, Fits, single
+from sibboleth.splits import Rows as TableRows
+from sibboleth.study import CtcProbe, EncoderSettings, Study
 
 if TYPE_CHECKING:
-    from sibboleth.models.cache import Cache
     from sibboleth.models.encoders import Encoder
     from sibboleth.models.encoders.transformer import Transformer
     from sibboleth.models.probes import Answer
@@ -44,6 +43,8 @@ class TunedCell:
     tuning: "Tuning"
     missing: tuple[int, ...] = ()
     """Rows that the encoder could not encode."""
+    short: tuple[int, ...] = ()
+    """Rows with fewer frames than CTC needs for their text; they neither train nor select."""
     alignment: None = None
     """Domains are aligned for probes only."""
 
@@ -54,7 +55,7 @@ class TunedCell:
 
     def file(self, material: Material) -> str:
         """Name its file; the name changes with everything that changes a number in it."""
-        settings = (self.identity, self.tuning)
+        settings = (self.identity, self.tuning, self.short)
         return cells.file_name(
             f"{self.encoder}--{self.method}--{self.source}", settings, self.fits, self.missing, material
         )
@@ -67,6 +68,11 @@ class TunedWork:
     encoder: "Encoder"
     tuning: "Tuning"
     cells: tuple[TunedCell, ...]
+
+    @property
+    def of_probe(self) -> bool:
+        """Whether it stands for the probe of transcripts, and not for a method."""
+        return self.tuning.curve
 
     @property
     def name(self) -> str:
@@ -86,19 +92,29 @@ def works(
 
     found = []
     named = {one.name: one for one in study.methods}
-    for method in study.methods:
+    methods = [*((curve(study.probe),) if isinstance(study.probe, CtcProbe) else ()), *study.methods]
+    for number, method in enumerate(methods):
+        of_probe = number == 0 and isinstance(study.probe, CtcProbe)
+        if isinstance(study.probe, CtcProbe) and not encoder.frames:
+            raise InvalidInput(
+                f"encoder {settings.name!r} gives one embedding per utterance, no frames to transcribe; leave it out"
+            )
         if not takes(encoder, method):
             continue
         if method.match_parameters is not None:
-            method = counts.matched(method, named[method.match_parameters], _transformer(encoder))
-        lowest, kept = reach(method, encoder)
+            method = counts.matched(method, named[method.match_parameters], transformer(encoder))
+        lowest, kept = (0, encoder.layers - 1) if of_probe else reach(method, encoder)
         if method.adapts:
-            counts.counted(method, _transformer(encoder))  # so that what it has no module for is said before any work
-        pooling = "mean" if method.adapts else settings.pooling or encoder.default_pooling
+            counts.counted(method, transformer(encoder))  # so that what it has no module for is said before any work
+        training = method.training or study.training
+        if of_probe:
+            training = training.model_copy(update={"clip": float("inf")})
+        framed = method.adapts or study.target.kind == "transcription"
+        pooling = "mean" if framed else settings.pooling or encoder.default_pooling
         tuning = Tuning(
             kind=study.target.kind,
             method=method,
-            training=method.training or study.training,
+            training=training,
             lowest=lowest,
             layers=kept,
             pooling=pooling,
@@ -106,13 +122,20 @@ def works(
             out=out,
             trials=study.seeds,
             seed=study.seed,
+            curve=of_probe,
         )
+        some_fits = single(Fits(fits)) if of_probe else fits
         mine = tuple(
             TunedCell(settings.name, encoder.identity, source, some, tuning)
-            for source, some in cells.of_sources(fits).items()
+            for source, some in cells.of_sources(some_fits).items()
         )
         found.append(TunedWork(encoder, tuning, mine))
     return found
+
+
+def curve(probe: CtcProbe) -> MethodSettings:
+    """Write the probe of transcripts as a method: a linear head on each hidden state."""
+    return MethodSettings(name=probe.kind, training=probe.training)
 
 
 def takes(encoder: "Encoder", method: MethodSettings) -> bool:
@@ -120,6 +143,14 @@ def takes(encoder: "Encoder", method: MethodSettings) -> bool:
     from sibboleth.models.encoders.transformer import Transformer
 
     return not method.adapts or (isinstance(encoder, Transformer) and encoder.frames)
+
+
+def transformer(encoder: "Encoder") -> "Transformer":
+    """Know that an encoder has layers that can be computed."""
+    from sibboleth.models.encoders.transformer import Transformer
+
+    assert isinstance(encoder, Transformer)  # `takes` has let no other through
+    return encoder
 
 
 def finished(cell: TunedCell, material: Material, directory: RunDirectory) -> bool:
@@ -139,68 +170,13 @@ def epochs(cell: TunedCell) -> int:
     """Count the epochs that `solve` takes at most, and one for every answer."""
     from sibboleth.models.tuning.problems import problems
 
-    count = 0
+    count, tried = 0, len(cell.tuning.training.rates)
     for trial in range(cell.tuning.trials):
         for problem in problems(cell.fits, trial):
-            count += cell.tuning.training.epochs + sum(map(len, problem.single))
+            count += cell.tuning.training.epochs * tried + sum(map(len, problem.single)) * cell.tuning.voices
             for _, stage, members in problem.stages:
                 count += (cell.tuning.training.epochs if len(stage.dev) else 1) + len(members)
     return count
-
-
-def inputs(work: TunedWork, material: Material, cache: "Cache") -> tuple["Inputs", pl.DataFrame, tuple[int, ...]]:
-    """Read what the networks are given, encoding what is not in the cache; returns also which rows are left out.
-
-    These are the rows that the encoder fails on and, where it is trained itself, those longer than a window.
-    """
-    from sibboleth.models import features as encoded
-    from sibboleth.models.encoders import stack
-    from sibboleth.models.encoding import Recording
-    from sibboleth.models.tuning.inputs import AudioInputs, FrameInputs, PooledInputs
-
-    tuning, table, scan, truth = work.tuning, material.table, material.scan, material.truth()
-    seconds = scan["seconds"].fill_null(0.0).to_numpy()
-    if not tuning.method.adapts:
-        pooled = encoded.extract(work.encoder, table, scan, cache)
-        aligned = cells.Aligned(pooled, table["utterance"].to_list())
-        layers = range(tuning.lowest, tuning.layers + 1)
-        matrices = [aligned.matrix(layer, tuning.pooling) for layer in layers]
-        return PooledInputs(matrices, truth, seconds), pooled.excluded, aligned.missing
-    encoder, lowest = _transformer(work.encoder), tuning.lowest
-    long = _too_long(material, encoder)
-    rows = tuple(long["row"].to_list())
-    if tuning.hears_audio:
-        columns = (scan["digest"], table["audio"], table["start"], table["end"], scan["seconds"])
-        recordings = [Recording(*row) for row in zip(*columns, strict=True)]
-        heard = AudioInputs(encoder, recordings, tuning.training.augmentation, truth, seconds)
-        return heard, long.drop("row"), rows
-    some = table.with_row_index("row").filter(~pl.col("row").is_in(rows)).drop("row")
-    framed = encoded.extract(encoder.unshortened(), some, scan, cache, frames=(lowest,))
-    aligned = cells.Aligned(framed, table["utterance"].to_list())
-    own = np.array([stack.own_frames(encoder, round(one * encoder.rate)) for one in seconds], dtype=np.int64)
-    left_out = pl.concat([framed.excluded, long.drop("row")])
-    return FrameInputs(framed, lowest, aligned.rows, own, truth, seconds), left_out, aligned.missing
-
-
-def _too_long(material: Material, encoder: "Transformer") -> pl.DataFrame:
-    """List the rows whose audio does not fit into a window: `row, utterance, audio, reason`."""
-    from sibboleth.models.encoders import WINDOW
-
-    reason = f"longer than {WINDOW:g} s, which {encoder.name} is not fine-tuned on; cut it into utterances (start, end)"
-    return (
-        material.table.select("utterance", "audio")
-        .with_columns(material.scan["seconds"], pl.lit(reason).alias("reason"))
-        .with_row_index("row")
-        .filter(pl.col("seconds") > WINDOW)
-        .drop("seconds")
-    )
-
-
-def _transformer(encoder: "Encoder") -> "Transformer":
-    from sibboleth.models.encoders.transformer import Transformer
-
-    assert isinstance(encoder, Transformer)  # `takes` has let no other through
-    return encoder
 
 
 def solve(
@@ -213,22 +189,20 @@ def solve(
     from sibboleth.models.tuning.tuning import Solving
 
     path = directory / cell.file(material)
-    count, total = 0, epochs(cell)
-    cell = replace(cell, fits=cells.without(cell.fits, cell.missing, cell.encoder))
-    score = _score(material)
-    solving = Solving(cell.tuning, work.encoder, given, cell.fits, score, path.with_suffix(".parts"))
-    written = cells.Rows(material)
-    selection: list[tuple[object, ...]] = []
-    for answer in solving:
-        count += 1
+    total = epochs(cell)
+    fits = cells.untrained(cells.without(cell.fits, cell.missing, cell.encoder), cell.short, cell.encoder)
+    score = Score(material)
+    solving = Solving(cell.tuning, work.encoder, given, fits, score, path.with_suffix(".parts"), score.better)
+    answers = []
+    for count, answer in enumerate(solving, 1):  # noqa: B007 - how many there were is asked below
         yield
-        if answer is not None:
-            _write(answer, cell, written, selection, given.truth, score)
+        answers += [] if answer is None else [answer]
     yield from (None for _ in range(total - count))
     write_text(path.with_suffix(".facts.json"), json.dumps(solving.facts()) + "\n")
     told = pl.DataFrame(solving.log, schema=LOG, orient="row")
     known = (pl.lit(cell.encoder).alias("encoder"), pl.lit(cell.method).alias("method"))
     write_table(path.with_suffix(".learning.parquet"), told.select(*known, pl.all()))
+    written, selection = _written(answers, replace(cell, fits=fits), material, given.truth, score)
     write_table(path.with_suffix(".selection.parquet"), pl.DataFrame(selection, schema=cells.SELECTION, orient="row"))
     write_table(path, written.table())
     solving.remove()
@@ -242,6 +216,7 @@ LOG = {
     "fold": pl.String,
     "trial": pl.Int32,
     "stage": pl.Int32,
+    "learning_rate": pl.Float64,
     "epoch": pl.Int32,
     "loss": pl.Float64,
     "dev_loss": pl.Float64,
@@ -252,39 +227,26 @@ LOG = {
 }
 
 
-def _write(
-    answer: "Answer",
-    cell: TunedCell,
-    written: cells.Rows,
-    selection: list[tuple[object, ...]],
-    truth: Array,
-    score: "Score",
-) -> None:
-    fit = cell.fits[answer.fit]
-    runs = [cells.run_name(cell.encoder, cell.method, test, cell.source) for test in fit.tests]
-    for run, test, output in zip(runs, fit.tests, answer.tests, strict=True):
-        written.add(run, "selected", answer.trial, answer.layer, fit.fold, test.rows, output)
-    dev = fit.dev if fit.then is None or not len(fit.then.dev) else fit.then.dev
-    row = ("selected", fit.fold, answer.trial, answer.layer, answer.choice, answer.learning_rate, answer.weight_decay)
-    selection += [(run, *row, score(truth[dev], answer.dev), True) for run in sorted(set(runs))]
+def _written(
+    answers: Sequence["Answer"], cell: TunedCell, material: Material, truth: Array, score: Score
+) -> tuple[cells.Rows, list[tuple[object, ...]]]:
+    """Collect what was answered and what dev chose: a method's one layer, or a curve's layers and the best of them."""
+    scores = [score(truth[_dev(cell.fits[one.fit])], one.dev) for one in answers]
+    chosen = cells.choose(answers, scores, material)
+    written = cells.Rows(material)
+    selection: list[tuple[object, ...]] = []
+    for answer, dev in zip(answers, scores, strict=True):
+        fit, best = cell.fits[answer.fit], answer.layer == chosen[answer.fit]
+        names = ["selected"] if best else []
+        names += [cells.rater(answer.layer)] if cell.tuning.curve else []
+        runs = [cells.run_name(cell.encoder, cell.method, test, cell.source) for test in fit.tests]
+        for run, test, output in zip(runs, fit.tests, answer.tests, strict=True):
+            for name in names:
+                written.add(run, name, answer.trial, answer.layer, fit.fold, test.rows, output)
+        chose = answer.trial, answer.layer, answer.choice, answer.learning_rate, answer.weight_decay
+        selection += [(run, names[-1], fit.fold, *chose, dev, best) for run in sorted(set(runs))]
+    return written, selection
 
 
-class Score:
-    """The target's main metric of answers `[row, out]`, turned so that higher is better where `turned`."""
-
-    def __init__(self, material: Material) -> None:
-        """Know the target."""
-        self.target = material.target
-        self.metric = metrics.of(material.target)[0]
-
-    def __call__(self, truth: Array, answers: Array) -> float:
-        """Score them."""
-        if self.target.kind == "classification":
-            return self.metric(classification.Answers(self.target.labels, truth, answers))
-        return self.metric(regression.Answers.centred(truth[:, 0], answers[:, 0]))
-
-
-def _score(material: Material) -> Score:
-    if not metrics.of(material.target)[0].higher_is_better:
-        raise SibbolethError(f"methods: {metrics.of(material.target)[0].name} cannot select yet")
-    return Score(material)
+def _dev(fit: Fit) -> TableRows:
+    return fit.dev if fit.then is None or not len(fit.then.dev) else fit.then.dev

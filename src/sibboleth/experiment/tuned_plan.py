@@ -33,10 +33,12 @@ def _line(material: Material, work: TunedWork, cache: "Cache", directory: RunDir
     if not todo:
         return Line(work.name, len(work.cells), done, 0, 0, 0.0, 0, 0.0)
     tuning, rows = work.tuning, _answered(todo)
-    size = int(2 * rows * tuning.out * plan.BYTES_PER_ROW)
+    answered = 10 * tuning.voices if tuning.kind == "transcription" else tuning.out
+    size = int(2 * rows * answered * plan.BYTES_PER_ROW)
     if not material.heard:
         return Line(work.name, len(work.cells), done, _trainings(todo), None, None, size, None)
-    frames = (tuning.lowest,) if tuning.method.adapts and not tuning.hears_audio else ()
+    framed = (tuning.method.adapts or tuning.kind == "transcription") and not tuning.hears_audio
+    frames = (tuning.lowest,) if framed else ()
     missing = features.plan(work.encoder, material.table, material.scan, cache, frames)
     passes, seconds, more = (0, 0.0, 0) if tuning.hears_audio else (missing.passes, missing.seconds, missing.bytes)
     return Line(
@@ -64,13 +66,13 @@ def _trainings(todo: Sequence[TunedCell]) -> int:
     from sibboleth.models.tuning.problems import problems
 
     every = [one for cell in todo for trial in range(cell.tuning.trials) for one in problems(cell.fits, trial)]
-    return sum(1 + len(one.stages) for one in every)
+    return sum(len(todo[0].tuning.training.rates) + len(one.stages) for one in every)
 
 
 def _minutes(material: Material, work: TunedWork, todo: Sequence[TunedCell], encoding: float) -> float | None:
     """Estimate from the speed of a pass what all epochs take; a head alone takes next to nothing."""
     shortest = SHORTEST * _trainings(todo)
-    if not work.tuning.method.adapts:
+    if not work.tuning.layered:
         return shortest
     speed = plan.speed(work.encoder)
     if speed is None:
@@ -86,10 +88,11 @@ def _heard(cell: TunedCell, seconds: "np.ndarray[tuple[int], np.dtype[np.float64
     from sibboleth.models.tuning.problems import problems
 
     epochs, total = cell.tuning.training.epochs, 0.0
+    first = epochs * len(cell.tuning.training.rates)
     for trial in range(cell.tuning.trials):
         for problem in problems(cell.fits, trial):
             watched = sum(float(seconds[dev].sum()) for dev in problem.devs)
-            total += epochs * (LEARNING * float(seconds[problem.train].sum()) + watched)
+            total += first * (LEARNING * float(seconds[problem.train].sum()) + watched)
             for _, stage, _ in problem.stages:
                 passed = float(seconds[stage.train].sum()) * LEARNING
                 steps = cell.tuning.training.shot_steps

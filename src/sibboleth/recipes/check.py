@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from sibboleth import audio, lists, splits
+from sibboleth import audio, budgets, lists, splits
 from sibboleth import study as studies
 from sibboleth.audit import GRADES, Finding, audit, refuse
 from sibboleth.errors import InvalidInput, Problem
@@ -83,16 +83,20 @@ def fits(stuff: Material) -> Fits:
     study = stuff.study
     listed = study.splits.scheme == "file"
     known = [f"{corpus.name}/{name}" for corpus in stuff.corpora if listed for name in corpus.table["utterance"]]
-    folds = splits.folds(stuff.table, study.domain, stuff.target.name, study.splits, study.seed, known)
-    return splits.fits(
+    table = stuff.table
+    if stuff.target.kind == "transcription":  # every text is one label, so that parts are alike in their amount
+        table = table.with_columns(pl.lit("text").alias(stuff.target.name))
+    folds = splits.folds(table, study.domain, stuff.target.name, study.splits, study.seed, known)
+    found = splits.fits(
         folds,
         study.regimes,
-        stuff.table,
+        table,
         target=stuff.target.name,
         shots=study.shots,
         draws=study.seeds,
         seed=study.seed,
     )
+    return budgets.budgeted(found, table, stuff.scan["seconds"], study.splits.seconds, study.seed)
 
 
 def audited(stuff: Material, fits: Fits, encoders: "Sequence[Encoder]" = ()) -> Findings:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sibboleth import study as studies
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import aligning, material, tuned, tuned_plan
+from sibboleth.experiment import aligning, material, transcripts, tuned, tuned_plan
 from sibboleth.experiment import plan as planning
 from sibboleth.experiment.plan import Plan
 from sibboleth.progress import console
@@ -36,13 +36,15 @@ def plan(study: Path, *, output: Path | None = None, without_audio: bool = False
     stuff = material.gather(asked, without_audio=without_audio)
     aligning.require(stuff)
     fits = check.fits(stuff)
+    stuff = transcripts.lettered(stuff, fits)
     here = [settings for settings in asked.encoders if _is_here(settings.name)]
     encoders = [loading.load(settings) for settings in here]
     console.print(check.audited(stuff, fits, encoders), soft_wrap=False)
-    work = [planning.work(asked, settings, one, fits) for settings, one in zip(here, encoders, strict=True)]
+    both = list(zip(here, encoders, strict=True))
+    work = [planning.work(asked, *pair, fits) for pair in both] if planning.pools(asked) else []
     absent = [settings.name for settings in asked.encoders if settings not in here]
-    both, out, cache = zip(here, encoders, strict=True), len(stuff.target.labels) or 1, Cache()
-    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, out)]
+    cache = Cache()
+    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, stuff.out)]
     more = tuned_plan.lines(stuff, tuning, cache, directory)
     return planning.of(stuff, work, cache, directory, fits, absent, more)
 

@@ -22,7 +22,9 @@ from sibboleth.experiment import (
     pairs,
     plan,
     recommendation,
+    transcripts,
     tuned,
+    tuned_inputs,
     tuned_plan,
     tuned_tables,
 )
@@ -71,17 +73,18 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     stuff = material.gather(asked)
     aligning.require(stuff)
     fits = check.fits(stuff)
+    stuff = transcripts.lettered(stuff, fits)
     encoders = [loading.load(settings) for settings in asked.encoders]
     findings = check.audited(stuff, fits, encoders)
-    work = [plan.work(asked, settings, one, fits) for settings, one in zip(asked.encoders, encoders, strict=True)]
     both = list(zip(asked.encoders, encoders, strict=True))
-    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, len(stuff.target.labels) or 1)]
+    work = [plan.work(asked, *pair, fits) for pair in both] if plan.pools(asked) else []
+    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, stuff.out)]
     _tell(findings, encoders)
     console.print(
         plan.of(stuff, work, cache, directory, fits, tuning=tuned_plan.lines(stuff, tuning, cache, directory))
     )
     command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
-    record = Record.begin(directory, stuff, encoders, [one.probing.pooling for one in work], command)
+    record = Record.begin(directory, stuff, encoders, [plan.pooling(asked, *pair) for pair in both], command)
     with directory.alone():
         with record.until_done():
             directory.clear(RESULTS)
@@ -91,9 +94,9 @@ def run(study: Path, *, output: Path | None = None) -> Path:
             filled = [cell for one in work for cell in _answer(one, stuff, cache, directory, record)]
             trained = [cell for one in tuning for cell in _tune(one, stuff, cache, directory, record)]
             _score(stuff, [*filled, *trained], directory, record)
-            if trained:
-                write_table(directory / "methods.parquet", tuned_tables.method_table(trained, stuff, directory))
-                write_table(directory / "learning.parquet", tuned_tables.learning_table(trained, stuff, directory))
+            if methods := [one for one in trained if not one.tuning.curve]:
+                write_table(directory / "methods.parquet", tuned_tables.method_table(methods, stuff, directory))
+                write_table(directory / "learning.parquet", tuned_tables.learning_table(methods, stuff, directory))
         return report(directory.path)
 
 
@@ -151,20 +154,21 @@ def _tune(
     work: TunedWork, stuff: Material, cache: "Cache", directory: RunDirectory, record: Record
 ) -> tuple[TunedCell, ...]:
     """Fine-tune one encoder by one method for its cells that are not filled yet; returns them as they were filled."""
-    given, excluded, missing = tuned.inputs(work, stuff, cache)
-    record.exclude(excluded.to_dicts())
-    mine = tuple(replace(cell, missing=missing) for cell in work.cells)
+    given = tuned_inputs.inputs(work, stuff, cache)
+    record.exclude(given.excluded.to_dicts())
+    mine = tuple(replace(cell, missing=given.missing, short=given.short) for cell in work.cells)
     todo = [cell for cell in mine if not tuned.finished(cell, stuff, directory)]
     seconds: dict[str, float] = {}
 
     def solved() -> Iterator[None]:
         for cell in todo:
             begun = time.monotonic()
-            yield from tuned.solve(cell, work, given, stuff, directory)
+            yield from tuned.solve(cell, work, given.inputs, stuff, directory)
             seconds[cell.source] = time.monotonic() - begun
 
     total = sum(tuned.epochs(cell) for cell in todo)
-    for _ in track(solved(), f"Fine-tuning {work.name}", total, "epochs at most"):
+    title = f"Probing {work.encoder.name}" if work.of_probe else f"Fine-tuning {work.name}"
+    for _ in track(solved(), title, total, "epochs at most"):
         pass
     for cell in mine:
         record.cell(cell.file(stuff), work.name, cell.source, seconds.get(cell.source))

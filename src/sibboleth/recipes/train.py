@@ -12,7 +12,8 @@ from rich.markup import escape
 from sibboleth import study as studies
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import final as finals
-from sibboleth.experiment import material, tuned
+from sibboleth.experiment import material, tuned_inputs
+from sibboleth.experiment.cells import Score
 from sibboleth.experiment.final import Wanted
 from sibboleth.progress import console, track
 from sibboleth.runs import RunDirectory
@@ -88,15 +89,15 @@ def train(
         directory = RunDirectory(output or Path("runs") / _name(asked.name, wanted, [one.domain for one in stages]))
         if first:
             folder.require_free(directory.path)
-        given, _, missing = tuned.inputs(work, stuff, Cache())
-    stages = finals.encodable(stages, missing, loaded.name)
-    mark = finals.fingerprint(stuff, work, given, stages)
+        given = tuned_inputs.inputs(work, stuff, Cache())
+    stages = finals.encodable(stages, given.missing, loaded.name)
+    mark = finals.fingerprint(stuff, work, given.inputs, stages)
     if there := folder.finished(directory.path, mark):
         return Trained(directory.path, there) if first else None
     scores, note = finals.crossvalidated(RunDirectory(run or Path("runs") / asked.name), stuff, work, stages)
     if note and run is not None:
         raise SibbolethError(f"--run: {note}")
-    going = Final(work.tuning, loaded, given, stages, tuned.Score(stuff), directory / folder.STATE, mark, place)
+    going = Final(work.tuning, loaded, given.inputs, stages, Score(stuff), directory / folder.STATE, mark, place)
     done = None
     with directory.alone() if first else contextlib.nullcontext():
         title = f"Training {work.name} on {' and then on '.join(one.domain for one in stages)}"

@@ -4,6 +4,7 @@ import base64
 import io
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +14,16 @@ import polars as pl
 import soundfile
 
 from sibboleth import scores
+from sibboleth.metrics import transcription
+from sibboleth.metrics.edits import word_edits
 from sibboleth.report import wording
 from sibboleth.report.results import Results
+from sibboleth.scores.recognition import alignment
 from sibboleth.targets import Target
 
 Players = Literal["link", "embed", "none"]
+WIDTH = 88
+"""Characters of a line of an alignment."""
 EMBED_LIMIT = 8 * 2**20
 """Bytes of audio that one page may carry; further clips are linked."""
 
@@ -43,6 +49,8 @@ class Example:
     answers: tuple[Answers, ...]
     audio: str
     """Address for the player, empty where there is none."""
+    alignments: tuple[tuple[str, str], ...] = ()
+    """Of transcripts: system and regime, and the words of an answer beside those of the reference."""
     embedded: bool = False
 
 
@@ -74,6 +82,7 @@ def examples(results: Results, most: int, players: Players) -> list[Example]:
                 error=_error(results, worst),
                 answers=tuple(_answers(results, judged.filter(pl.col("utterance") == utterance))),
                 audio=address,
+                alignments=tuple(_alignments(results, judged.filter(pl.col("utterance") == utterance))),
                 embedded=size > 0,
             )
         )
@@ -81,12 +90,12 @@ def examples(results: Results, most: int, players: Players) -> list[Example]:
 
 
 def _answered(results: Results) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Predictions of leading raters beside `system, regime, control`, few-shot aside, and the corpus's labels."""
+    """Predictions of leading raters beside `system, regime, control`, without few-shot and budgets, and the truth."""
     file = results.run / "predictions.parquet"
     if not file.exists():
         return pl.DataFrame(), pl.DataFrame()
     leads = (
-        results.scores.filter(pl.col("leads") & pl.col("shots").is_null())
+        results.scores.filter(pl.col("leads") & pl.col("shots").is_null() & pl.col("seconds").is_null())
         .select("run", "rater", "system", "regime", pl.col("control").fill_null(False))
         .unique()
     )
@@ -127,6 +136,17 @@ def _given(given: pl.DataFrame, results: Results) -> tuple[tuple[str, bool], ...
     return tuple(
         (answer if n == 1 else f"{answer} \N{MULTIPLICATION SIGN}{n}", not wrong) for (answer, wrong), n in votes
     )
+
+
+def _alignments(results: Results, mine: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """Align one answer of each system and regime that has errors; nothing of other targets."""
+    if results.kind != "transcription":
+        return
+    first = mine.filter("wrong").sort("run", "trial").unique("run", keep="first", maintain_order=True)
+    edits = word_edits(transcription.Answers(first["reference"].to_list(), first["answer"].to_list()))
+    for run, system, regime, steps in zip(first["run"], first["system"], first["regime"], edits, strict=True):
+        place = str(run).rpartition("/")[2]
+        yield f"{results.short(system)}, {regime} {place}", alignment(steps, WIDTH)
 
 
 def _facts(row: dict[str, Any], results: Results) -> str:

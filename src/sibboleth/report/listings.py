@@ -106,7 +106,7 @@ def scores(results: Results) -> Table:
 
 
 def _ordered(results: Results) -> list[Score]:
-    regimes = [*results.regimes, *results.few_shot]
+    regimes = results.every_regime
     return [s for e in results.systems for r in regimes for s in results.where(e.name, r)]
 
 

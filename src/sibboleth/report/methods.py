@@ -129,7 +129,7 @@ def compared(results: Results) -> Table:
         ours, theirs = results.system(a.system) if a else None, results.system(b.system) if b else None
         if a and ours and theirs:
             groups.setdefault((a.regime, ours, theirs), []).append({**row, "pair": a.name})
-    regimes = [*results.regimes, *results.few_shot]
+    regimes = results.every_regime
     order = sorted(groups, key=lambda key: (regimes.index(key[0]), *map(results.systems.index, key[1:])))
     starts = [i for i, key in enumerate(order) if not i or order[i - 1][0] != key[0]]
     parts = zip(starts, [*starts, len(order)][1:], strict=True)

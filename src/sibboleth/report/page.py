@@ -9,6 +9,7 @@ from sibboleth import runs
 from sibboleth.progress import track
 from sibboleth.report import (
     alignment,
+    budgets,
     confusions,
     contrasts,
     figures,
@@ -95,6 +96,7 @@ STEPS = {
     "losses": methods.training,
     "ladder": ladder.steps,
     "shots": shots.curves,
+    "budgets": budgets.curves,
     "confusions": confusions.by_system,
     "classes": slices.by_class,
     "slices": slices.by_column,
@@ -173,7 +175,10 @@ def _regimes(results: Results) -> list[tuple[str, str]]:
     if results.few_shot:
         several = ", ".join(map(str, results.few_shot.values()))
         told["few-shot"] = f"{results.explained('few-shot')}; here {several}"
-    return sorted(told.items(), key=lambda one: wording.place(one[0]))
+    for regime, budgeted in results.budgets.items():
+        sizes = ", ".join(map(wording.seconds, budgeted.values()))
+        told[f"{regime}(…)"] = f"as {regime}, trained on so much audio only: {sizes}"
+    return sorted(told.items(), key=lambda one: wording.place(one[0].partition("(")[0]))
 
 
 def _coverage(speakers: int, confidence: float) -> str | None:

@@ -17,7 +17,7 @@ from sibboleth.targets import Kind
 SCORE_COLUMNS = ("estimate", "low", "high", "n", "clusters")
 
 
-CELLS = {"method": pl.String, "tuned": pl.Boolean, "alignment": pl.String, "shots": pl.Int32}
+CELLS = {"method": pl.String, "tuned": pl.Boolean, "alignment": pl.String, "shots": pl.Int32, "seconds": pl.Float64}
 """What cells.parquet says of methods; the answers of other tools have none of it."""
 
 
@@ -149,8 +149,9 @@ class Results:
 
     @cached_property
     def regimes(self) -> list[str]:
-        """Regimes that have scores, in the order of the design, without the many of few-shot."""
-        seen = set(self.scores.filter(pl.col("shots").is_null())["regime"].drop_nulls())
+        """Regimes that have scores, in the order of the design, without the many of few-shot and of budgets."""
+        whole = pl.col("shots").is_null() & pl.col("seconds").is_null()
+        seen = set(self.scores.filter(whole)["regime"].drop_nulls())
         return [r for r in wording.ORDER if r in seen] + sorted(seen - set(wording.ORDER))
 
     @cached_property
@@ -158,6 +159,20 @@ class Results:
         """Few-shot regimes that have scores, with their shots, from few to many."""
         rows = self.scores.filter(pl.col("shots").is_not_null()).select("regime", "shots").unique()
         return dict(rows.sort("shots").iter_rows())
+
+    @cached_property
+    def budgets(self) -> dict[str, dict[str, float]]:
+        """Budgeted regimes with their seconds, from few to many, by the regime whose training was cut."""
+        rows = self.scores.filter(pl.col("seconds").is_not_null()).select("regime", "seconds").unique().sort("seconds")
+        found: dict[str, dict[str, float]] = {}
+        for regime, seconds in rows.iter_rows():
+            found.setdefault(regime.partition("(")[0], {})[regime] = seconds
+        return {regime: found[regime] for regime in self.regimes if regime in found}
+
+    @property
+    def every_regime(self) -> list[str]:
+        """All regimes that have scores, those of few-shot and of budgets last."""
+        return [*self.regimes, *self.few_shot, *(regime for several in self.budgets.values() for regime in several)]
 
     @cached_property
     def rungs(self) -> list[str]:

@@ -114,6 +114,14 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def seconds(size: float) -> str:
+    """Write 45 s, 10 min, 1 h."""
+    for unit, name in ((3600, "h"), (60, "min")):
+        if size >= unit and size % unit == 0:
+            return f"{size / unit:g} {name}"
+    return f"{size:g} s"
+
+
 def count(number_of: int, one: str, many: str | None = None) -> str:
     """Write 1 speaker, 1,200 speakers."""
     return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"

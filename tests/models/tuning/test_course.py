@@ -16,7 +16,8 @@ from sibboleth.models.encoders.transformer import Transformer
 from sibboleth.models.tuning import course as courses
 from sibboleth.models.tuning.course import Course, Place
 from sibboleth.models.tuning.inputs import PooledInputs
-from sibboleth.models.tuning.network import Head, Masking, Tuned, TuningBatch
+from sibboleth.models.tuning.masking import Masking
+from sibboleth.models.tuning.network import Head, Tuned, TuningBatch
 from sibboleth.models.tuning.tuning import Tuning
 from sibboleth.study import EncoderSettings
 
@@ -60,10 +61,10 @@ def test_it_learns_and_dev_keeps_its_best_epoch(tmp_path: Path) -> None:
     best = int(np.argmin(losses))
     assert course.watches[0].epoch == best + 1
     course.network.take(course.kept[best + 1])
-    outputs = course.outputs(DEV)
-    assert float(nn.functional.cross_entropy(outputs, torch.tensor(LABELS[DEV]))) == pytest.approx(
-        losses[best], rel=1e-5
-    )
+    (said,) = course.judged(DEV)
+    chosen = torch.from_numpy(said.answers).log()
+    by_torch = float(nn.functional.nll_loss(chosen, torch.tensor(LABELS[DEV])))
+    assert by_torch == pytest.approx(losses[best], rel=1e-5) == float(said.losses.mean())
 
 
 def test_training_stops_when_dev_has_waited_long_enough(tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_numbers_are_learnt_on_their_own_scale(tmp_path: Path) -> None:
     truth = 1000 + 50 * FEATURES[:, :1].astype(np.float64)
     network = head(out=1)
     course = train(going(network, truth=truth, epochs=40, patience=40), tmp_path)
-    answers = network.answered(course.outputs(DEV))
+    answers = course.judged(DEV)[0].answers
     assert np.corrcoef(answers[:, 0], truth[DEV, 0])[0, 1] > 0.99
     assert abs(answers.mean() - truth[DEV].mean()) < 10
 
@@ -196,9 +197,10 @@ def test_masking_hides_its_share_while_training_only() -> None:
     network.masking = Masking(0.3, 5)
     frames = torch.ones(200, 100, 4)
     torch.manual_seed(0)
-    hidden = network.train()._hidden(frames)
+    lengths = torch.full((200,), 100)
+    hidden = network.train()._hidden(frames, lengths)
     assert float((hidden == 0).float().mean()) == pytest.approx(0.3, abs=0.03)
-    assert torch.equal(network.eval()._hidden(frames), frames)
+    assert torch.equal(network.eval()._hidden(frames, lengths), frames)
     spans = (hidden[:, :, 0] == 0).int().diff(dim=1).eq(1).sum()
     assert 5 <= float((hidden[:, 5:, 0] == 0).sum() / spans) < 9
 

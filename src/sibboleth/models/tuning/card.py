@@ -79,7 +79,7 @@ def _facts(record: ModelRecord) -> Iterator[tuple[str, str]]:
     training = method.training
     assert training is not None
     batch = f"{training.batch_seconds:g} s" if training.batch_size is None else f"{training.batch_size} utterances"
-    yield "training", f"{training.optimiser}, learning rate {training.learning_rate:g}, batches of {batch}"
+    yield "training", f"{training.optimiser}, learning rate {training.rates[0]:g}, batches of {batch}"
     yield "augmentation", _augmentation(training.augmentation)
     yield "audio", f"{encoder.rate:,} Hz, channels averaged; above 30 s in overlapping windows of 30 s"
     yield "arithmetic", record.bits

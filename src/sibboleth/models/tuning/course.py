@@ -17,6 +17,7 @@ from sibboleth.models import training
 from sibboleth.models.encoders import arithmetic
 from sibboleth.models.training import Schedule, Shape
 from sibboleth.models.tuning import memory
+from sibboleth.models.tuning.ctc import END
 from sibboleth.models.tuning.epochs import Epochs, Rows, by_length, epochs
 from sibboleth.models.tuning.inputs import EpochBatches, Inputs
 from sibboleth.models.tuning.network import HEAD, Tuned
@@ -26,12 +27,26 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 Score = Callable[[Array, Array], float]
-"""Truth and answers `[row, out]` to the main metric, turned so that higher is better."""
+"""Truth and answers `[row, out]` to the main metric."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What one voice of a network says about some rows."""
+
+    losses: Array
+    """`[row]`, no label weighed."""
+    answers: Array
+    """Probabilities or numbers `[row, out]`, or tokens `[row, token]`, -1 behind."""
+
+    def take(self, places: npt.NDArray[np.int64]) -> "Judged":
+        """Return what it says about some of them."""
+        return Judged(self.losses[places], self.answers[places])
 
 
 @dataclass
 class Told:
-    """What one epoch came to, for one dev set (or for none)."""
+    """What one epoch came to, for one watch (or for none)."""
 
     epoch: int
     watch: int | None
@@ -45,7 +60,7 @@ class Told:
 
 @dataclass
 class Watch:
-    """What a dev set has chosen so far."""
+    """What a dev set has chosen so far of one voice."""
 
     best: tuple[float, float] | None = None
     """Selection key of the best epoch; higher is better."""
@@ -84,11 +99,13 @@ class Course:
     settings: TuningSettings
     score: Score
     devs: tuple[Rows, ...]
-    """Dev sets that watch it; none where a fixed number of steps is taken."""
+    """Dev sets that watch it, each of them every voice; none where a fixed number of steps is taken."""
     head_first: int
     """Steps in which the head alone is trained."""
     shape: Shape
     """How the learning rate falls."""
+    better: int = 1
+    """1 where a higher score is better, else -1."""
     looking: bool = True
     watches: list[Watch] = field(default_factory=list)
     kept: dict[int, dict[str, Tensor]] = field(default_factory=dict)
@@ -103,8 +120,8 @@ class Course:
 
     def factor(self, name: str) -> float:
         """Train the head at its own rate."""
-        own = self.settings.head_rate
-        return own / self.settings.learning_rate if own is not None and name.startswith(HEAD) else 1.0
+        own, (rate,) = self.settings.head_rate, self.settings.rates
+        return own / rate if own is not None and name.startswith(HEAD) else 1.0
 
     def before_step(self, step: int, steps: int) -> None:
         """Train the head alone as long as it goes first."""
@@ -119,13 +136,13 @@ class Course:
 
     def __post_init__(self) -> None:
         """Know what is learnt at all, whatever is frozen for a while."""
-        self.watches = self.watches or [Watch() for _ in self.devs]
+        self.watches = self.watches or [Watch() for _ in self.devs for _ in range(self.network.voices)]
         self._learnt = [(name, one) for name, one in self.network.named_parameters() if one.requires_grad]
 
     def _look(self, epoch: int) -> None:
         loss = float(np.mean(self.network.told)) if self.network.told else float("nan")
         self.network.told = []
-        judged = [(index, *self._judged(index, epoch, outputs)) for index, outputs in self._asked()]
+        judged = [(index, *self._noted(index, epoch, said)) for index, said in self._asked()]
         seconds, used = time.monotonic() - self.begun, memory.peak()
         for index, dev_loss, dev in judged:
             self.rows.append(Told(epoch, index, loss, dev_loss, dev, seconds, used))
@@ -137,21 +154,40 @@ class Course:
         self.kept = {number: state for number, state in self.kept.items() if number in wanted}
         self.begun = time.monotonic()
 
-    def _asked(self) -> Iterator[tuple[int, Tensor]]:
+    def dev(self, watch: int) -> Rows:
+        """Return the dev set of a watch."""
+        return self.devs[watch // self.network.voices]
+
+    def chosen(self, dev: int) -> dict[str, Tensor]:
+        """Return the weights that a dev set chose: where there are several voices, each one's own."""
+        voices = self.network.voices
+        mine = self.watches[dev * voices : (dev + 1) * voices]
+        if voices == 1:
+            return self.kept[mine[0].epoch]
+        state: dict[str, Tensor] = {}
+        for voice, watch in enumerate(mine):
+            own = f"{HEAD[0]}{voice}."
+            state |= {name: one for name, one in self.kept[watch.epoch].items() if name.startswith(own)}
+        return state
+
+    def _asked(self) -> Iterator[tuple[int, Judged]]:
         """Answer about the rows of all dev sets that still have patience, each row once."""
         waiting = [index for index, one in enumerate(self.watches) if one.waited < self.settings.patience]
         if not waiting:
             return
-        union = np.unique(np.concatenate([self.devs[index] for index in waiting]))
-        outputs = self.outputs(union)
+        union = np.unique(np.concatenate([self.dev(index) for index in waiting]))
+        said = self.judged(union)
         for index in waiting:
-            yield index, outputs[np.searchsorted(union, self.devs[index])]
+            yield index, said[index % self.network.voices].take(np.searchsorted(union, self.dev(index)))
 
-    def _judged(self, index: int, epoch: int, outputs: Tensor) -> tuple[float, float]:
-        """Return a dev set's loss and score, and note whether it is its best epoch."""
-        watch, truth = self.watches[index], self.inputs.truth[self.devs[index]]
-        dev_loss, dev = self._scores(outputs, truth)
-        by_metric = float(np.nan_to_num(dev, nan=-np.inf)), -dev_loss
+    def _noted(self, index: int, epoch: int, said: Judged) -> tuple[float, float]:
+        """Return a watch's loss and score, and note whether it is its best epoch."""
+        watch = self.watches[index]
+        dev_loss, dev = (
+            float(torch.from_numpy(said.losses).mean()),
+            self.score(self.inputs.truth[self.dev(index)], said.answers),
+        )
+        by_metric = float(np.nan_to_num(self.better * dev, nan=-np.inf)), -dev_loss
         key = by_metric if self.settings.select == "metric" else (-dev_loss, by_metric[0])
         if watch.best is None or key > watch.best:
             watch.best, watch.epoch, watch.waited = key, epoch, 0
@@ -159,32 +195,22 @@ class Course:
             watch.waited += 1
         return dev_loss, dev
 
-    def _scores(self, outputs: Tensor, truth: Array) -> tuple[float, float]:
-        """Return dev's mean loss, no label weighed, and its main metric."""
-        network = self.network
-        scaled = (torch.from_numpy(truth).float() - network.centre.cpu()) / network.spread.cpu()
-        output = outputs.double()
-        if network.loss == "squared":
-            losses = 0.5 * (output - scaled).square().sum(-1)
-        else:
-            losses = -(scaled * torch.log_softmax(output, -1)).sum(-1)
-        return float(losses.mean()), self.score(truth, network.answered(outputs))
-
     @torch.no_grad()
-    def outputs(self, rows: Rows) -> Tensor:
-        """Return outputs `[row, out]` of rows in their order, without dropout, in batches of like lengths."""
+    def judged(self, rows: Rows) -> list[Judged]:
+        """Return what each voice says of rows in their order, without dropout, in batches of like lengths."""
         network = self.network
         device = next(network.parameters()).device
         before = network.training
         network.eval()
-        found = torch.empty(len(rows), self.inputs.truth.shape[1])
-        place = {int(row): index for index, row in enumerate(rows)}
+        batches = by_length(rows, self.inputs.seconds, self.settings.batch_seconds)
+        found = []
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16(self.settings)):
-            for some in by_length(rows, self.inputs.seconds, self.settings.batch_seconds):
-                answer = network.outputs(self.inputs.batch(some).to(device)).float().cpu()
-                found[[place[int(row)] for row in some]] = answer
+            for some in batches:
+                found.append(network.judged(self.inputs.batch(some).to(device)))
         network.train(before)
-        return found
+        place = {int(row): index for index, row in enumerate(rows)}
+        places = [[place[int(row)] for row in some] for some in batches]
+        return [_joined(places, [one[voice] for one in found], len(rows)) for voice in range(network.voices)]
 
     def state(self) -> dict[str, Any]:
         """Return weights, what dev chose, and the log."""
@@ -219,6 +245,7 @@ def course(
     *,
     first: bool = True,
     processes: int = 1,
+    better: int = 1,
 ) -> Course:
     """Plan a training: with dev sets by epochs, without for `shot_steps` steps; the head goes `first` only once."""
     labels = inputs.truth.argmax(1) if network.loss == "cross-entropy" else None
@@ -228,7 +255,17 @@ def course(
     network.learn(train, inputs.truth, settings.class_weights)
     network.told = []
     alone = plan.ends[settings.head_first - 1] if first and settings.head_first else 0
-    return Course(network, inputs, plan, settings, score, tuple(devs), alone, settings.decay)
+    return Course(network, inputs, plan, settings, score, tuple(devs), alone, settings.decay, better)
+
+
+def _joined(places: Sequence[Sequence[int]], batches: Sequence[tuple[Tensor, Tensor]], count: int) -> Judged:
+    """Put what was said of each batch where its rows are."""
+    losses = np.empty(count)
+    answers = np.full((count, max((said.shape[1] for _, said in batches), default=0)), float(END))
+    for mine, (loss, said) in zip(places, batches, strict=True):
+        losses[mine] = loss.numpy()
+        answers[mine, : said.shape[1]] = said.numpy()
+    return Judged(losses, answers)
 
 
 def _of_steps(
@@ -246,9 +283,10 @@ def _of_steps(
 def run(course: Course, place: Place, folder: Path, fingerprint: Mapping[str, object], seed: int) -> Iterator[int]:
     """Train, from the state in a folder if there is one; yields how many epochs are over after every step."""
     settings, plan = course.settings, course.plan
+    (rate,) = settings.rates
     schedule = Schedule(
         steps=plan.steps,
-        learning_rate=settings.learning_rate,
+        learning_rate=rate,
         warm_up=settings.warm_up,
         weight_decay=settings.weight_decay,
         betas=settings.betas,

@@ -27,8 +27,9 @@ from sibboleth.models.tuning import card
 from sibboleth.models.tuning import record as records
 from sibboleth.models.tuning.course import Told
 from sibboleth.models.tuning.encoder import Shortened, TunedEncoder
+from sibboleth.models.tuning.masking import Masking
 from sibboleth.models.tuning.model import Model
-from sibboleth.models.tuning.network import Head, Masking, Tuned
+from sibboleth.models.tuning.network import Head, Tuned
 from sibboleth.models.tuning.record import FILE, ModelRecord, hub_name
 from sibboleth.runs import RunDirectory
 from sibboleth.study import EncoderSettings

@@ -34,7 +34,7 @@ class Inputs(ABC):
     """Utterances as a network takes them; rows are those of the study's table."""
 
     def __init__(self, truth: Array, seconds: Array) -> None:
-        """Keep what is to be learnt, `[row, out]`, and how long each is."""
+        """Keep what is to be learnt, `[row, out]` or `[row, token]`, and how long each is."""
         self.truth, self.seconds = truth, seconds
 
     @abstractmethod
@@ -82,9 +82,32 @@ class FrameInputs(Inputs):
 
     def load(self, rows: Rows, random: np.random.Generator | None) -> tuple[Tensor, Tensor]:
         """Read and pad them."""
-        found = [torch.from_numpy(np.array(self.features.frames(int(self.places[row]), self.layer))) for row in rows]
+        return self._padded(rows, self.layer)
+
+    def scale(self, rows: Rows, layers: Sequence[int]) -> Array:
+        """Return mean and deviation of each number of all frames of some rows, `[2, layer, dim]`."""
+        weight = self.own[rows] / self.own[rows].sum()
+        found = []
+        for layer in layers:
+            own = self.features.matrix(layer, "mean+std")[self.places[rows]].astype(np.float64)
+            mean, deviation = np.split(own, 2, axis=1)
+            centre = weight @ mean
+            found.append((centre, np.sqrt(np.maximum(weight @ (mean**2 + deviation**2) - centre**2, 1e-8))))
+        return np.stack(found, axis=1)
+
+    def _padded(self, rows: Rows, layer: int) -> tuple[Tensor, Tensor]:
+        found = [torch.from_numpy(np.array(self.features.frames(int(self.places[row]), layer))) for row in rows]
         lengths = [min(len(one), int(self.own[row])) for one, row in zip(found, rows, strict=True)]
         return torch.nn.utils.rnn.pad_sequence(found, batch_first=True), torch.tensor(lengths)
+
+
+class StateInputs(FrameInputs):
+    """Frames of several hidden states, `[row, layer, frame, dim]`, where nothing can be computed from the lowest."""
+
+    def load(self, rows: Rows, random: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+        """Read and pad all that were kept."""
+        found = [self._padded(rows, layer) for layer in self.features.framed]
+        return torch.stack([frames for frames, _ in found], dim=1), found[0][1]
 
 
 class AudioInputs(Inputs):

@@ -14,6 +14,7 @@ from sibboleth.models import adapters, losses
 from sibboleth.models.encoders.stack import Stack
 from sibboleth.models.losses import Kind
 from sibboleth.models.tuning.epochs import Rows
+from sibboleth.models.tuning.masking import Masking
 
 Array = npt.NDArray[np.float64]
 
@@ -26,11 +27,12 @@ class TuningBatch:
     """Utterances to learn from, or to answer about."""
 
     inputs: Tensor | tuple[Tensor, ...]
-    """Pooled hidden states `[row, layer, dim]`, frames `[row, frame, dim]`, or prepared audio of each row."""
+    """Pooled hidden states `[row, layer, dim]`, frames `[row, frame, dim]`, frames of several hidden states
+    `[row, layer, frame, dim]`, or prepared audio of each row."""
     lengths: Tensor
     """Own frames of each row; of prepared audio, its samples."""
     truth: Tensor
-    """`[row, out]`."""
+    """`[row, out]`; of texts `[row, token]`, -1 behind."""
     seconds: float
 
     def to(self, device: torch.device) -> Self:
@@ -38,14 +40,6 @@ class TuningBatch:
         inputs = self.inputs
         moved = inputs.to(device) if isinstance(inputs, Tensor) else tuple(one.to(device) for one in inputs)
         return type(self)(moved, self.lengths.to(device), self.truth.to(device), self.seconds)
-
-
-@dataclass(frozen=True)
-class Masking:
-    """Spans of frames that are hidden from the layers that are trained."""
-
-    share: float
-    length: int
 
 
 class Head(nn.Sequential):
@@ -72,9 +66,18 @@ class Tuned(nn.Module):
     centre: Tensor
     spread: Tensor
     """Mean and deviation of the numbers that are learnt; 0 and 1 for labels."""
+    voices = 1
+    """How many heads answer, each by itself."""
 
     def __init__(
-        self, stack: Stack | None, head: Head, mixed: int, out: int, loss: Kind, trains_front: bool, masking: Masking
+        self,
+        stack: Stack | None,
+        head: nn.Module,
+        mixed: int,
+        out: int,
+        loss: Kind,
+        trains_front: bool,
+        masking: Masking,
     ) -> None:
         """Put them together; without a stack its inputs are pooled, and `mixed` is how many layers are mixed (or 0)."""
         super().__init__()
@@ -103,39 +106,43 @@ class Tuned(nn.Module):
         """Return what the head says, `[row, out]`: logits, or numbers yet to be scaled back."""
         return self.head(self.pooled(batch))  # type: ignore[no-any-return]
 
+    def judged(self, batch: TuningBatch) -> list[tuple[Tensor, Tensor]]:
+        """Return, for each voice, the loss of each row `[row]`, no label weighed, and answers `[row, out]`."""
+        output = self.outputs(batch).float().cpu()
+        scaled = (batch.truth.cpu() - self.centre.cpu()) / self.spread.cpu()
+        of_row = losses.squared_error if self.loss == "squared" else losses.cross_entropy
+        return [(of_row(output.double(), scaled), torch.from_numpy(self.answered(output)))]
+
     def pooled(self, batch: TuningBatch) -> Tensor:
         """Return what the head hears, `[row, dim]`."""
         if self.stack is None:
             assert isinstance(batch.inputs, Tensor)
             return self._mixed(list(batch.inputs.unbind(1)))
+        states, lengths = self.states(batch)
+        own = torch.arange(states[0].shape[1], device=states[0].device) < lengths[:, None]
+        some = states if self.mix is not None else states[-1:]
+        return self._mixed([_mean(one, own) for one in some])
+
+    def states(self, batch: TuningBatch) -> tuple[list[Tensor], Tensor]:
+        """Return hidden states `[row, frame, dim]` from the lowest on, and the own frames of each row."""
+        assert self.stack is not None
         if isinstance(batch.inputs, Tensor):
             frames, lengths = batch.inputs, batch.lengths
         else:
             with torch.set_grad_enabled(self.trains_front and torch.is_grad_enabled()):
                 frames, lengths = self.stack.enter(batch.inputs, batch.lengths.tolist())
-        states = self.stack(self._hidden(frames), lengths)
-        own = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]
-        some = states if self.mix is not None else states[-1:]
-        return self._mixed([_mean(one, own) for one in some])
+        return self.stack(self._hidden(frames, lengths), lengths), lengths
 
     def _mixed(self, layers: Sequence[Tensor]) -> Tensor:
+        """Mix hidden states of one shape, of which there is one more axis."""
         if self.mix is None:
             return layers[-1]
         share = torch.softmax(self.mix, 0)
-        return (share[:, None, None] * torch.stack(list(layers))).sum(0)
+        return (share.reshape(-1, *(1 for _ in layers[0].shape)) * torch.stack(list(layers))).sum(0)
 
-    def _hidden(self, frames: Tensor) -> Tensor:
+    def _hidden(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Hide spans of frames while training; chance is torch's global one."""
-        if not (self.training and self.masking.share):
-            return frames
-        rows, count = frames.shape[:2]
-        length = min(self.masking.length, count)
-        # So many begin that the share is hidden on average, overlaps counted: 1 - (1 - p) ** length.
-        begins = torch.rand(rows, count) < 1 - (1 - self.masking.share) ** (1 / length)
-        spans = nn.functional.max_pool1d(nn.functional.pad(begins.float(), (length - 1, 0))[:, None], length, stride=1)[
-            :, 0
-        ]
-        return frames.masked_fill(spans.bool().to(frames.device)[:, :, None], 0.0)
+        return self.masking.hidden(frames, lengths) if self.training else frames
 
     def trained(self) -> dict[str, Tensor]:
         """Return a copy of all that is trained, by name, on the processor."""

@@ -3,7 +3,7 @@
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ class Part:
 
     answers: list[Answer]
     log: list[dict[str, Any]]
+    keys: list[tuple[float, float]] = field(default_factory=list)
+    """What each watch of a first training chose by; higher is better."""
+    watches: list[int] = field(default_factory=list)
+    """Which watch chose the weights of each answer of a first training."""
 
 
 def write(path: Path, part: Part) -> None:
@@ -31,7 +35,9 @@ def write(path: Path, part: Part) -> None:
         facts.append([one.fit, one.layer, one.trial, one.choice, one.learning_rate, one.weight_decay, len(one.tests)])
         arrays[f"dev-{number}"] = one.dev
         arrays |= {f"test-{number}-{index}": test for index, test in enumerate(one.tests)}
-    told = np.frombuffer(json.dumps({"facts": facts, "log": part.log}).encode(), np.uint8)
+    told = np.frombuffer(
+        json.dumps({"facts": facts, "log": part.log, "keys": part.keys, "watches": part.watches}).encode(), np.uint8
+    )
     with atomic(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, told=told, **arrays)
 
@@ -45,9 +51,30 @@ def read(path: Path) -> Part | None:
             for number, (fit, layer, trial, choice, rate, decay, count) in enumerate(told["facts"]):
                 tests = tuple(arrays[f"test-{number}-{index}"] for index in range(count))
                 answers.append(Answer(fit, layer, trial, choice, rate, decay, arrays[f"dev-{number}"], tests))
+        keys = [(first, second) for first, second in told["keys"]]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
-    return Part(answers, told["log"])
+    return Part(answers, told["log"], keys, told["watches"])
+
+
+def best(tried: Sequence[Part], watch: int) -> int:
+    """Return which of several trainings, of one learning rate each, a watch likes best; the first of equals."""
+    return max(range(len(tried)), key=lambda index: tried[index].keys[watch])
+
+
+def answers(tried: Sequence[Part]) -> list[Answer]:
+    """Return the answers of the trainings that their watches like best, in the order of each training's."""
+    return [tried[best(tried, watch)].answers[place] for place, watch in enumerate(tried[0].watches)]
+
+
+def logs(tried: Sequence[Part]) -> list[dict[str, Any]]:
+    """Return the logs of several trainings; only epochs of the best ones stay selected."""
+    found = []
+    for number, part in enumerate(tried):
+        for row in part.log:
+            mine = row["selected"] and best(tried, row["watch"]) == number
+            found.append(row | {"selected": mine})
+    return found
 
 
 def write_weights(path: Path, several: Sequence[dict[str, Tensor]]) -> None:

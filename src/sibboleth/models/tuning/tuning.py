@@ -1,6 +1,7 @@
 """One way of fine-tuning one encoder: which network that is, and what it answers for every fit of a cell."""
 
 import itertools
+import math
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,17 +21,22 @@ from sibboleth.models.encoders import Encoder, arithmetic
 from sibboleth.models.encoders.stack import Stack
 from sibboleth.models.encoders.transformer import Transformer
 from sibboleth.models.losses import Kind as LossKind
-from sibboleth.models.probes import Answer, Kind, Pooling
+from sibboleth.models.probes import Answer, Pooling
 from sibboleth.models.tuning import course as courses
 from sibboleth.models.tuning import memory, parts
-from sibboleth.models.tuning.course import Course, Place, Score, Told
-from sibboleth.models.tuning.inputs import Inputs
-from sibboleth.models.tuning.network import Head, Masking, Tuned
+from sibboleth.models.tuning.course import Course, Judged, Place, Score, Told
+from sibboleth.models.tuning.inputs import FrameInputs, Inputs
+from sibboleth.models.tuning.masking import Masking
+from sibboleth.models.tuning.network import Head, Tuned
 from sibboleth.models.tuning.parts import Part
 from sibboleth.models.tuning.problems import Problem, problems
+from sibboleth.models.tuning.transcriber import Transcriber
 from sibboleth.splits import Fit, Rows, Stage
+from sibboleth.targets import Kind
 
 Array = npt.NDArray[np.float64]
+
+LOSSES: dict[Kind, LossKind] = {"classification": "cross-entropy", "regression": "squared", "transcription": "ctc"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +58,33 @@ class Tuning:
     out: int
     trials: int
     seed: int
+    curve: bool = False
+    """Whether every hidden state from `lowest` on has a head of its own, all trained together."""
 
     @property
     def mixed(self) -> int:
         """How many hidden states are mixed; 0 where the head hears the last one."""
-        return self.layers - self.lowest + 1 if self.method.mix else 0
+        return self.states if self.method.mix else 0
+
+    @property
+    def states(self) -> int:
+        """How many hidden states there are from the lowest on."""
+        return self.layers - self.lowest + 1
+
+    @property
+    def voices(self) -> int:
+        """How many heads answer."""
+        return self.states if self.curve else 1
 
     @property
     def loss(self) -> LossKind:
         """What training makes small."""
-        return "cross-entropy" if self.kind == "classification" else "squared"
+        return LOSSES[self.kind]
+
+    @property
+    def layered(self) -> bool:
+        """Whether an encoder's own layers are computed, trained or not, and not read from the cache."""
+        return self.method.adapts or (self.kind == "transcription" and self.lowest < self.layers)
 
     @property
     def hears_audio(self) -> bool:
@@ -72,22 +95,25 @@ class Tuning:
         """Build what is trained, as the seed of a trial draws it; returns it and how many parameters of each part."""
         seed = self.seed * 1000 + trial
         stack, sizes = None, {}
-        if self.method.adapts:
-            assert isinstance(encoder, Transformer)
+        if self.layered and isinstance(encoder, Transformer):
             stack = Stack(encoder, self.lowest, self.layers)
             sizes = dict(adapters.adapt(stack, self.method, seed).trained)
-        augmentation = self.training.augmentation
-        network = Tuned(
-            stack,
-            Head(self.dim, self.method.head, self.out, seed),
-            self.mixed,
-            self.out,
-            self.loss,
-            self.method.train == "encoder",
-            Masking(augmentation.mask, augmentation.mask_length),
-        )
+        network = self._network(stack, seed)
         sizes |= {"mix": self.mixed} if self.mixed else {}
         return network, sizes | {"head": sum(one.numel() for one in network.head.parameters())}
+
+    def _network(self, stack: Stack | None, seed: int) -> Tuned:
+        told = self.training.augmentation
+        hidden = (told.time_mask, told.feature_mask, told.feature_mask_length)
+        masking = Masking(told.mask, told.mask_length, *hidden)
+        heads = [Head(self.dim, self.method.head, self.out, seed) for _ in range(self.voices)]
+        front = self.method.train == "encoder"
+        if self.kind != "transcription":
+            return Tuned(stack, heads[0], self.mixed, self.out, self.loss, front, masking)
+        heard = self.states if self.curve or self.mixed else 1
+        return Transcriber(
+            stack, heads, heard, self.dim, mixed=self.mixed, out=self.out, trains_front=front, masking=masking
+        )
 
 
 @dataclass
@@ -100,6 +126,8 @@ class Solving:
     fits: Sequence[Fit]
     score: Score
     folder: Path
+    better: int = 1
+    """1 where a higher score is better, else -1."""
     log: list[dict[str, Any]] = field(default_factory=list)
     """One row per epoch and dev set."""
 
@@ -141,59 +169,97 @@ class Solving:
 
     def _solved(self, problem: Problem, trial: int, name: str) -> Iterator[Answer | None]:
         """Train on the source, answer for its dev sets, then go on to each target."""
-        first = self.folder / f"{name}.first.pt"
-        found = parts.read(self.folder / f"{name}.npz")
-        if found is None or (problem.stages and not parts.weights_are_there(first)):
-            found = yield from self._first(problem, trial, name, first)
-        yield from found.answers
-        self.log += found.log
-        for number, (watch, stage, members) in enumerate(problem.stages):
+        rates = self.tuning.training.rates
+        names = [name if len(rates) == 1 else f"{name}-rate-{number}" for number in range(len(rates))]
+        tried = []
+        for rate, one in zip(rates, names, strict=True):
+            weights = self._weights(one)
+            part = parts.read(self.folder / f"{one}.npz")
+            if part is None or (problem.stages and not parts.weights_are_there(weights)):
+                part = yield from self._first(problem, trial, one, rate)
+            tried.append(part)
+        yield from parts.answers(tried)
+        self.log += parts.logs(tried)
+        for number, (dev, stage, members) in enumerate(problem.stages):
             place = self.folder / f"{name}-{number}.npz"
             found = parts.read(place)
             if found is None:
-                found = yield from self._second(problem, watch, stage, members, trial, first, place)
+                at = parts.best(tried, dev)
+                first = self._weights(names[at])
+                found = yield from self._second(problem, dev, stage, members, trial, first, place, rates[at])
             yield from found.answers
             self.log += found.log
 
-    def _first(self, problem: Problem, trial: int, name: str, weights: Path) -> Generator[None, None, Part]:
+    def _weights(self, name: str) -> Path:
+        """Say where the weights are kept that each dev set chose of a first training."""
+        return self.folder / f"{name}.first.pt"
+
+    def _first(self, problem: Problem, trial: int, name: str, rate: float) -> Generator[None, None, Part]:
         network, place, start = self._at(trial)
         network.take(start)
+        self._know_scale(network, problem.train)
         seed = _seed(self.tuning.seed, trial, 0, problem.train)
-        going = self._course(network, problem.train, problem.devs, seed, place, first=True)
+        going = self._course(network, problem.train, problem.devs, seed, place, rate, first=True)
         yield from self._run(going, place, seed, name)
-        answers = []
-        for watch, fits in enumerate(problem.single):
+        answers, watches, voices = [], [], network.voices
+        for dev, fits in enumerate(problem.single):
             if fits:
-                answers += self._answers(going, watch, fits, trial, problem.devs[watch])
+                answers += self._answers(going, dev, fits, trial, problem.devs[dev])
+                watches += [dev * voices + voice for voice in range(voices) for _ in fits]
         if problem.stages:
-            parts.write_weights(weights, [going.kept[one.epoch] for one in going.watches])
-        found = Part(answers, self._rows(going, problem, None, trial, name))
-        parts.write(self.folder / f"{name}.npz", found)
+            parts.write_weights(self._weights(name), [going.kept[one.epoch] for one in going.watches])
+        keys = [one.best or (-math.inf, -math.inf) for one in going.watches]
+        part = Part(answers, self._rows(going, problem, None, trial, name), keys, watches)
+        parts.write(self.folder / f"{name}.npz", part)
         shutil.rmtree(self.folder / name, ignore_errors=True)
-        return found
+        return part
 
     def _second(
-        self, problem: Problem, watch: int, stage: Stage, members: Sequence[int], trial: int, first: Path, place: Path
+        self,
+        problem: Problem,
+        dev: int,
+        stage: Stage,
+        members: Sequence[int],
+        trial: int,
+        first: Path,
+        place: Path,
+        rate: float,
     ) -> Generator[None, None, Part]:
         network, placed, _ = self._at(trial)
-        network.take(parts.read_weights(first)[watch])
+        network.take(parts.read_weights(first)[dev])
+        self._know_scale(network, problem.train)
         seed = _seed(self.tuning.seed, trial, 1, stage.train)
         devs = (stage.dev,) if len(stage.dev) else ()
-        going = self._course(network, stage.train, devs, seed, placed, first=False)
+        going = self._course(network, stage.train, devs, seed, placed, rate, first=False)
         yield from self._run(going, placed, seed, place.stem)
-        dev = stage.dev if devs else problem.devs[watch]
-        answers = self._answers(going, 0 if devs else None, members, trial, dev)
+        watching = stage.dev if devs else problem.devs[dev]
+        answers = self._answers(going, 0 if devs else None, members, trial, watching)
         found = Part(answers, self._rows(going, problem, stage, trial, place.stem))
         parts.write(place, found)
         shutil.rmtree(place.with_suffix(""), ignore_errors=True)
         return found
 
+    def _know_scale(self, network: Tuned, train: Rows) -> None:
+        """Let heads over the frames of a frozen encoder know the scale of what they hear, from the training rows."""
+        if isinstance(network, Transcriber) and isinstance(self.inputs, FrameInputs) and not self.tuning.method.adapts:
+            count = network.scale.shape[1]
+            layers = range(self.tuning.layers - count + 1, self.tuning.layers + 1)
+            network.scale.copy_(torch.from_numpy(self.inputs.scale(train, layers)))
+
     def _course(
-        self, network: Tuned, train: Rows, devs: Sequence[Rows], seed: int, place: Place, *, first: bool
+        self, network: Tuned, train: Rows, devs: Sequence[Rows], seed: int, place: Place, rate: float, *, first: bool
     ) -> Course:
-        settings, many = self.tuning.training, place.accelerator.num_processes
         return courses.course(
-            network, self.inputs, train, devs, settings, self.score, seed, first=first, processes=many
+            network,
+            self.inputs,
+            train,
+            devs,
+            self.tuning.training.at(rate),
+            self.score,
+            seed,
+            first=first,
+            processes=place.accelerator.num_processes,
+            better=self.better,
         )
 
     def _run(self, going: Course, place: Place, seed: int, name: str) -> Iterator[None]:
@@ -204,32 +270,38 @@ class Solving:
             yield from itertools.repeat(None, over - before)
             before = over
 
-    def _answers(self, going: Course, watch: int | None, members: Sequence[int], trial: int, dev: Rows) -> list[Answer]:
+    def _answers(
+        self, going: Course, dev: int | None, members: Sequence[int], trial: int, watching: Rows
+    ) -> list[Answer]:
         """Answer with the weights that a dev set chose, or the last ones."""
-        network, settings = going.network, self.tuning.training
-        epoch = going.plan.steps if watch is None else going.watches[watch].epoch
-        if watch is not None:
-            network.take(going.kept[epoch])
+        network, settings, voices = going.network, going.settings, going.network.voices
+        epochs = [going.plan.steps] * voices
+        if dev is not None:
+            epochs = [one.epoch for one in going.watches[dev * voices : (dev + 1) * voices]]
+            network.take(going.chosen(dev))
         tests = [test for index in members for test in self.fits[index].tests]
-        union = np.unique(np.concatenate([dev, *(test.rows for test in tests)]))
-        outputs = going.outputs(union)
+        union = np.unique(np.concatenate([watching, *(test.rows for test in tests)]))
+        (rate,) = settings.rates
+        found = []
+        for voice, said in enumerate(going.judged(union)):
 
-        def about(rows: Rows) -> Array:
-            return network.answered(outputs[np.searchsorted(union, rows)])
+            def about(rows: Rows, said: Judged = said) -> Array:
+                return said.answers[np.searchsorted(union, rows)]
 
-        return [
-            Answer(
-                index,
-                self.tuning.layers,
-                trial,
-                float(epoch),
-                settings.learning_rate,
-                settings.weight_decay,
-                about(dev),
-                tuple(about(test.rows) for test in self.fits[index].tests),
-            )
-            for index in members
-        ]
+            found += [
+                Answer(
+                    index,
+                    self.tuning.layers - voices + 1 + voice,
+                    trial,
+                    float(epochs[voice]),
+                    rate,
+                    settings.weight_decay,
+                    about(watching),
+                    tuple(about(test.rows) for test in self.fits[index].tests),
+                )
+                for index in members
+            ]
+        return found
 
     def _rows(
         self, going: Course, problem: Problem, stage: Stage | None, trial: int, name: str
@@ -247,8 +319,11 @@ class Solving:
 
     def _row(self, told: Told, going: Course, problem: Problem, stage: Stage | None) -> dict[str, Any]:
         chosen = told.watch is not None and told.epoch == going.watches[told.watch].epoch
+        (rate,) = going.settings.rates
         return {
-            "fold": problem.name(told.watch or 0, stage),
+            "fold": problem.name((told.watch or 0) // going.network.voices, stage),
+            "watch": told.watch,
+            "learning_rate": rate,
             "epoch": told.epoch,
             "loss": told.loss,
             "dev_loss": told.dev_loss,
