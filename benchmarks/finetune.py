@@ -87,7 +87,8 @@ def plain(encoder: Any, paths: list[str], truth: np.ndarray, train: np.ndarray, 
             optimiser.zero_grad()
         model.eval()
         with torch.no_grad():
-            yield float(np.mean([float(loss(dev[begin : begin + 1])) for begin in range(len(dev))]))
+            found = float(np.mean([float(loss(dev[begin : begin + 1])) for begin in range(len(dev))]))
+        yield found
 
 
 def ours(
