@@ -135,6 +135,16 @@ def test_numbers_are_learnt_on_their_own_scale(tmp_path: Path) -> None:
     assert abs(answers.mean() - truth[DEV].mean()) < 10
 
 
+def test_a_second_stage_keeps_the_scale_of_the_first_whose_head_it_goes_on_with() -> None:
+    truth = np.where(np.arange(90) < 60, 1000.0, 5.0)[:, None] + 50 * FEATURES[:, :1].astype(np.float64)
+    network = head(out=1)
+    first = going(network, truth=truth)
+    before = network.answered(torch.tensor([[0.5]]))
+    courses.course(network, first.inputs, DEV[:2], (), first.settings, accuracy, 0, first=TRAIN)
+    assert network.answered(torch.tensor([[0.5]])) == before
+    assert float(network.centre) == pytest.approx(truth[TRAIN].mean(), rel=1e-5)
+
+
 def test_the_layer_mix_finds_the_layer_that_knows(tmp_path: Path) -> None:
     noise = RANDOM.normal(0, 1, FEATURES.shape).astype(np.float32)
     network = head(mixed=3)

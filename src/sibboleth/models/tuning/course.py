@@ -183,10 +183,8 @@ class Course:
     def _noted(self, index: int, epoch: int, said: Judged) -> tuple[float, float]:
         """Return a watch's loss and score, and note whether it is its best epoch."""
         watch = self.watches[index]
-        dev_loss, dev = (
-            float(torch.from_numpy(said.losses).mean()),
-            self.score(self.inputs.truth[self.dev(index)], said.answers),
-        )
+        dev_loss = float(np.mean(said.losses))
+        dev = self.score(self.inputs.truth[self.dev(index)], said.answers)
         by_metric = float(np.nan_to_num(self.better * dev, nan=-np.inf)), -dev_loss
         key = by_metric if self.settings.select == "metric" else (-dev_loss, by_metric[0])
         if watch.best is None or key > watch.best:
@@ -243,18 +241,22 @@ def course(
     score: Score,
     seed: int,
     *,
-    first: bool = True,
+    first: Rows | None = None,
     processes: int = 1,
     better: int = 1,
 ) -> Course:
-    """Plan a training: with dev sets by epochs, without for `shot_steps` steps; the head goes `first` only once."""
+    """Plan a training: with dev sets by epochs, without for `shot_steps` steps.
+
+    `first` are the training rows of the first stage, where this is the second: the head has gone first there, and
+    knows the scale of numbers from them.
+    """
     labels = inputs.truth.argmax(1) if network.loss == "cross-entropy" else None
     plan = epochs(train, inputs.seconds, labels, settings, seed, settings.epochs, processes)
     if not devs:
         plan = _of_steps(train, inputs, labels, settings, seed, processes)
-    network.learn(train, inputs.truth, settings.class_weights)
+    network.learn(train, train if first is None else first, inputs.truth, settings.class_weights)
     network.told = []
-    alone = plan.ends[settings.head_first - 1] if first and settings.head_first else 0
+    alone = plan.ends[settings.head_first - 1] if first is None and settings.head_first else 0
     return Course(network, inputs, plan, settings, score, tuple(devs), alone, settings.decay, better)
 
 

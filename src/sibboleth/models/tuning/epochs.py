@@ -1,6 +1,5 @@
 """Which utterances are in which batch of which epoch: decided by the seed, the epoch and the lengths alone."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,9 +96,3 @@ def _filled(ordered: Rows, seconds: npt.NDArray[np.float64], most: float) -> lis
             made.append(ordered[begin:place])
             begin = place
     return made
-
-
-def label_counts(truth: npt.NDArray[np.float64], rows: Rows) -> Sequence[float]:
-    """Return the weight of every label among some rows."""
-    counts: Sequence[float] = truth[rows].sum(axis=0).tolist()
-    return counts

@@ -64,6 +64,9 @@ class Final:
         self._claim()
         self.network, counts = self.tuning.network(self.encoder, 0)
         self.parts = dict(counts)
+        begun = self.stages[0].train
+        # Also where every stage is done already and none is planned: numbers are answered on this scale.
+        self.network.learn(begun, begun, self.inputs.truth, self.tuning.training.class_weights)
         place = Place(self.accelerator, self.accelerator.prepare_model(self.network))
         for number, stage in enumerate(self.stages, start=1):
             done = self.folder / f"stage-{number}.pt"
@@ -106,7 +109,7 @@ class Final:
             settings,
             self.score,
             seed,
-            first=number == 1,
+            first=None if number == 1 else self.stages[0].train,
             processes=many,
         )
         about = {"training": self.fingerprint, "processes": many}

@@ -163,9 +163,12 @@ class Tuned(nn.Module):
             state = {name.removeprefix("stack."): one for name, one in trained.items() if name.startswith("stack.")}
             adapters.load_adapter_state(self.stack, state)
 
-    def learn(self, train: Rows, truth: Array, weigh: bool) -> None:
-        """Know the scale of what is to be learnt, `[row, out]`, or how rare its labels are, from the training rows."""
-        own = torch.from_numpy(truth[train]).float()
+    def learn(self, train: Rows, scaled: Rows, truth: Array, weigh: bool) -> None:
+        """Know how rare labels are from the training rows, or the scale of numbers from `scaled`; truth `[row, out]`.
+
+        A second stage keeps the scale of the first, whose head it goes on with.
+        """
+        own = torch.from_numpy(truth[scaled if self.loss == "squared" else train]).float()
         if self.loss == "squared":
             self.centre.copy_(own.mean(0))
             self.spread.copy_(own.std(0, unbiased=False).clamp(min=1e-6))

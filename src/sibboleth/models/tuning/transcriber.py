@@ -47,7 +47,7 @@ class Transcriber(Tuned):
             self.stack.eval()
         return self
 
-    def learn(self, train: Rows, truth: Array, weigh: bool) -> None:
+    def learn(self, train: Rows, scaled: Rows, truth: Array, weigh: bool) -> None:
         """Tokens have no scale, and none weighs more."""
 
     def forward(self, batch: TuningBatch) -> dict[str, Tensor]:

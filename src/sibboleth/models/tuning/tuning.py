@@ -130,6 +130,7 @@ class Solving:
     """1 where a higher score is better, else -1."""
     log: list[dict[str, Any]] = field(default_factory=list)
     """One row per epoch and dev set."""
+    _built: tuple[int, Tuned, Place, dict[str, Tensor]] | None = field(default=None, init=False)
 
     def __iter__(self) -> Iterator[Answer | None]:
         """Yield an answer for every fit and trial, and nothing now and then while there is work."""
@@ -161,7 +162,7 @@ class Solving:
 
     def _at(self, trial: int) -> tuple[Tuned, Place, dict[str, Tensor]]:
         """Build the network of a trial once, with its first weights."""
-        if getattr(self, "_built", (None,))[0] != trial:
+        if self._built is None or self._built[0] != trial:
             torch.set_float32_matmul_precision("highest")
             network, _ = self.tuning.network(self.encoder, trial)
             self._built = trial, network, Place.of(network, self._bfloat16), network.trained()
@@ -199,7 +200,7 @@ class Solving:
         network.take(start)
         self._know_scale(network, problem.train)
         seed = _seed(self.tuning.seed, trial, 0, problem.train)
-        going = self._course(network, problem.train, problem.devs, seed, place, rate, first=True)
+        going = self._course(network, problem.train, problem.devs, seed, place, rate)
         yield from self._run(going, place, seed, name)
         answers, watches, voices = [], [], network.voices
         for dev, fits in enumerate(problem.single):
@@ -230,7 +231,7 @@ class Solving:
         self._know_scale(network, problem.train)
         seed = _seed(self.tuning.seed, trial, 1, stage.train)
         devs = (stage.dev,) if len(stage.dev) else ()
-        going = self._course(network, stage.train, devs, seed, placed, rate, first=False)
+        going = self._course(network, stage.train, devs, seed, placed, rate, problem.train)
         yield from self._run(going, placed, seed, place.stem)
         watching = stage.dev if devs else problem.devs[dev]
         answers = self._answers(going, 0 if devs else None, members, trial, watching)
@@ -247,7 +248,14 @@ class Solving:
             network.scale.copy_(torch.from_numpy(self.inputs.scale(train, layers)))
 
     def _course(
-        self, network: Tuned, train: Rows, devs: Sequence[Rows], seed: int, place: Place, rate: float, *, first: bool
+        self,
+        network: Tuned,
+        train: Rows,
+        devs: Sequence[Rows],
+        seed: int,
+        place: Place,
+        rate: float,
+        first: Rows | None = None,
     ) -> Course:
         return courses.course(
             network,
