@@ -285,7 +285,7 @@ def test_numbers_are_scaled_back(tmp_path: Path) -> None:
     tuning, _ = made(hubert, "lora")
     tuning = dataclasses.replace(tuning, kind="regression", out=1)
     network, _ = tuning.network(hubert, 0)
-    network.eval().learn(np.arange(3), np.array([[100.0], [200.0], [120.0]]), False)
+    network.eval().learn(np.arange(3), np.arange(3), np.array([[100.0], [200.0], [120.0]]), False)
     told = record(hubert, tuning, kind="regression", labels=(), target="age", label_counts={})
     place = folder.save(tmp_path / "model", told, hubert, network)
     model = folder.load(place)
