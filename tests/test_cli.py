@@ -65,9 +65,9 @@ def test_wrong_use_exits_with_2_and_says_what(arguments: list[str], said: str, t
 
 
 def test_each_verb_is_a_function_of_the_same_name() -> None:
-    for app in (cli.app, cli.corpus, cli.cache, cli.preset, cli.protocol):
+    for app in (cli.app, cli.corpus, cli.cache, cli.listen, cli.preset, cli.protocol):
         for name in app:
-            if name.startswith("-") or name in ("corpus", "cache", "preset", "protocol", "help", "version"):
+            if name.startswith("-") or name in ("corpus", "cache", "listen", "preset", "protocol", "help", "version"):
                 continue
             assert callable(app[name].default_command), name
     assert callable(importlib.import_module("sibboleth.recipes.run").run)

@@ -23,6 +23,7 @@ app = App(
 corpus = App(name="corpus", help="Look at a manifest, or write one for a public corpus.")
 cache = App(name="cache", help="See, verify, export and empty the cache of encoded speech.")
 
+listen = App(name="listen", help="People: their answers from other tools, and a test that they take.")
 preset = App(name="preset", help="Study and pre-training files that come with sibboleth.")
 protocol = App(name="protocol", help="Published protocols: what they ask, what is wrong with them, a study of one.")
 
@@ -45,6 +46,7 @@ app.command("sibboleth.recipes.encode:encode", name="encode", help="Encode a man
 app.command("sibboleth.recipes.pretrain:pretrain", name="pretrain", help="Make an encoder from speech without labels.")
 app.command("sibboleth.recipes.curves:curves", name="curves", help="How much speech, and in which language? Pre-train.")
 app.command("sibboleth.recipes.eer:eer", name="eer", help="How well an encoder tells speakers apart, layer by layer.")
+app.command(listen)
 app.command(preset)
 app.command(cache)
 app.command(protocol)
