@@ -47,9 +47,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sibboleth needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(PIP) --editable '.[models,speech]'
+	$(PIP) --editable '.[models,speech,listen]'
 	@touch $@
 
 $(VENV)/.installed-for-development: $(VENV)/.installed
-	$(PIP) --editable '.[models,speech,dev]'
+	$(PIP) --editable '.[models,speech,listen,dev]'
 	@touch $@

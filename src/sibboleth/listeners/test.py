@@ -1,0 +1,82 @@
+"""The drawn test: a folder with `test.json`, which can be read, versioned and preregistered, and its audio.
+
+test.json       settings, items with their labels, forms (orders); never served
+audio/          KEY.wav, one for each sound, under names that tell nothing; all that is ever served
+answers.sqlite  what people answered, made by the server (`store`)
+"""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from sibboleth import runs
+from sibboleth.errors import InvalidInput
+from sibboleth.listeners.settings import ListeningTest
+from sibboleth.settings import Settings
+
+FILE = "test.json"
+AUDIO = "audio"
+ANSWERS = "answers.sqlite"
+
+Role = Literal["item", "practice", "repeat", "catch"]
+
+
+class Item(Settings):
+    """One thing to be answered."""
+
+    key: str
+    """Random name by which browser and server call it."""
+    part: str
+    role: Role
+    audio: str
+    """Name of the sound in `audio/`, without `.wav`; a repeat has that of its first time."""
+    seconds: float
+    utterance: str
+    """Utterance of the manifest, its corpus before it as studies write it; empty for a catch trial."""
+    speaker: str = ""
+    values: dict[str, str] = {}
+    """Its value in each column of the part's `by`, and in language, dialect and accent where the manifest has them."""
+    labels: tuple[str, ...] = ()
+    """What may be answered about it: those of its part, or of its domain where label sets differ."""
+    answer: str = ""
+    """The manifest's label, or what a catch trial asks for; never sent to a listener but as feedback in practice."""
+
+
+class Form(Settings):
+    """One order of everything that a listener is given."""
+
+    number: int
+    items: tuple[str, ...]
+    """Keys of items; `|` is a break."""
+
+
+class Test(Settings):
+    """A test as it is served."""
+
+    __test__ = False
+
+    format: int = 1
+    version: str
+    """The first 16 hexadecimal digits of the SHA-256 of all else: two tests with one version are the same."""
+    settings: ListeningTest
+    items: tuple[Item, ...]
+    forms: tuple[Form, ...]
+
+
+def read(folder: Path) -> Test:
+    """Read the test in a folder; raises `InvalidInput` where there is none, or one that cannot be read."""
+    path = folder / FILE
+    try:
+        return Test.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InvalidInput(f"{folder}: no {FILE} there; sibboleth listen design makes one") from None
+    except (OSError, ValueError, ValidationError) as error:
+        raise InvalidInput(f"{path}: cannot be read as a listening test ({error})") from None
+
+
+def write(folder: Path, test: Test) -> None:
+    """Write a test as text that a person and a version control can read."""
+    text = json.dumps(test.model_dump(mode="json"), ensure_ascii=False, indent=1)
+    runs.write_text(folder / FILE, text + "\n")
