@@ -4,6 +4,14 @@
 listener's steps are numbered; an answer names the step it is of. One that was given already, by a double click, a
 second tab or after a lost connection, changes nothing and returns the step that is due: the first answer stays. One of
 a step that is still to come is refused (409).
+
+Other answers of the server: 404 for an unknown token, 415 and 422 for what is no `Answer` (with `{"error": ...}`), 429
+with `Retry-After` where there are too many: wait, and send the same again. `POST /t/TOKEN/withdraw` (JSON `{}`) returns
+the step `withdrawn`. `GET /` shows `begin.html`, whose form posts to its own address with its query (`<form
+method="post">` without action); the server leads on to `/t/TOKEN`. Files of `web/` are at `/web/NAME`. The templates
+`begin.html`, `page.html` and `admin.html` are given `title`, `language`, `contact` and `words` (`words.py`); `page.html`
+also `home` (`/t/TOKEN`), `begin.html` also `problem` (empty, `links` where only who has a link may begin), `admin.html`
+also `overview` (`admin.Overview`). No script or style stands inside a page, and no cookie is set.
 """
 
 from typing import Literal
@@ -20,6 +28,7 @@ Show = Literal[
     "headphones",
     "part",
     "item",
+    "feedback",
     "break",
     "done",
     "screened",
@@ -54,10 +63,12 @@ class Step(Settings):
     """Of an item."""
     question: str = ""
     text: str = ""
-    """Consent, instructions, feedback or farewell: paragraphs parted by blank lines."""
+    """Consent, instructions or farewell: paragraphs parted by blank lines. Of `feedback`: the words of the label that the
+    recording has in its corpus."""
     choices: tuple[Choice, ...] = ()
     several: bool = False
     none: bool = False
+    """Whether `none of these` may be answered, which is no label at all."""
     scales: tuple[Scale, ...] = ()
     audio: str = ""
     """Address of the sound, below `/t/TOKEN/audio/`."""
