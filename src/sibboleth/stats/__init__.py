@@ -13,9 +13,11 @@ from sibboleth.stats.matched_pairs import MatchedPairs, matched_pairs
 from sibboleth.stats.permutation import holm, sign_flip
 from sibboleth.stats.rate_ratios import LogRates, RateRatio
 from sibboleth.stats.resampling import Difference, Interval, Resampler, bootstrap, paired, sum_by
+from sibboleth.stats.weighted import FEWEST_RATERS, weighted
 
 __all__ = [
     "ENOUGH_CLUSTERS",
+    "FEWEST_RATERS",
     "FEW_CLUSTERS",
     "Cells",
     "Coverage",
@@ -40,4 +42,5 @@ __all__ = [
     "sign_flip",
     "spread",
     "sum_by",
+    "weighted",
 ]
