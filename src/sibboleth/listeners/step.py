@@ -9,9 +9,9 @@ Other answers of the server: 404 for an unknown token, 415 and 422 for what is n
 with `Retry-After` where there are too many: wait, and send the same again. `POST /t/TOKEN/withdraw` (JSON `{}`) returns
 the step `withdrawn`. `GET /` shows `begin.html`, whose form posts to its own address with its query (`<form
 method="post">` without action); the server leads on to `/t/TOKEN`. Files of `web/` are at `/web/NAME`. The templates
-`begin.html`, `page.html` and `admin.html` are given `title`, `language`, `contact` and `words` (`words.py`); `page.html`
-also `home` (`/t/TOKEN`), `begin.html` also `problem` (empty, `links` where only who has a link may begin), `admin.html`
-also `overview` (`admin.Overview`). No script or style stands inside a page, and no cookie is set.
+`begin.html`, `page.html` and `admin.html` are given `title`, `language`, `contact` and `words` (`words.py`); also
+`home` (`/t/TOKEN`) of `page.html`, `problem` (empty, `links` where only who has a link may begin) of `begin.html`, and
+`overview` (`admin.Overview`) of `admin.html`. No script or style stands inside a page, and no cookie is set.
 """
 
 from typing import Literal
@@ -63,8 +63,8 @@ class Step(Settings):
     """Of an item."""
     question: str = ""
     text: str = ""
-    """Consent, instructions or farewell: paragraphs parted by blank lines. Of `feedback`: the words of the label that the
-    recording has in its corpus."""
+    """Consent, instructions or farewell: paragraphs parted by blank lines. Of `feedback`: the words of the label that
+    the recording has in its corpus."""
     choices: tuple[Choice, ...] = ()
     several: bool = False
     none: bool = False
