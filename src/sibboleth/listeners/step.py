@@ -7,11 +7,8 @@ a step that is still to come is refused (409).
 
 Other answers of the server: 404 for an unknown token, 415 and 422 for what is no `Answer` (with `{"error": ...}`), 429
 with `Retry-After` where there are too many: wait, and send the same again. `POST /t/TOKEN/withdraw` (JSON `{}`) returns
-the step `withdrawn`. `GET /` shows `begin.html`, whose form posts to its own address with its query (`<form
-method="post">` without action); the server leads on to `/t/TOKEN`. Files of `web/` are at `/web/NAME`. The templates
-`begin.html`, `page.html` and `admin.html` are given `title`, `language`, `contact` and `words` (`words.py`); also
-`home` (`/t/TOKEN`) of `page.html`, `problem` (empty, `links` where only who has a link may begin) of `begin.html`, and
-`overview` (`admin.Overview`) of `admin.html`. No script or style stands inside a page, and no cookie is set.
+the step `withdrawn`. The templates in `web/` say in their first lines what they are given; other files of it are at
+`/web/NAME`. No script or style stands inside a page, and no cookie is set.
 """
 
 from typing import Literal
@@ -28,7 +25,6 @@ Show = Literal[
     "headphones",
     "part",
     "item",
-    "feedback",
     "break",
     "done",
     "screened",
@@ -63,15 +59,14 @@ class Step(Settings):
     """Of an item."""
     question: str = ""
     text: str = ""
-    """Consent, instructions or farewell: paragraphs parted by blank lines. Of `feedback`: the words of the label that
-    the recording has in its corpus."""
+    """Consent, instructions, farewell, or feedback on the practice item before: paragraphs parted by blank lines."""
     choices: tuple[Choice, ...] = ()
     several: bool = False
     none: bool = False
     """Whether `none of these` may be answered, which is no label at all."""
     scales: tuple[Scale, ...] = ()
     audio: str = ""
-    """Address of the sound, below `/t/TOKEN/audio/`."""
+    """Name of the sound: its address is `/t/TOKEN/audio/NAME`."""
     seconds: float = 0.0
     peaks: tuple[float, ...] = ()
     """Of segments: the waveform's peaks, from 0 to 1."""
@@ -84,7 +79,7 @@ class Step(Settings):
     hearing: bool = False
     least_age: int = 0
     tones: tuple[str, ...] = ()
-    """Addresses of the three tones of a headphone trial."""
+    """Names of the three tones of a headphone trial, as `audio`."""
     code: str = ""
     """Of `done` and `screened`: what the recruiting platform wants."""
     link: str = ""
