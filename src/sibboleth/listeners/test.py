@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from sibboleth import runs
 from sibboleth.errors import InvalidInput
@@ -42,6 +42,16 @@ class Item(Settings):
     """What may be answered about it: those of its part, or of its domain where label sets differ."""
     answer: str = ""
     """The manifest's label, or what a catch trial asks for; never sent to a listener but as feedback in practice."""
+    digest: str = ""
+    """SHA-256 of the recording's samples, as `audio.scan` has it: by this a study knows copies of it."""
+
+
+class Tones(Settings):
+    """One trial of the headphone check."""
+
+    audio: tuple[str, str, str]
+    """Names of the three tones in `audio/`, in the order in which they are played."""
+    quietest: int = Field(ge=0, le=2)
 
 
 class Form(Settings):
@@ -63,6 +73,10 @@ class Test(Settings):
     settings: ListeningTest
     items: tuple[Item, ...]
     forms: tuple[Form, ...]
+    loudness: str = ""
+    """Name of the sound by which the volume is set; empty where it is not."""
+    tones: tuple[Tones, ...] = ()
+    """Trials of the headphone check; none where there is none."""
 
 
 def read(folder: Path) -> Test:
