@@ -25,6 +25,7 @@ Show = Literal[
     "headphones",
     "part",
     "item",
+    "feedback",
     "break",
     "done",
     "screened",
@@ -59,7 +60,8 @@ class Step(Settings):
     """Of an item."""
     question: str = ""
     text: str = ""
-    """Consent, instructions, farewell, or feedback on the practice item before: paragraphs parted by blank lines."""
+    """Consent, instructions or farewell: paragraphs parted by blank lines. Of `feedback`: the words of the label that
+    the practice item before has in its corpus."""
     choices: tuple[Choice, ...] = ()
     several: bool = False
     none: bool = False
