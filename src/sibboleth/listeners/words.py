@@ -207,6 +207,8 @@ class DoneWords(Settings):
     copy_code: str
     copied: str
     link: str
+    refused: str
+    """Where somebody did not agree."""
     screened: str
     screened_text: str
 
