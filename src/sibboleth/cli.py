@@ -63,6 +63,9 @@ corpus.command(
 corpus.command("sibboleth.recipes.corpus:prepare", name="prepare", help="Write the manifest of a known corpus.")
 corpus.command("sibboleth.recipes.speak:speak", name="speak", help="Speak hours of speech to pre-train on.")
 listen.command(
+    "sibboleth.recipes.listen_design:design", name="design", help="Draw a listening test: items, sounds, orders."
+)
+listen.command(
     "sibboleth.recipes.listen_import:listen_import", name="import", help="Read what people answered in another tool."
 )
 preset.command("sibboleth.recipes.preset:names", name="names", help="The files there are.")

@@ -87,6 +87,9 @@ class SplitSettings(Settings):
     all speakers alike, each a regime of its own, such as `within(600 s)`. Dev and test stay as they are."""
     test_only: tuple[str, ...] = ()
     """Domains that are only tested, never trained on, such as a corpus of one speaker."""
+    listening: Path | None = None
+    """Folder of a drawn listening test: what listeners judge, and the very same recordings, neither trains nor selects,
+    so that models and people are asked about what both hear for the first time."""
 
     @field_validator("seconds")
     @classmethod
@@ -95,7 +98,7 @@ class SplitSettings(Settings):
             raise ValueError("give numbers above 0, each once")
         return tuple(sorted(value))
 
-    @field_validator("file")
+    @field_validator("file", "listening")
     @classmethod
     def _beside_the_study(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         folder = (info.context or {}).get("folder")

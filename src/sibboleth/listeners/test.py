@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from sibboleth import runs
 from sibboleth.errors import InvalidInput
-from sibboleth.listeners.settings import ListeningTest
+from sibboleth.listeners.settings import LANGUAGES, ListeningTest
 from sibboleth.settings import Settings
 
 FILE = "test.json"
@@ -44,6 +44,8 @@ class Item(Settings):
     """The manifest's label, or what a catch trial asks for; never sent to a listener but as feedback in practice."""
     digest: str = ""
     """SHA-256 of the recording's samples, as `audio.scan` has it: by this a study knows copies of it."""
+    loudness: float | None = None
+    """LUFS of the sound as it is served; null where it is silent."""
 
 
 class Tones(Settings):
@@ -80,14 +82,21 @@ class Test(Settings):
 
 
 def read(folder: Path) -> Test:
-    """Read the test in a folder; raises `InvalidInput` where there is none, or one that cannot be read."""
+    """Read the test in a folder; raises `InvalidInput` where there is none, or one that cannot be read.
+
+    A language of one's own is the path of its file in that folder.
+    """
     path = folder / FILE
     try:
-        return Test.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        test = Test.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise InvalidInput(f"{folder}: no {FILE} there; sibboleth listen design makes one") from None
     except (OSError, ValueError, ValidationError) as error:
         raise InvalidInput(f"{path}: cannot be read as a listening test ({error})") from None
+    if test.settings.language in LANGUAGES:
+        return test
+    own = test.settings.model_copy(update={"language": str(folder / test.settings.language)})
+    return test.model_copy(update={"settings": own})
 
 
 def write(folder: Path, test: Test) -> None:
