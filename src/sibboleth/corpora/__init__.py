@@ -1,7 +1,7 @@
 """Public corpora in their published layouts, one file each, and the controlled corpus.
 
-Each module has `prepare(root) -> Corpus`. Emotions have the same names in all of them: angry, bored, calm, disgusted,
-fearful, happy, neutral, sad, surprised.
+Each module has `prepare(root) -> Corpus`, and `ratings(root)` where listeners' answers come with the corpus. Emotions
+have the same names in all of them: angry, bored, calm, disgusted, fearful, happy, neutral, sad, surprised.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,6 +20,7 @@ MODULES = {
     "nemo": "sibboleth.corpora.nemo",
     "ravdess": "sibboleth.corpora.ravdess",
     "synthetic": "sibboleth.corpora.synthetic.corpus",
+    "synthetic-accents": "sibboleth.corpora.synthetic.accents",
 }
 """Name of a corpus to its module, imported when asked for."""
 
@@ -36,6 +37,13 @@ def prepare(name: str, root: Path) -> Corpus:
         raise InvalidInput(f"no corpus is called {name!r}; there are {', '.join(sorted(MODULES))}")
     prepared: Corpus = import_module(MODULES[name]).prepare(root)
     return prepared
+
+
+def ratings(name: str, root: Path) -> pl.DataFrame | None:
+    """Return what listeners said when the corpus was made, as predictions of source `listener`; None where none did."""
+    module = import_module(MODULES[name])
+    found: pl.DataFrame | None = module.ratings(root) if hasattr(module, "ratings") else None
+    return found
 
 
 def recordings(folder: Path) -> dict[str, Path]:

@@ -13,9 +13,12 @@ Reference: Burkhardt, Paeschke, Rolfes, Sendlmeier, Weiss: A database of German 
 import re
 from pathlib import Path
 
-from sibboleth.corpora import assemble, recordings
+import polars as pl
+
+from sibboleth.corpora import assemble, recordings, votes
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
+from sibboleth.metrics.classification import OTHER
 
 LAYOUT = "EmoDB's folder has wav/03a01Fa.wav and its like, and erkennung.txt"
 
@@ -57,6 +60,11 @@ EMOTIONS = {
 }
 """Letter of the German word: Wut (also Ärger), Langeweile, Ekel, Angst, Freude, Trauer, neutral."""
 
+PANEL = (20, 21)
+"""Listeners that a recording had."""
+ROUNDING = 5.1e-5
+"""Of a published share: half of the last digit of its percent, and a little for arithmetic."""
+
 _NAME = re.compile(rf"({'|'.join(SPEAKERS)})({'|'.join(SENTENCES)})([{''.join(EMOTIONS)}])([a-z])")
 
 
@@ -75,6 +83,32 @@ def prepare(root: Path) -> Corpus:
         raise InvalidInput(f"{root}: {LAYOUT}", [Problem(str(files[name]), message) for name in strange])
     judged = _judgements(root / "erkennung.txt")
     return assemble("emodb", (_row(name, file, judged) for name, file in files.items()))
+
+
+def ratings(root: Path) -> pl.DataFrame:
+    """Return the votes of the perception test as predictions: who recognised the emotion, and who heard `(other)`.
+
+    Of the published shares all are exact for 20 or 21 listeners, so that their number can be told (20, where both
+    would do). What the others heard instead is not published. A share that is neither leaves its recording out.
+    The recordings that were published are those that were recognised well, so this says more of them than of people.
+    """
+    judged = _judgements(root / "erkennung.txt")
+    found = {}
+    for name in recordings(root / "wav"):
+        counted = _votes(judged[name][0]) if name in judged and _NAME.fullmatch(name) else None
+        if counted is not None:
+            hits, listeners = counted
+            found[name] = {EMOTIONS[name[5]]: hits, OTHER: listeners - hits}
+    return votes.table("emodb", "emodb-panel", "emotion", found)
+
+
+def _votes(share: float) -> tuple[int, int] | None:
+    """Return how many recognised an emotion, and of how many."""
+    for listeners in PANEL:
+        hits = round(share * listeners)
+        if abs(hits / listeners - share) <= ROUNDING:
+            return hits, listeners
+    return None
 
 
 def _row(name: str, file: Path, judged: dict[str, tuple[float, float]]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Corpora on the command line: what a manifest holds, and manifests of public corpora."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sibboleth import audio, corpora, corpus, storage
+from sibboleth import audio, corpora, corpus, predictions, storage
 from sibboleth.accents import derive, taxonomy
 from sibboleth.audio import matching
 from sibboleth.errors import InvalidInput
+from sibboleth.progress import console
+from sibboleth.runs import write_text
 
 GROUPS = ("language", "dialect", "accent", "speaker")
 """Columns by which utterances are counted."""
@@ -130,22 +132,39 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
     """Write the manifest of a known corpus from its published layout, and return its path.
 
     Args:
-        name: common-voice, emodb, nemo, ravdess or synthetic.
-        root: folder the corpus was unpacked in; for synthetic, the folder to make it in.
+        name: common-voice, emodb, nemo, ravdess, or speech to make: synthetic (emotions in four languages) or
+            synthetic-accents (Dutch with French, German and English phones).
+        root: folder the corpus was unpacked in; for speech that is made, the folder to make it in.
         output: where to write, CSV, TSV, JSONL or Parquet; `manifest.csv` in the root if not given.
 
-    A manifest that is there already is left alone: one that says the same is fine, any other raises `InvalidInput`.
+    Where listeners' answers come with the corpus they are written beside it, as `ratings.csv`. Files that are there
+    already are left alone: one that says the same is fine, any other raises `InvalidInput`.
     """
     path = output or root / "manifest.csv"
     made = corpora.prepare(name, root)
+    _written(path, lambda place: corpus.write(made, place))
+    said = corpora.ratings(name, root)
+    if said is not None and len(said):
+        beside = path.with_name("ratings.csv" if path.stem == "manifest" else f"{path.stem}-ratings.csv")
+        _written(beside, lambda place: write_text(place, said.write_csv()))
+        number, heard = len(said.select(predictions.ANSWER).unique()), said["utterance"].n_unique()
+        told = f"{number:,} answers of listeners about {heard:,} utterances: {beside}"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    return path
+
+
+def _written(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file, or see that the one that is there says the same; raises `InvalidInput` where it does not."""
     if not path.exists():
-        return corpus.write(made, path)
-    fresh = corpus.write(made, path.with_name(f".{path.stem}-fresh{path.suffix}"))
+        write(path)
+        return
+    fresh = path.with_name(f".{path.stem}-fresh{path.suffix}")
     try:
+        write(fresh)
         if fresh.read_bytes() == path.read_bytes():
-            return path
+            return
     finally:
-        fresh.unlink()
+        fresh.unlink(missing_ok=True)
     raise InvalidInput(
         f"{path}: is there already and says something else, perhaps by hand; delete it, or choose another --output"
     )
