@@ -109,6 +109,15 @@ class Store:
             raise
 
     @contextlib.contextmanager
+    def moment(self) -> Iterator[None]:
+        """Read everything as it is at one moment, and keep nobody from writing."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
+
+    @contextlib.contextmanager
     def part(self) -> Iterator[None]:
         """Undo only what this block did where it fails inside a transaction."""
         self._connection.execute("SAVEPOINT part")
@@ -208,13 +217,8 @@ class Store:
     def _prepare(self, version: str) -> None:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "foreign_keys = ON"):
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
-        with self.transaction():
-            (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'about'").fetchone()
-            if not tables:
-                for statement in _SCHEMA.split(";"):
-                    self._connection.execute(statement)
-                rows = [("format", str(FORMAT)), ("test", version)]
-                self._connection.executemany("INSERT INTO about VALUES (?, ?)", rows)
+        if not self._begun():
+            self._begin(version)
         about = dict(self._connection.execute("SELECT name, value FROM about").fetchall())
         if int(about["format"]) > FORMAT:
             raise InvalidInput(
@@ -225,6 +229,18 @@ class Store:
                 f"{self.path}: holds answers to another test (version {about['test']}, and test.json is {version}); "
                 "draw a changed test into a folder of its own"
             )
+
+    def _begun(self) -> bool:
+        return bool(self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchall())
+
+    def _begin(self, version: str) -> None:
+        with self.transaction():
+            if self._begun():  # another process was quicker
+                return
+            for statement in _SCHEMA.split(";"):
+                self._connection.execute(statement)
+            rows = [("format", str(FORMAT)), ("test", version)]
+            self._connection.executemany("INSERT INTO about VALUES (?, ?)", rows)
 
 
 _LISTENER = (
