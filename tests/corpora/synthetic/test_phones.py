@@ -32,6 +32,8 @@ def test_the_nearest_german_phone_is_the_one_of_a_german_accent(phone: str, spok
         ("iə", ["iə"]),
         ("iː", ["iː"]),
         ("aɪ", ["aɪ"]),
+        ("œ̃", ["œ̃"]),
+        ("yɛ̃", ["ɥ", "ɛ̃"]),
     ],
 )
 def test_affricates_and_falling_diphthongs_stay_whole(phone: str, parts: list[str]) -> None:
@@ -64,7 +66,9 @@ def spoken() -> dict[str, list[list[Phone]]]:
     from sibboleth.corpora.synthetic.worker import Worker
 
     with Worker() as worker:
-        texts = {language: [text.split() for text in (*SENTENCES[language], WORDS[language])] for language in VOICES}
+        texts = {
+            language: [text.split() for text in (*SENTENCES.get(language, ()), WORDS[language])] for language in VOICES
+        }
         said = {language: worker.phones(voice, texts[language]) for language, voice in VOICES.items()}
     return {
         language: [[phone for word in text for phone in word] for text in texts] for language, texts in said.items()
@@ -84,6 +88,17 @@ def test_every_language_can_be_spoken_with_every_accent(spoken: dict[str, list[l
             if language == accent:
                 kept = [(part, phone.ipa) for part, phone in zip(own, said, strict=True) if part in known]
                 assert all(part == sound for part, sound in kept)
+
+
+@pytest.mark.parametrize(
+    ("phone", "sound"),
+    [("r", "ʁ"), ("x", "ʁ"), ("ɪ", "e"), ("aː", "a"), ("ɑ", "a"), ("œy", "œ"), ("ʋ", "w"), ("ɲ", "ɲ"), ("ɑ̃", "ɑ̃")],
+)
+def test_french_has_one_r_no_length_and_vowels_through_the_nose(
+    spoken: dict[str, list[list[Phone]]], phone: str, sound: str
+) -> None:
+    known = phones.inventory(phone for text in spoken["fr"] for phone in text)
+    assert phones.nearest(phone, known) == sound
 
 
 def test_an_accent_is_heard_but_most_phones_stay_apart(spoken: dict[str, list[list[Phone]]]) -> None:

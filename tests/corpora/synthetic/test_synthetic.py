@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from sibboleth import corpora, corpus
 from sibboleth.corpora.synthetic import corpus as synthetic
 from sibboleth.corpora.synthetic import plan
+from sibboleth.corpora.synthetic.accents import DESIGN
 from sibboleth.corpora.synthetic.design import Design, best_possible_score
 from sibboleth.corpus import Corpus
 from sibboleth.errors import SibbolethError
@@ -68,6 +69,17 @@ def test_voices_do_not_recur_within_a_language_and_both_sexes_speak_with_and_wit
         assert len({person.variant for person in own}) == len(own)
         kinds = Counter((person.sex, person.accent is not None) for person in own)
         assert kinds == {("female", False): 4, ("male", False): 4, ("female", True): 2, ("male", True): 2}
+
+
+def test_several_accents_go_round_over_women_and_men_and_leave_the_native_as_they_are() -> None:
+    people = plan.speakers(DESIGN)
+    kinds = Counter((person.accent, person.sex) for person in people)
+    assert kinds == {(None, "female"): 6, (None, "male"): 6} | {
+        (first, sex): 3 for first in ("de", "en", "fr") for sex in ("female", "male")
+    }
+    alone = plan.speakers(DESIGN.model_copy(update={"accents": {}}))
+    assert [person for person in people if person.accent is None] == alone[:12]
+    assert all(person.voice.startswith("roa/fr+") for person in people if person.accent == "fr")
 
 
 def test_the_table_says_what_was_spoken(tiny: Corpus, root: Path) -> None:
@@ -206,6 +218,8 @@ def test_a_planted_alias_is_one_session_under_two_speakers() -> None:
         ("multiple of the number of emotions", {"sentences": 5}),
         ("at most the number of speakers", {"accented": 13}),
         ("cannot be de", {"accents": {"de": "de"}}),
+        ("each once", {"accents": {"de": ("fr", "fr")}}),
+        ("each once", {"accents": {"de": ()}}),
         ("not in the design: nl", {"languages": ("de", "en"), "coding": {"nl": "permuted"}}),
         ("emotions must differ", {"emotions": ("sad", "sad")}),
         ("Input should be", {"languages": ("xx",)}),

@@ -89,7 +89,7 @@ def _is_there(root: Path, person: Speaker, lines: Sequence[Line]) -> bool:
 def _pronunciation(process: Worker, people: Sequence[Speaker]) -> Pronunciation:
     """Ask the voices for the phones of all sentences that an accent needs."""
     needed = sorted({language for p in people if p.accent for language in (p.language, p.accent)})
-    texts = {one: [text.split() for text in (*SENTENCES[one], WORDS[one])] for one in needed}
+    texts = {one: [text.split() for text in (*SENTENCES.get(one, ()), WORDS[one])] for one in needed}
     said = {language: process.phones(VOICES[language], texts[language]) for language in needed}
     return Pronunciation(
         {(language, number): words for language in needed for number, words in enumerate(said[language])},

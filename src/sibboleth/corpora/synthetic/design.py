@@ -10,6 +10,7 @@ from sibboleth.corpora.synthetic.sentences import SENTENCES
 from sibboleth.settings import Settings
 
 Language = Literal["de", "en", "nl", "zh"]
+FirstLanguage = Literal["de", "en", "fr", "nl", "zh"]
 Leak = Literal["none", "duplicate", "alias"]
 
 
@@ -27,8 +28,13 @@ class Design(Settings):
     coding: dict[Language, Coding] = {}
     """How emotion is coded in a language: `alike` in all (where nothing is said), by a cue `unrelated` to that of the
     other languages, or with `permuted` emotions, each coded as elsewhere the next one of `emotions`."""
-    accents: dict[Language, Language] = {"de": "nl", "en": "de", "nl": "de", "zh": "en"}
-    """First language of the accented speakers of a language."""
+    accents: dict[Language, FirstLanguage | tuple[FirstLanguage, ...]] = {
+        "de": "nl",
+        "en": "de",
+        "nl": "de",
+        "zh": "en",
+    }
+    """First language of the accented speakers of a language; of several, each is that of as many women and men."""
     accented: int = Field(4, ge=0)
     """Accented speakers among the speakers of each language that has an accent."""
     leak: Leak = "none"
@@ -45,9 +51,12 @@ class Design(Settings):
         for name, values in (("languages", self.languages), ("emotions", self.emotions)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name} must differ from one another")
-        for language, first in self.accents.items():
-            if language == first:
-                raise ValueError(f"accents: the first language of accented speakers of {language} cannot be {first}")
+        for language in self.accents:
+            firsts = self.first_languages(language)
+            if language in firsts:
+                raise ValueError(f"accents: the first language of accented speakers of {language} cannot be {language}")
+            if not firsts or len(set(firsts)) < len(firsts):
+                raise ValueError(f"accents: name at least one first language for {language}, each once")
         absent = sorted(set(self.coding) - set(self.languages))
         if absent:
             raise ValueError(f"coding names languages that are not in the design: {', '.join(absent)}")
@@ -56,6 +65,11 @@ class Design(Settings):
     def coded(self, language: Language) -> Coding:
         """Return the coding of a language."""
         return self.coding.get(language, "alike")
+
+    def first_languages(self, language: Language) -> tuple[FirstLanguage, ...]:
+        """Return the first languages of the accented speakers of a language."""
+        firsts = self.accents.get(language, ())
+        return (firsts,) if isinstance(firsts, str) else firsts
 
     @property
     def coloured(self) -> bool:

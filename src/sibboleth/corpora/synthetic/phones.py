@@ -1,8 +1,8 @@
 """Phones in IPA, what they are made of, and which phone of another language is nearest.
 
 An accent here is what a learner does who replaces each phone by the nearest one of the first language: consonants by
-place, manner, voice and aspiration, vowels by height, backness, rounding and length, of the start and of the end of a
-diphthong.
+place, manner, voice and aspiration, vowels by height, backness, rounding, length and nasality, of the start and of the
+end of a diphthong.
 """
 
 import re
@@ -39,6 +39,7 @@ CONSONANTS: dict[str, tuple[str, str, bool]] = {
     "ɡ": ("velar", "plosive", True),
     "m": ("bilabial", "nasal", True),
     "n": ("alveolar", "nasal", True),
+    "ɲ": ("palatal", "nasal", True),
     "ŋ": ("velar", "nasal", True),
     "f": ("labiodental", "fricative", False),
     "v": ("labiodental", "fricative", True),
@@ -60,12 +61,15 @@ CONSONANTS: dict[str, tuple[str, str, bool]] = {
     "ɾ": ("alveolar", "rhotic", True),
     "ɹ": ("alveolar", "rhotic", True),
     "ʐ": ("retroflex", "rhotic", True),
-    "ʁ": ("uvular", "rhotic", True),
+    "ʁ": ("uvular", "fricative", True),
     "ʋ": ("labiodental", "glide", True),
     "w": ("bilabial", "glide", True),
     "ɥ": ("palatal", "glide", True),
     "j": ("palatal", "glide", True),
 }
+
+RHOTICS = frozenset("rɾɹʐʁ")
+"""All are r to whoever learns another language, wherever and however they are made."""
 
 VOWELS: dict[str, tuple[float, float, bool]] = {
     "i": (0, 0, False),
@@ -94,6 +98,8 @@ VOWELS: dict[str, tuple[float, float, bool]] = {
 }
 """Height from close (0) to open (6), front (0) to back (2), rounded."""
 
+NASAL = "\u0303"
+"""Stands behind a vowel that sounds through the nose."""
 GLIDES = {"i": "j", "u": "w", "y": "ɥ"}
 _SPELLINGS = (
     (re.compile(r"^(p|t|k|ts|ts\.|tɕ)h$"), r"\1ʰ"),
@@ -101,11 +107,12 @@ _SPELLINGS = (
     (re.compile("i[.\u032a]"), "ɨ"),
     (re.compile("o-"), "ɤ"),
     (re.compile("onɡ"), "ʊŋ"),
+    (re.compile("^([ay])-$"), r"\1"),
 )
 
 
 def ipa(spelling: str) -> str:
-    """Return IPA without stress for espeak-ng's own spelling of a phone (its Mandarin is half ASCII)."""
+    """Return IPA without stress for espeak-ng's own spelling of a phone (Mandarin's is half ASCII)."""
     phone = spelling.lstrip("ˈˌ")
     for pattern, replacement in _SPELLINGS:
         phone = pattern.sub(replacement, phone)
@@ -129,9 +136,9 @@ def parts(phone: str) -> list[str]:
     A close vowel before a more open full vowel is a glide, as in Mandarin `uei`: `w` and `ei`.
     """
     found: list[str] = []
-    for run in re.findall(f"[{''.join(VOWELS)}ː]+|[^{''.join(VOWELS)}ː]+", phone):
+    for run in re.findall(f"[{''.join(VOWELS)}{NASAL}ː]+|[^{''.join(VOWELS)}{NASAL}ː]+", phone):
         if run[0] in VOWELS:
-            if run[0] in GLIDES and len(run) > 1 and run[1] not in "ːəɐ" and VOWELS[run[1]][0] > 1:
+            if run[0] in GLIDES and len(run) > 1 and run[1] not in f"ːəɐ{NASAL}" and VOWELS[run[1]][0] > 1:
                 found += [GLIDES[run[0]], run[1:]]
             else:
                 found.append(run)
@@ -159,8 +166,11 @@ def distance(a: str, b: str) -> float:
 
 def _consonant_distance(a: str, b: str) -> float:
     (place, manner, voiced), (other_place, other_manner, other_voiced) = _consonant(a), _consonant(b)
+    apart = abs(PLACE[place] - PLACE[other_place])
+    if {a, b} <= RHOTICS:
+        return 0.2 * apart
     return (
-        abs(PLACE[place] - PLACE[other_place])
+        apart
         + 1.2 * abs(MANNER[manner] - MANNER[other_manner])
         + 0.8 * (voiced != other_voiced)
         + 0.4 * (a.endswith("ʰ") != b.endswith("ʰ"))
@@ -177,18 +187,19 @@ def _consonant(part: str) -> tuple[str, str, bool]:
 
 
 def _vowel_distance(a: str, b: str) -> float:
-    ends = [(part.rstrip("ː")[0], part.rstrip("ː")[-1]) for part in (a, b)]
+    ends = [(plain[0], plain[-1]) for plain in (part.replace(NASAL, "").rstrip("ː") for part in (a, b))]
     glide = [_quality(start, end) for start, end in ends]
     return (
         _quality(ends[0][0], ends[1][0])
         + 0.8 * _quality(ends[0][1], ends[1][1])
         + (1.0 if (glide[0] > 0) != (glide[1] > 0) else 0.0)
         + 0.8 * (_is_long(a) != _is_long(b))
+        + 4.0 * ((NASAL in a) != (NASAL in b))
     )
 
 
 def _is_long(vowel: str) -> bool:
-    return len(vowel) > 1
+    return len(vowel.replace(NASAL, "")) > 1
 
 
 def _quality(a: str, b: str) -> float:

@@ -11,13 +11,19 @@ from pathlib import Path
 import numpy as np
 
 from sibboleth.corpora.synthetic import emotion, phones
-from sibboleth.corpora.synthetic.design import Design, Language
+from sibboleth.corpora.synthetic.design import Design, FirstLanguage, Language
 from sibboleth.corpora.synthetic.emotion import CUES, Array, Emotion
 from sibboleth.corpora.synthetic.phones import Phone
 from sibboleth.corpora.synthetic.sentences import SENTENCES
 from sibboleth.corpora.synthetic.worker import Script
 
-VOICES: dict[Language, str] = {"de": "gmw/de", "en": "gmw/en", "nl": "gmw/nl", "zh": "sit/cmn"}
+VOICES: dict[FirstLanguage, str] = {
+    "de": "gmw/de",
+    "en": "gmw/en",
+    "fr": "roa/fr",
+    "nl": "gmw/nl",
+    "zh": "sit/cmn",
+}
 """espeak-ng's voice of each language (English is British)."""
 
 WOMEN = ("f2", "f3", "f5", "Annie", "steph", "linda", "f4", "anika", "Andrea", "f1")
@@ -48,7 +54,7 @@ class Speaker:
     """From 0 within the language."""
     language: Language
     sex: str
-    accent: Language | None
+    accent: FirstLanguage | None
     """First language, where it is not the language spoken."""
     variant: str
     baseline: tuple[float, ...]
@@ -102,11 +108,15 @@ def generator(design: Design, *names: object) -> np.random.Generator:
 
 
 def speakers(design: Design) -> list[Speaker]:
-    """Return the speakers, women and men in turn; the last `accented` of a language are the accented ones."""
+    """Return the speakers, women and men in turn; the last `accented` of a language are the accented ones.
+
+    Where they have several first languages, these go round, a woman and a man at a time.
+    """
     people: list[Speaker] = []
     women, men = -(-design.speakers // 2), design.speakers // 2
     for place, language in enumerate(design.languages):
-        accent = design.accents.get(language)
+        firsts = design.first_languages(language)
+        native = design.speakers - design.accented if firsts else design.speakers
         for index in range(design.speakers):
             is_woman = index % 2 == 0
             variants, start = (WOMEN, place * women) if is_woman else (MEN, place * men)
@@ -118,7 +128,7 @@ def speakers(design: Design) -> list[Speaker]:
                     number=index,
                     language=language,
                     sex="female" if is_woman else "male",
-                    accent=accent if index >= design.speakers - design.accented else None,
+                    accent=firsts[(index - native) // 2 % len(firsts)] if index >= native else None,
                     variant=variants[(start + index // 2) % len(variants)],
                     baseline=tuple(round(cue.between_speakers * z, 4) for cue, z in zip(CUES, draws, strict=True)),
                 )
@@ -196,9 +206,9 @@ def _draw(design: Design, speaker: Speaker, name: str, label: int, turn: int) ->
 class Pronunciation:
     """What accents need to know of a voice and of the voices it is to sound like."""
 
-    sentences: Mapping[tuple[Language, int], Sequence[Sequence[Phone]]]
+    sentences: Mapping[tuple[FirstLanguage, int], Sequence[Sequence[Phone]]]
     """Language and number of a sentence to the phones of its words."""
-    inventories: Mapping[Language, Mapping[str, str]]
+    inventories: Mapping[FirstLanguage, Mapping[str, str]]
     """Language to its phones and the voice's names for them."""
 
 
@@ -248,6 +258,6 @@ def _accented(line: Line, pronunciation: Pronunciation) -> tuple[list[str], list
     return words, [*spoken[:-1], spoken[-1] + "."]
 
 
-def _written(phone: Phone, language: Language | None) -> str:
+def _written(phone: Phone, language: FirstLanguage | None) -> str:
     tone = TONES[phone.stress] if language == "zh" and phones.is_vowel(phone.ipa) else ""
     return phone.stress + phone.name + tone

@@ -114,7 +114,11 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 WORDS: dict[str, str] = {
     "de": "ja schön tschüs Garage Dschungel Pfad",
     "en": "boy judge measure poor",
+    "fr": (
+        "bonjour madame la petite fille mange du pain blanc dans un jardin brun avec deux chiens gris lune rouge peur "
+        "bleu beau pomme village montagne oui huit pied chaise zoo fête thé garçon jeune vigne"
+    ),
     "nl": "nieuw journaal",
     "zh": "日",
 }
-"""Words with the phones of a language that its sentences happen to lack."""
+"""Words with the phones of a language that its sentences happen to lack; all phones of one that nobody speaks here."""
