@@ -11,7 +11,7 @@ import polars as pl
 from sibboleth.audit import channel, confounds, copies, coverage, leaks, pretraining, sentences, shares
 from sibboleth.audit.finding import GRADES, SHOWN, Evidence, Finding, Grade, some
 from sibboleth.errors import InvalidInput, RefusedByAudit
-from sibboleth.splits import Fit, ImpossiblePair, ScarceLabel
+from sibboleth.splits import Fit, ImpossiblePair, Rows, ScarceLabel
 from sibboleth.targets import Target
 
 __all__ = ["CHECKS", "GRADES", "NAMES", "SHOWN", "Evidence", "Finding", "Grade", "audit", "refuse"]
@@ -23,6 +23,7 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     leaks.identical_audio,
     copies.near_duplicate_audio,
     copies.overlapping_segments,
+    copies.heard_listening_items,
     confounds.label_speaker_confound,
     confounds.one_class_domain,
     leaks.dev_shares_speakers,
@@ -55,6 +56,7 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     coverage.too_few_shots,
     coverage.unasked_utterances,
     coverage.unused_utterances,
+    coverage.listening_items,
 )
 NAMES = tuple(check.__name__.replace("_", "-") for check in CHECKS)
 """Names of all findings there can be."""
@@ -72,6 +74,7 @@ def audit(
     excluded: pl.DataFrame | None = None,
     impossible: Sequence[ImpossiblePair] = (),
     scarce: Sequence[ScarceLabel] = (),
+    judged: Rows | None = None,
     allow: Sequence[str] = (),
 ) -> list[Finding]:
     """Look for leaks and confounds; errors come first.
@@ -87,6 +90,7 @@ def audit(
         excluded: Rows left out before, with columns utterance and reason.
         impossible: Pairs of domains that have no fits.
         scarce: Labels of which there are too few for some numbers of shots.
+        judged: Rows that listeners judge in the study's listening test.
         allow: Errors accepted by name; they are marked as allowed.
 
     Raises:
@@ -95,7 +99,17 @@ def audit(
     if unknown := [name for name in allow if name not in NAMES]:
         raise InvalidInput(f"allow: no finding is called {', '.join(unknown)}; there are {', '.join(NAMES)}")
     evidence = Evidence(
-        table, tuple(fits), target, domain, scan, tuple(encoders), tuple(fine_tuned), excluded, impossible, scarce
+        table,
+        tuple(fits),
+        target,
+        domain,
+        scan,
+        tuple(encoders),
+        tuple(fine_tuned),
+        excluded,
+        impossible,
+        scarce,
+        judged,
     )
     found = [finding for check in CHECKS if (finding := check(evidence)) is not None]
     marked = [replace(f, allowed=f.grade == "error" and f.name in allow) for f in found]

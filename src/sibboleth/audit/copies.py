@@ -86,6 +86,36 @@ def near_duplicate_test(evidence: Evidence) -> Finding | None:
     )
 
 
+def heard_listening_items(evidence: Evidence) -> Finding | None:
+    """Find recordings in train or dev that listeners judge: the same utterance, samples, sound or stretch of a file."""
+    if evidence.judged is None or not len(evidence.judged):
+        return None
+    learnt = np.zeros(len(evidence.table), dtype=bool)
+    for fit in evidence.fits:
+        for rows in fit.heard:
+            learnt[rows] = True
+    alike = np.zeros(len(evidence.table), dtype=bool)
+    alike[evidence.judged] = True
+    digests = evidence.digests()
+    alike |= np.isin(digests, digests[evidence.judged]) & (digests >= 0)
+    for pairs in (_copies(evidence), _segments(evidence)):
+        if pairs is not None:
+            known = np.unique(pairs.codes[evidence.judged])
+            partners = [pairs.second[np.isin(pairs.first, known)], pairs.first[np.isin(pairs.second, known)]]
+            alike |= np.isin(pairs.codes, np.concatenate(partners)) & (pairs.codes >= 0)
+    found = evidence.utterances(alike & learnt)
+    if not found:
+        return None
+    return Finding(
+        "heard-listening-items",
+        "error",
+        f"Train or dev hold {plural(len(found), 'utterance')} that listeners judge, or copies of them.",
+        "Models have learnt from what people hear for the first time: beside people their scores are too high. Leave "
+        "the copies out.",
+        found,
+    )
+
+
 def _copies(evidence: Evidence) -> Pairs | None:
     """Pair recordings by their fingerprints; the very same samples are one recording."""
     if evidence.scan is None or "fingerprint" not in evidence.scan.columns:

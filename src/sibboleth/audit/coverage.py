@@ -166,6 +166,22 @@ def missing_class(evidence: Evidence) -> Finding | None:
     )
 
 
+def listening_items(evidence: Evidence) -> Finding | None:
+    """Say what listeners judge, and that it trains nothing."""
+    if evidence.judged is None or not len(evidence.judged):
+        return None
+    asked = np.unique(np.concatenate([test.rows for _, test in evidence.tests()] or [evidence.judged[:0]]))
+    tested = int(np.isin(evidence.judged, asked).sum())
+    return Finding(
+        "listening-items",
+        "note",
+        f"{plural(len(evidence.judged), 'utterance')} that listeners judge were kept out of train and dev; models are "
+        f"tested on {tested} of them.",
+        "Models and listeners are asked about what both hear for the first time. Train sets are smaller by that.",
+        evidence.utterances(evidence.judged),
+    )
+
+
 def _left_out(evidence: Evidence, wanted: bool) -> Iterator[Cause]:
     """Yield the reasons, the most frequent first, with their utterances."""
     several: dict[str, list[str]] = {}

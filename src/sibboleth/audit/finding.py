@@ -98,6 +98,8 @@ class Evidence:
     """Pairs of domains that have no fits."""
     scarce: Sequence[ScarceLabel] = ()
     """Labels of which there are too few for some numbers of shots."""
+    judged: Rows | None = None
+    """Rows that listeners judge, which are to be heard in no training."""
     _known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def column(self, name: str) -> pl.Series:

@@ -80,8 +80,8 @@ def _sentences(drawn: Drawn) -> Iterator[str]:
         tied = texts.filter((pl.col("items") > 1) & (pl.col(LABEL) == 1))
         if len(tied) and tied["items"].sum() > len(items) / 10:
             yield (
-                f"{where}: {len(tied)} sentences of {tied['items'].sum()} items are spoken with one label alone, so that "
-                "the words tell it"
+                f"{where}: {len(tied)} sentences of {tied['items'].sum()} items are spoken with one label alone, so "
+                "that the words tell it"
             )
 
 
@@ -114,7 +114,7 @@ def _limited(design: Design, sounds: Sequence[Sound]) -> Iterator[str]:
     if level is not None and short:
         yield (
             f"{len(short)} sounds would clip at {level:g} LUFS and lack up to {short[0].lacking:.1f} dB of it "
-            f"({_some([one.utterance for one in short])}); level = {np.floor(level - short[0].lacking):g} would reach all"
+            f"({_some([one.utterance for one in short])}); level = {np.floor(level - short[0].lacking):g} reaches all"
         )
 
 

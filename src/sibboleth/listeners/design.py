@@ -53,8 +53,8 @@ def draw(settings: ListeningTest, pools: Mapping[str, pl.DataFrame]) -> Design:
         used |= found.utterances
     design = Design(settings, tuple(parts), notes=[note for found in parts for note in found.notes])
     for found in parts:
-        for role, rows in (("item", found.items), ("practice", found.practice)):
-            design.items += [_item(design, found, row, role) for row in rows.rows(named=True)]
+        design.items += [_item(design, found, row, "item") for row in found.items.rows(named=True)]
+        design.items += [_item(design, found, row, "practice") for row in found.practice.rows(named=True)]
     _catch(design, used)
     if settings.checks.loudness and len(left := drawing.rest(parts[0], settings.seed, used, 1)):
         design.volume = _placed(design, left.row(0, named=True))
@@ -132,7 +132,7 @@ def _catch(design: Design, used: set[str]) -> None:
         if len(clips) < count:
             again = found.items.select(clips.columns).sample(count - len(clips), seed=design.settings.seed)
             clips = pl.concat([clips, again])
-            design.notes.append(f"part {found.part.name}: catch trials sound like items, for no other utterance is left")
+            design.notes.append(f"part {found.part.name}: catch trials sound like items, since nothing else is left")
         for number, row in enumerate(clips.rows(named=True)):
             design.items.append(_trial(design, found, row, number))
 

@@ -127,7 +127,7 @@ def _least(part: PartSettings, some: pl.DataFrame, whole: pl.DataFrame) -> int:
     """Count what the cell with the fewest utterances has, of those cells that the whole has."""
     cell = [*part.by, LABEL]
     counts = whole.select(cell).unique().join(some.group_by(cell).len(), on=cell, how="left")["len"].fill_null(0)
-    return int(counts.min() or 0)  # type: ignore[call-overload]
+    return min(counts.to_list(), default=0)
 
 
 def _practice(

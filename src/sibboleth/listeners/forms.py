@@ -20,7 +20,8 @@ def forms(settings: ListeningTest, items: Sequence[Item], notes: list[str]) -> t
     listener's share, each form has as many items of every cell, each item is in about as many forms, and any two forms
     have items in common. What cannot be is added to `notes`. Raises `InvalidInput` where some item would be in no form.
     """
-    orders, more = {}, {}
+    orders: dict[str, list[list[str]]] = {}
+    more: dict[str, Item] = {}
     for part in settings.parts:
         mine = [item for item in items if item.part == part.name]
         orders[part.name] = _part(settings, part, mine, more, notes)
@@ -84,15 +85,13 @@ def _chosen(
     if found.apart:
         pairs = settings.forms * (settings.forms - 1) // 2
         notes.append(
-            f"part {part.name}: {found.apart} of {pairs} pairs of forms have no item in common, so that their listeners "
+            f"part {part.name}: {found.apart} of {pairs} pairs of forms have no item in common, so their listeners "
             "are compared through others only; a larger per_listener mends it"
         )
     return [np.flatnonzero(row).tolist() for row in found.chosen]
 
 
-def _again(
-    part: PartSettings, order: Sequence[int], traits: Sequence[Trait], random: np.random.Generator
-) -> list[int]:
+def _again(part: PartSettings, order: Sequence[int], traits: Sequence[Trait], random: np.random.Generator) -> list[int]:
     """Choose what comes a second time, from as many cells as can be."""
     seen: dict[int, int] = {}
     turns = []

@@ -56,7 +56,7 @@ class Places:
         at = np.tile(np.arange(self.blocks), turns)
         middle = (at - (self.blocks - 1) / 2) / self.blocks
         full = np.array([len(block) for block in blocks])[at] + np.repeat(np.arange(turns), self.blocks) * 4
-        stood = self._stood[np.ix_(items, np.arange(self.blocks))][:, at]
+        stood = self._stood[items][:, at]
         mean = (self._sum[items][:, None] + middle[None, :]) ** 2
         chance = self._random.random(stood.shape) * 0.1
         rows, columns = linear_sum_assignment(stood * 10 + mean * 2 + full[None, :] + chance)
@@ -118,7 +118,8 @@ def repeated(order: Sequence[int], again: Sequence[int], places: Places, random:
 def spread(count: int, length: int, random: np.random.Generator) -> list[int]:
     """Draw `count` places in an order of `length` to put something in, one in each of as many equal stretches."""
     edges = np.linspace(min(2, length), length, count + 1)
-    return [int(random.integers(round(low), max(round(low) + 1, round(high)))) for low, high in zip(edges, edges[1:])]
+    ends = [(round(low), round(high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [int(random.integers(low, max(low + 1, high))) for low, high in ends]
 
 
 def square(size: int) -> npt.NDArray[np.int64]:

@@ -13,7 +13,7 @@ from sibboleth import audio, budgets, lists, splits
 from sibboleth import study as studies
 from sibboleth.audit import GRADES, Finding, audit, refuse
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.experiment import material
+from sibboleth.experiment import listening, material
 from sibboleth.experiment.material import Material
 from sibboleth.progress import console
 from sibboleth.splits import Fit, Fits, Test
@@ -87,6 +87,7 @@ def fits(stuff: Material) -> Fits:
     if stuff.target.kind == "transcription":  # every text is one label, so that parts are alike in their amount
         table = table.with_columns(pl.lit("text").alias(stuff.target.name))
     folds = splits.folds(table, study.domain, stuff.target.name, study.splits, study.seed, known)
+    folds = listening.withheld(folds, listening.judged(stuff))
     found = splits.fits(
         folds,
         study.regimes,
@@ -116,6 +117,7 @@ def audited(stuff: Material, fits: Fits, encoders: "Sequence[Encoder]" = ()) -> 
         excluded=stuff.excluded,
         impossible=fits.impossible,
         scarce=fits.scarce,
+        judged=listening.judged(stuff),
         allow=study.allow,
     )
     return _judged(findings, None if stuff.heard else UNHEARD)

@@ -100,8 +100,8 @@ def _untested(items: Sequence[Item], tested: set[str]) -> Iterator[str]:
     asked = {item.utterance for item in items if item.role == "item"}
     if outside := sorted(asked - tested):
         yield (
-            f"{len(outside)} of {len(asked)} items are nothing that the study tests ({outside[0]}): no model of it stands "
-            "beside people there. The corpora of both files have to have the same names"
+            f"{len(outside)} of {len(asked)} items are nothing that the study tests ({outside[0]}): no model of it "
+            "stands beside people there. The corpora of both files have to have the same names"
         )
 
 
@@ -130,8 +130,8 @@ def _require_same(folder: Path, test: Test, force: bool) -> None:
     if there.version != test.version:
         _clean(folder, there)
         raise InvalidInput(
-            f"{folder}: another test is there (version {there.version}; this is {test.version}); choose another --output, "
-            "or draw again with --force"
+            f"{folder}: another test is there (version {there.version}; this is {test.version}); choose another "
+            "--output, or draw again with --force"
         )
 
 
