@@ -8,7 +8,7 @@ import io
 import statistics
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from sibboleth import predictions
 from sibboleth.listeners.session import Course, Listener
 from sibboleth.listeners.settings import PartSettings
 from sibboleth.listeners.step import Answer, Background
-from sibboleth.listeners.store import Store
+from sibboleth.listeners.store import Given, Store
 from sibboleth.listeners.test import Item
 
 NONE = "none"
@@ -75,6 +75,11 @@ def export(store: Store, course: Course) -> Export:
     with store.moment():
         listeners = [seen.listener for seen in store.seen()]
         given = [*store.answers()]
+    return tables(course, listeners, given)
+
+
+def tables(course: Course, listeners: Sequence[Listener], given: Iterable[Given]) -> Export:
+    """Make the tables of some listeners and their answers."""
     answered: dict[int, list[Answered]] = {}
     others: dict[int, dict[int, tuple[str, Answer]]] = {}
     for one in given:
