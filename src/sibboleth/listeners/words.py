@@ -69,7 +69,6 @@ class BackgroundWords(Settings):
     hearing_loss: str
     unsaid: str
     age: str
-    age_least: str
     gender: str
     woman: str
     man: str
@@ -186,7 +185,6 @@ class SegmentWords(Settings):
     unlabelled: str
     none: str
     chosen: str
-    label: str
     start: str
     end: str
     add: str
