@@ -65,6 +65,9 @@ corpus.command("sibboleth.recipes.speak:speak", name="speak", help="Speak hours 
 listen.command(
     "sibboleth.recipes.listen_design:design", name="design", help="Draw a listening test: items, sounds, orders."
 )
+listen.command(
+    "sibboleth.recipes.listen_simulate:simulate", name="simulate", help="Let simulated listeners take a drawn test."
+)
 listen.command("sibboleth.recipes.listen_serve:listen_serve", name="serve", help="Let people take a test.")
 listen.command("sibboleth.recipes.listen_answers:links", name="links", help="Make a personal link for each listener.")
 listen.command("sibboleth.recipes.listen_answers:status", name="status", help="How a test goes, while people take it.")
