@@ -176,10 +176,13 @@ class Course:
             return {"audio": self.test.loudness}
         if planned.part is None:
             return {}
-        of_part = {"kind": planned.part.kind, "practice": planned.practice, "question": self._question(planned.part)}
+        question = self._question(planned.part, planned.item)
+        of_part = {"kind": planned.part.kind, "practice": planned.practice, "question": question}
         return of_part | (self._asked(planned.item, planned.part) if planned.item is not None else {})
 
-    def _question(self, part: PartSettings) -> str:
+    def _question(self, part: PartSettings, item: Item | None) -> str:
+        if item is not None and item.role == "catch":
+            return language.fill(self.words.part.catch, label=language.label(self.words, item.answer, part.shown))
         return part.question or language.question(self.words, part.kind, part.target)
 
     def _asked(self, item: Item, part: PartSettings) -> dict[str, object]:
