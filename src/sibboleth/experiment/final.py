@@ -11,8 +11,8 @@ import polars as pl
 
 from sibboleth import metrics, splits
 from sibboleth.errors import InvalidInput, SibbolethError
+from sibboleth.experiment import listening, transcripts, tuned
 from sibboleth.experiment import record as records
-from sibboleth.experiment import tuned
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedWork
 from sibboleth.methods import MethodSettings
@@ -75,20 +75,20 @@ def narrowed(material: Material, wanted: Wanted) -> tuple[Material, tuple[Stage,
     mask = material.table[study.domain].is_in(names)
     kept = replace(material, table=material.table.filter(mask), scan=material.scan.filter(mask))
     folds = splits.whole(kept.table, study.domain, kept.target.name, study.splits, study.seed)
-    return kept, tuple(Stage(name, folds[name].train, folds[name].dev) for name in names)
+    single = {name: [fold] for name, fold in folds.items()}
+    folds = {name: fold for name, (fold,) in listening.withheld(single, listening.judged(kept)).items()}
+    stages = tuple(Stage(name, folds[name].train, folds[name].dev) for name in names)
+    return transcripts.lettered(kept, [_fit(one) for one in stages]), stages
+
+
+def _fit(stage: Stage) -> Fit:
+    """Write a stage as a fit that nothing is tested of."""
+    return Fit(stage.domain, "whole", stage.train, stage.dev, ())
 
 
 def work(material: Material, wanted: Wanted, encoder: "Encoder", stages: Sequence[Stage]) -> TunedWork:
     """Say how the network is made; raises `InvalidInput` for a method that the encoder cannot be trained with."""
-    if material.target.kind == "transcription":
-        raise InvalidInput("a model that transcribes cannot be kept yet; `sibboleth run` tests what it would reach")
-    rates = (wanted.method.training or material.study.training).rates
-    if len(rates) > 1:
-        raise InvalidInput(
-            f"training.learning_rate has {len(rates)} candidates; give the one that the study's run chose (selection)"
-        )
-    fit = Fit(stages[0].domain, "whole", stages[0].train, stages[0].dev, ())
-    found = tuned.works(material.study, wanted.encoder, encoder, [fit], len(material.target.labels) or 1)
+    found = tuned.works(material.study, wanted.encoder, encoder, [_fit(stages[0])], material.out)
     mine = next((one for one in found if one.tuning.method.name == wanted.method.name), None)
     if mine is None:
         able = ", ".join(one.tuning.method.name for one in found) or "none"
@@ -100,7 +100,7 @@ def work(material: Material, wanted: Wanted, encoder: "Encoder", stages: Sequenc
 
 
 def encodable(stages: Sequence[Stage], missing: Sequence[int], encoder: str) -> tuple[Stage, ...]:
-    """Take out rows that could not be encoded; raises `SibbolethError` where that leaves nothing."""
+    """Take out rows that could not be encoded, or not learnt; raises `SibbolethError` where that leaves nothing."""
 
     def left(rows: Rows) -> Rows:
         return rows[~np.isin(rows, missing)]
@@ -108,7 +108,8 @@ def encodable(stages: Sequence[Stage], missing: Sequence[int], encoder: str) -> 
     kept = tuple(replace(one, train=left(one.train), dev=left(one.dev)) for one in stages)
     if any(not len(one.train) or not len(one.dev) for one in kept):
         raise SibbolethError(
-            f"encoder {encoder!r} fails on so many utterances that nothing is left to train on or to select with"
+            f"encoder {encoder!r} fails on so many utterances, or has too few frames for so many texts, that nothing "
+            "is left to train on or to select with"
         )
     return kept
 
@@ -116,6 +117,8 @@ def encodable(stages: Sequence[Stage], missing: Sequence[int], encoder: str) -> 
 def fingerprint(material: Material, work: TunedWork, given: "Inputs", stages: Sequence[Stage]) -> str:
     """Hash all that determines the weights, but for how many processes train."""
     digest = hashlib.sha256(repr((work.encoder.identity, work.tuning, material.target)).encode())
+    if material.alphabet is not None:
+        digest.update(repr((material.alphabet.known, material.study.target.normalisation)).encode())
     for one in stages:
         for rows in (one.train, one.dev):
             digest.update(f"|{one.domain}|{len(rows)}".encode())
@@ -147,6 +150,8 @@ def described(
         kind=study.target.kind,
         target=target.name,
         labels=target.labels,
+        characters=material.alphabet.known if material.alphabet is not None else "",
+        normalisation=study.target.normalisation if material.alphabet is not None else None,
         method=tuning.method.model_copy(update={"training": tuning.training}),
         encoder=EncoderRecord(
             name=encoder.name,
@@ -202,8 +207,8 @@ def _preprocessing(encoder: "Encoder") -> dict[str, Any]:
 
 
 def _stage(material: Material, final: "Final", number: int) -> dict[str, Any]:
-    stage, epoch = final.stages[number], final.epochs[number]
-    chosen = next(one for one in final.log[number] if one.epoch == epoch)
+    stage, best = final.stages[number], final.chosen[number]
+    chosen = next(one for one in best.log if one.epoch == best.epoch)
     speakers = material.table["speaker"]
     return {
         "domain": stage.domain,
@@ -212,8 +217,9 @@ def _stage(material: Material, final: "Final", number: int) -> dict[str, Any]:
         "hours": float(final.inputs.seconds[stage.train].sum()) / 3600,
         "dev_utterances": len(stage.dev),
         "dev_speakers": speakers.gather(stage.dev).n_unique(),
-        "epochs": len(final.log[number]),
-        "epoch": epoch,
+        "epochs": len(best.log),
+        "epoch": best.epoch,
+        "learning_rate": best.rate,
         "dev_loss": _finite(chosen.dev_loss),
         "dev": _finite(chosen.dev),
     }
@@ -282,7 +288,8 @@ def crossvalidated(
         pl.col("tuned"),
         pl.lit(len(stages) == 1) | (pl.col("domain") == stages[-1].domain),
     )
-    main = scores.filter(metric=facts["main_metric"], slice="all", rater="selected")
+    shown = ["wer", "cer"] if material.alphabet is not None else [facts["main_metric"]]
+    main = scores.filter(pl.col("metric").is_in(shown), slice="all", rater="selected")
     found = main.join(asked.select("run", "regime", "domain"), on="run")
     if found.is_empty():
         return nothing, f"{directory.path}: has no scores of {work.name} trained on {stages[0].domain}"
@@ -290,7 +297,8 @@ def crossvalidated(
         pl.col(name).cast(kind) for name, kind in SCORES.items()
     )
     missing = [pl.col(name).fill_nan(None) for name in ("estimate", "low", "high")]
-    return renamed.with_columns(missing).sort("regime", "domain"), None
+    order = pl.col("metric") != facts["main_metric"]
+    return renamed.with_columns(missing).sort("regime", "domain", order, "metric"), None
 
 
 def _differs(facts: dict[str, Any], study: Study, work: TunedWork) -> str | None:

@@ -216,6 +216,7 @@ LOG = {
     "fold": pl.String,
     "trial": pl.Int32,
     "stage": pl.Int32,
+    "layer": pl.Int32,
     "learning_rate": pl.Float64,
     "epoch": pl.Int32,
     "loss": pl.Float64,

@@ -19,7 +19,7 @@ from sibboleth.progress import console, track
 from sibboleth.runs import RunDirectory
 
 if TYPE_CHECKING:
-    from sibboleth.models.tuning.record import ModelRecord
+    from sibboleth.models.tuning.record import ModelRecord, StageRecord
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,25 @@ class Trained:
     def __rich__(self) -> str:
         """Say it in a few lines."""
         lines = []
+        transcribes = self.record.kind == "transcription"
         for one in self.record.stages:
             dev = "not defined" if one.dev is None else f"{one.dev:.3f}"
             lines.append(
                 f"{one.domain}: {one.utterances:,} utterances of {one.speakers} speakers; epoch {one.epoch} of "
-                f"{one.epochs}, chosen by {one.dev_speakers} dev speakers ({self.record.metric} {dev}, rather too high)"
+                f"{one.epochs}{_rate(self.record, one)}, chosen by {one.dev_speakers} dev speakers "
+                f"({self.record.metric} {dev}, rather too {'low' if transcribes else 'high'})"
             )
         lines += [f"no cross-validated scores on its card: {self.note}"] if self.note else []
-        lines.append(f"The model is {self.model} (its card: README.md): `sibboleth predict {self.model} AUDIO`")
+        verb = "transcribe" if transcribes else "predict"
+        lines.append(f"The model is {self.model} (its card: README.md): `sibboleth {verb} {self.model} AUDIO`")
         return escape("\n".join(lines))
+
+
+def _rate(record: "ModelRecord", stage: "StageRecord") -> str:
+    """Say which learning rate dev chose, where there were several."""
+    training = record.method.training
+    several = training is not None and len(training.rates) > 1
+    return f" with learning rate {stage.learning_rate:g}" if several else ""
 
 
 def train(
@@ -56,6 +66,8 @@ def train(
     run: Path | None = None,
 ) -> Trained | None:
     """Train the final model of a study; the same command goes on after a stop.
+
+    Of several candidates for the learning rate the one is kept that dev likes best.
 
     Args:
         study: Study file (TOML) with [[methods]].
@@ -90,14 +102,15 @@ def train(
         if first:
             folder.require_free(directory.path)
         given = tuned_inputs.inputs(work, stuff, Cache())
-    stages = finals.encodable(stages, given.missing, loaded.name)
+    stages = finals.encodable(stages, [*given.missing, *given.short], loaded.name)
     mark = finals.fingerprint(stuff, work, given.inputs, stages)
     if there := folder.finished(directory.path, mark):
         return Trained(directory.path, there) if first else None
     scores, note = finals.crossvalidated(RunDirectory(run or Path("runs") / asked.name), stuff, work, stages)
     if note and run is not None:
         raise SibbolethError(f"--run: {note}")
-    going = Final(work.tuning, loaded, given.inputs, stages, Score(stuff), directory / folder.STATE, mark, place)
+    score, state = Score(stuff), directory / folder.STATE
+    going = Final(work.tuning, loaded, given.inputs, stages, score, state, mark, place, score.better)
     done = None
     with directory.alone() if first else contextlib.nullcontext():
         title = f"Training {work.name} on {' and then on '.join(one.domain for one in stages)}"
@@ -105,7 +118,7 @@ def train(
             pass
         if first:
             record = finals.described(stuff, work, going, directory.path.name, scores)
-            done = Trained(folder.save(directory.path, record, loaded, going.network, going.log), record, note)
+            done = Trained(folder.save(directory.path, record, loaded, going.network, going.tried), record, note)
     place.wait_for_everyone()
     return done
 

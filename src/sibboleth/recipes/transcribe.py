@@ -79,17 +79,20 @@ def transcribe(
     language: str | None = None,
     columns: dict[str, str] | None = None,
     precision: Literal["float32", "bfloat16", "auto"] = "float32",
+    trust: bool = False,
 ) -> Transcribed:
     """Transcribe audio with a recogniser as it is; the same command goes on after a stop.
 
     Args:
-        model: CTC checkpoint or Whisper of transformers: a folder, or OWNER/NAME or OWNER/NAME@REVISION of the hub.
+        model: CTC checkpoint or Whisper of transformers: a folder, or OWNER/NAME or OWNER/NAME@REVISION of the hub. Or
+            a folder that `sibboleth train` has written for a study of transcripts.
         audio: Sound files, folders that are searched for them, or one manifest (CSV, TSV, JSONL or Parquet).
         output: CSV file for the transcripts; with a manifest's texts in it, `sibboleth score` reads it as it is.
         language: What is spoken, for a recogniser of many languages: `nl` or `dutch` for Whisper, `nld` for MMS.
             Without it Whisper finds out, utterance by utterance.
         columns: Our column names to the manifest's, where they differ.
         precision: Of the arithmetic; `auto` is bfloat16 where this machine is faster with it.
+        trust: Run the Python function that a trained model names as its encoder, where it does.
 
     Returns:
         One row per utterance, and what was left out with the reason. Decoding is greedy, without a language model.
@@ -102,7 +105,7 @@ def transcribe(
     if output is not None and output.suffix.lower() != ".csv":
         raise InvalidInput(f"{output}: transcripts are written as .csv; give a file that ends so")
     several = (audio,) if isinstance(audio, Path) else tuple(audio)
-    chosen = recognition.load(checked(EncoderSettings, name=model, precision=precision), language)
+    chosen = recognition.load(checked(EncoderSettings, name=model, precision=precision), language, trust=trust)
     chosen.prepare()
     given = utterances.given(several, columns)
     _require_names(given.table)

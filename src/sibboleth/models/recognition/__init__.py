@@ -1,4 +1,4 @@
-"""Recognition: checkpoints that were trained to transcribe, used as they are. CTC and Whisper alike."""
+"""Recognition: checkpoints that were trained to transcribe, here or elsewhere, used as they are. CTC and Whisper."""
 
 import dataclasses
 import importlib.util
@@ -19,10 +19,11 @@ VERSION = 1
 """Raised when the texts that recognisers produce change; it is part of every identity."""
 
 
-def load(settings: EncoderSettings, language: str | None = None) -> Recogniser:
+def load(settings: EncoderSettings, language: str | None = None, *, trust: bool = False) -> Recogniser:
     """Find a recogniser: a folder, or OWNER/NAME or OWNER/NAME@REVISION of the hub, fetching what is not cached.
 
-    Its weights are loaded when they are first needed. `language` is what a recogniser of many languages hears. Raises
+    Its weights are loaded when they are first needed. `language` is what a recogniser of many languages hears. What
+    `sibboleth train` has saved may name a Python function as its encoder, run only where you `trust` it. Raises
     `SibbolethError` saying what to do where there is no such checkpoint, or it is no recogniser of a known family.
     """
     name = settings.name
@@ -32,8 +33,13 @@ def load(settings: EncoderSettings, language: str | None = None) -> Recogniser:
         encoder = name == "logmel" or name in box.names() or name.startswith(("python:", "untrained:"))
         raise InvalidInput(
             f"recogniser {name!r}: {'is an encoder and cannot transcribe' if encoder else 'no such folder'}; give a "
-            "folder with a CTC checkpoint or a Whisper, or one of the hub as OWNER/NAME or OWNER/NAME@REVISION"
+            "folder with a CTC checkpoint or a Whisper, one that `sibboleth train` has saved, or one of the hub as "
+            "OWNER/NAME or OWNER/NAME@REVISION"
         )
+    from sibboleth.models.recognition import trained
+
+    if trained.is_one(Path(name)):
+        return trained.load(settings, language, VERSION, trust=trust)
     return _loaded(settings, language)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.models import encoding
-from sibboleth.models.encoders import WINDOW, Audio, HiddenStates
+from sibboleth.models.encoders import WINDOW, Audio, Encoder, HiddenStates
 from sibboleth.models.encoders.checkpoint import Checkpoint
 from sibboleth.models.encoding import Recording
 from sibboleth.models.recognition.recogniser import Recogniser, Transcript
@@ -77,10 +77,12 @@ class Tokens(Checkpoint):
 
 @dataclass(frozen=True, kw_only=True)
 class Ctc(Recogniser):
-    """Greedy decoding of a CTC checkpoint."""
+    """Greedy decoding of a CTC checkpoint, or of a model that was trained here."""
 
-    tokens: Tokens = field(repr=False)
+    tokens: Encoder = field(repr=False)
+    """An encoder of one layer: the number of the likeliest token of every frame, `[1, frame, 1]`."""
     tokenizer: Any = field(repr=False)
+    """Makes text of tokens: `decode`."""
 
     def prepare(self) -> None:
         """Load the weights; raises `SibbolethError` where there is no CTC head among them."""

@@ -10,7 +10,9 @@ from sibboleth.models.tuning.record import ModelRecord, ScoreRecord, StageRecord
 
 METRICS = {"uar": "recall"}
 """What the hub calls a metric of ours: UAR is the mean recall."""
-TITLES = {"uar": "UAR", "ccc": "CCC"}
+TITLES = {"uar": "UAR", "ccc": "CCC", "wer": "WER", "cer": "CER"}
+TASKS = {"classification": "audio-classification", "transcription": "automatic-speech-recognition"}
+"""What the hub calls what a model does."""
 
 
 def card(record: ModelRecord) -> str:
@@ -37,8 +39,8 @@ def _metadata(record: ModelRecord, languages: tuple[str, ...], corpora: bool = T
     if languages:
         yield f"language: {_listed(languages)}"
     yield "library_name: sibboleth"
-    if record.kind == "classification":
-        yield "pipeline_tag: audio-classification"
+    if record.kind in TASKS:
+        yield f"pipeline_tag: {TASKS[record.kind]}"
     if base := hub_name(record.encoder.name):
         yield f"base_model: {base}"
         yield f"base_model_relation: {'adapter' if record.method.train == 'head' else 'finetune'}"
@@ -55,11 +57,11 @@ def _listed(names: list[str] | tuple[str, ...]) -> str:
 
 
 def _summary(record: ModelRecord) -> str:
-    what = (
-        f"Tells {record.target} in speech: {', '.join(record.labels)}."
-        if record.labels
-        else f"Estimates {record.target} in speech, as a number."
-    )
+    what = f"Estimates {record.target} in speech, as a number."
+    if record.labels:
+        what = f"Tells {record.target} in speech: {', '.join(record.labels)}."
+    if record.kind == "transcription":
+        what = "Transcribes speech, character by character (CTC, greedy decoding, no language model)."
     places = " and then on ".join(one.domain for one in record.stages)
     return f"{what} {record.encoder.name} with the method {record.method.name}, trained by sibboleth on {places}."
 
@@ -76,16 +78,29 @@ def _facts(record: ModelRecord) -> Iterator[tuple[str, str]]:
         yield title, _stage(stage, record.column)
     if record.label_counts:
         yield "training utterances", ", ".join(f"{label} {count:,}" for label, count in record.label_counts.items())
+    if record.kind == "transcription":
+        shown = " ".join(record.characters.replace(" ", "␣"))
+        yield "characters", f"{len(record.characters)}: {shown} (␣ is the blank between words)"
+        yield "texts", f"as the normalisation `{record.normalisation}` leaves them"
     training = method.training
     assert training is not None
     batch = f"{training.batch_seconds:g} s" if training.batch_size is None else f"{training.batch_size} utterances"
-    yield "training", f"{training.optimiser}, learning rate {training.rates[0]:g}, batches of {batch}"
+    yield "training", f"{training.optimiser}, learning rate {_rate(record)}, batches of {batch}"
     yield "augmentation", _augmentation(training.augmentation)
     yield "audio", f"{encoder.rate:,} Hz, channels averaged; above 30 s in overlapping windows of 30 s"
     yield "arithmetic", record.bits
     yield "seed", str(record.seed)
     yield "study", str(record.study.get("name"))
     yield "made with", ", ".join(f"{name} {version}" for name, version in record.versions.items())
+
+
+def _rate(record: ModelRecord) -> str:
+    """Say the learning rate, and among which dev chose it."""
+    training, chosen = record.method.training, record.stages[0].learning_rate
+    assert training is not None
+    if len(training.rates) == 1 or chosen is None:
+        return f"{training.rates[0]:g}"
+    return f"{chosen:g}, chosen by dev among {', '.join(f'{one:g}' for one in training.rates)}"
 
 
 def _augmentation(changes: TuningAugmentation) -> str:
@@ -98,11 +113,12 @@ def _augmentation(changes: TuningAugmentation) -> str:
 
 def _layers(record: ModelRecord) -> str:
     encoder = record.encoder
+    time = "frame by frame" if record.kind == "transcription" else f"{encoder.pooling} over time"
     if encoder.family is None or encoder.whole == 0:
-        return f"{encoder.dim} numbers, {encoder.pooling} over time"
+        return f"{encoder.dim} numbers, {time}"
     kept = f"{encoder.layers} of its {encoder.whole} layers" if encoder.layers < encoder.whole else "all its layers"
     heard = f"hidden states {encoder.lowest} to {encoder.layers}, mixed" if record.method.mix else "the last one"
-    return f"{kept}; the head hears {heard}, {encoder.pooling} over time"
+    return f"{kept}; the head hears {heard}, {time}"
 
 
 def _method(record: ModelRecord) -> str:
@@ -138,19 +154,31 @@ def _scores(record: ModelRecord) -> Iterator[str]:
             "trained on more: all but its dev speakers."
         )
         yield ""
-        yield f"| regime | {record.column} | {title} | utterances | speakers |"
-        yield "|---|---|---|---|---|"
-        for one in record.scores:
-            yield f"| {one.regime} | {one.domain} | {_interval(one)} | {one.utterances:,} | {one.speakers} |"
+        yield from _table(record)
         yield ""
     else:
         yield "No cross-validated scores of this encoder, method and source were there when it was trained."
         yield ""
     yield (
         f"On its own dev speakers ({last.dev_speakers} of {last.domain}, {last.dev_utterances:,} utterances) it has "
-        f"{title} {dev}. They chose the epoch, so that is rather too high, and it says nothing about any other "
-        f"{record.column}."
+        f"{title} {dev}. They chose the epoch, so that is rather too {'low' if title == 'WER' else 'high'}, and it "
+        f"says nothing about any other {record.column}."
     )
+
+
+def _table(record: ModelRecord) -> Iterator[str]:
+    """Write the scores, a column for each metric."""
+    names = list(dict.fromkeys(one.metric for one in record.scores))
+    told = [TITLES.get(name, name) for name in names]
+    yield f"| regime | {record.column} | {' | '.join(told)} | utterances | speakers |"
+    yield "|---" * (4 + len(names)) + "|"
+    rows: dict[tuple[str, str], dict[str, ScoreRecord]] = {}
+    for one in record.scores:
+        rows.setdefault((one.regime, one.domain), {})[one.metric] = one
+    for (regime, domain), mine in rows.items():
+        told = [_interval(mine[name]) if name in mine else "" for name in names]
+        first = next(iter(mine.values()))
+        yield f"| {regime} | {domain} | {' | '.join(told)} | {first.utterances:,} | {first.speakers} |"
 
 
 def _divided(record: ModelRecord) -> str:
@@ -174,12 +202,19 @@ def _interval(one: ScoreRecord) -> str:
 def _use(record: ModelRecord) -> Iterator[str]:
     trust = " --trust" if record.encoder.name.startswith("python:") and not record.encoder.copied else ""
     argument = ", trust=True" if trust else ""
-    yield from ("```", f"sibboleth predict FOLDER{trust} speech/*.wav --output predictions.csv", "```", "")
-    yield from ("In Python:", "", "```python")
-    yield from ("import soundfile", "", "from sibboleth.models.tuning import folder", "")
-    yield f'model = folder.load("FOLDER"{argument})'
+    if record.kind == "transcription":
+        yield from ("```", f"sibboleth transcribe FOLDER{trust} speech/*.wav --output transcripts.csv", "```", "")
+        yield from ("In Python:", "", "```python", "import soundfile", "")
+        yield from ("from sibboleth.models import recognition", "from sibboleth.study import EncoderSettings", "")
+        yield f'model = recognition.load(EncoderSettings(name="FOLDER"){argument})'
+    else:
+        yield from ("```", f"sibboleth predict FOLDER{trust} speech/*.wav --output predictions.csv", "```", "")
+        yield from ("In Python:", "", "```python")
+        yield from ("import soundfile", "", "from sibboleth.models.tuning import folder", "")
+        yield f'model = folder.load("FOLDER"{argument})'
     yield 'audio, rate = soundfile.read("speech.wav", dtype="float32")'
-    yield from ("print(model.predict(audio, rate))", "```", "")
+    verb = "transcribe" if record.kind == "transcription" else "predict"
+    yield from (f"print(model.{verb}(audio, rate))", "```", "")
     if not record.encoder.copied:
         yield f"The encoder, {record.encoder.name}, is not in the folder: it is sibboleth's own, or a Python function."
         yield ""
@@ -198,9 +233,14 @@ def _limits(record: ModelRecord) -> Iterator[str]:
             "- It always answers with one of its labels, also for speech that has none of them, for noise and silence. "
             "Its probabilities were not calibrated."
         )
+    if record.kind == "transcription":
+        yield "- It writes none but its characters, and letters that sound alike rather than words that exist."
     if record.target in ("emotion", "arousal", "valence"):
         yield "- Labels are what listeners or actors agreed on in these corpora, not what a person feels."
     if any(one.get("synthetic") for one in record.corpora):
         yield "- Some of the speech it was trained on was spoken by a program; it says little about people."
-    yield "- Audio above 30 s is encoded in windows; a label then stands for all of it."
+    if record.kind == "transcription":
+        yield "- Audio above 30 s is encoded in overlapping windows, whose frames are joined and decoded together."
+    else:
+        yield "- Audio above 30 s is encoded in windows; a label then stands for all of it."
     yield from (f"- {one}" for one in snippet.limits(record))

@@ -30,6 +30,18 @@ ABOUT = "training.json"
 """Says whose state a folder holds."""
 
 
+@dataclass(frozen=True)
+class Tried:
+    """One training of a stage, with one of the candidates for the learning rate."""
+
+    rate: float
+    epoch: int
+    """Which one dev chose."""
+    best: tuple[float, float]
+    """What it chose by; higher is better."""
+    log: tuple[Told, ...]
+
+
 @dataclass
 class Final:
     """A training that ends with the weights that the last stage's dev chose; going through it trains."""
@@ -44,17 +56,23 @@ class Final:
     fingerprint: str
     """What must be the same for a training to go on."""
     accelerator: "Accelerator"
+    better: int = 1
+    """1 where a higher score is better, else -1."""
     network: Tuned = field(init=False)
     parts: dict[str, int] = field(init=False)
     """Number of trained parameters of each part."""
-    log: list[list[Told]] = field(default_factory=list)
-    """Epochs of every stage."""
-    epochs: list[int] = field(default_factory=list)
-    """Which one dev chose, of every stage."""
+    tried: list[list[Tried]] = field(default_factory=list)
+    """Trainings of every stage: of the first as many as there are candidates for the learning rate."""
+
+    @property
+    def chosen(self) -> list[Tried]:
+        """Return the training of every stage that dev likes best, the first of equals."""
+        return [max(several, key=lambda one: one.best) for several in self.tried]
 
     def __len__(self) -> int:
         """Count the epochs that it takes at most."""
-        return len(self.stages) * self.tuning.training.epochs
+        trainings = len(self.tuning.training.rates) + len(self.stages) - 1
+        return trainings * self.tuning.training.epochs
 
     def __iter__(self) -> Iterator[None]:
         """Train; yields for every epoch, and for those that were not needed.
@@ -67,17 +85,23 @@ class Final:
         begun = self.stages[0].train
         # Also where every stage is done already and none is planned: numbers are answered on this scale.
         self.network.learn(begun, begun, self.inputs.truth, self.tuning.training.class_weights)
+        self.tuning.know_scale(self.network, self.inputs, begun)
         place = Place(self.accelerator, self.accelerator.prepare_model(self.network))
         for number, stage in enumerate(self.stages, start=1):
-            done = self.folder / f"stage-{number}.pt"
-            if parts.weights_are_there(done):
-                yield from itertools.repeat(None, self.tuning.training.epochs)
-            else:
-                yield from self._train(number, stage, place, done)
-            told = json.loads(done.with_suffix(".json").read_text(encoding="utf-8"))
-            self.log.append([Told(**one) for one in told["log"]])
-            self.epochs.append(told["epoch"])
-            self.network.take(parts.read_weights(done)[0])
+            rates = (self.chosen[0].rate,) if self.tried else self.tuning.training.rates
+            start, files = self.network.trained(), []
+            self.tried.append([])
+            for candidate, rate in enumerate(rates):
+                name = f"stage-{number}" if len(rates) == 1 else f"stage-{number}-rate-{candidate}"
+                files.append(self.folder / f"{name}.pt")
+                if parts.weights_are_there(files[-1]):
+                    yield from itertools.repeat(None, self.tuning.training.epochs)
+                else:
+                    self.network.take(start)
+                    yield from self._train(number, stage, place, files[-1], rate)
+                self.tried[-1].append(_tried(files[-1].with_suffix(".json"), rate))
+            best = self.tried[-1].index(self.chosen[-1])
+            self.network.take(parts.read_weights(files[best])[0])
 
     def _claim(self) -> None:
         """Write whose state this is, or see that it is ours."""
@@ -98,8 +122,8 @@ class Final:
             _write(file, about)
         self.accelerator.wait_for_everyone()
 
-    def _train(self, number: int, stage: Stage, place: Place, done: Path) -> Iterator[None]:
-        many, settings = self.accelerator.num_processes, self.tuning.training
+    def _train(self, number: int, stage: Stage, place: Place, done: Path, rate: float) -> Iterator[None]:
+        many, settings = self.accelerator.num_processes, self.tuning.training.at(rate)
         seed = int(np.random.default_rng([self.tuning.seed, number]).integers(2**31))
         going = courses.course(
             self.network,
@@ -111,18 +135,20 @@ class Final:
             seed,
             first=None if number == 1 else self.stages[0].train,
             processes=many,
+            better=self.better,
         )
         about = {"training": self.fingerprint, "processes": many}
         before = 0
-        for over in courses.run(going, place, self.folder / f"stage-{number}", about, seed):
+        for over in courses.run(going, place, done.with_suffix(""), about, seed):
             if over > before and many > 1:
                 _agree(going)
             yield from itertools.repeat(None, over - before)
             before = over
         if self.accelerator.is_main_process:
-            chosen = going.watches[0].epoch
-            _write(done.with_suffix(".json"), {"epoch": chosen, "log": [asdict(one) for one in going.rows]})
-            parts.write_weights(done, [going.kept[chosen]])
+            (watch,) = going.watches
+            told = {"epoch": watch.epoch, "best": watch.best, "log": [asdict(one) for one in going.rows]}
+            _write(done.with_suffix(".json"), told)
+            parts.write_weights(done, [going.kept[watch.epoch]])
         self.accelerator.wait_for_everyone()
         yield from itertools.repeat(None, settings.epochs - before)
 
@@ -134,6 +160,12 @@ def _agree(going: Course) -> None:
     told = [[(one.best, one.epoch, one.waited) for one in going.watches]]
     broadcast_object_list(told)
     going.watches = [Watch(*one) for one in told[0]]
+
+
+def _tried(file: Path, rate: float) -> Tried:
+    told = json.loads(file.read_text(encoding="utf-8"))
+    first, second = told["best"]
+    return Tried(rate, told["epoch"], (first, second), tuple(Told(**one) for one in told["log"]))
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

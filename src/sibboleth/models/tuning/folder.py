@@ -1,8 +1,8 @@
 """A trained model as a folder: a plain encoder, a peft adapter, a head, and what they are.
 
 `encoder/` is what transformers loads, `adapter/` what peft loads, `head.safetensors` holds the head and what neither
-has a place for: the layer mix, weight gates, bottleneck adapters, the scale of numbers. It is written whole or not at
-all, and holds no pickle.
+has a place for: the layer mix, weight gates, bottleneck adapters, the scale of numbers or of what the head hears. It is
+written whole or not at all, and holds no pickle.
 """
 
 import json
@@ -15,7 +15,7 @@ import polars as pl
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sibboleth.errors import SibbolethError
+from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.models import encoders
 from sibboleth.models.adapters import adapt, adapter_state, load_adapter_state, save_peft
 from sibboleth.models.encoders import Encoder, arithmetic, identify, utterance
@@ -25,16 +25,19 @@ from sibboleth.models.encoders.transformer import Transformer
 from sibboleth.models.losses import Kind
 from sibboleth.models.tuning import card
 from sibboleth.models.tuning import record as records
-from sibboleth.models.tuning.course import Told
 from sibboleth.models.tuning.encoder import Shortened, TunedEncoder
+from sibboleth.models.tuning.final import Tried
 from sibboleth.models.tuning.masking import Masking
 from sibboleth.models.tuning.model import Model
 from sibboleth.models.tuning.network import Head, Tuned
 from sibboleth.models.tuning.record import FILE, ModelRecord, hub_name
+from sibboleth.models.tuning.transcriber import Transcriber
 from sibboleth.runs import RunDirectory
 from sibboleth.study import EncoderSettings
 
 ENCODER, ADAPTER, HEAD, CARD, LOG = "encoder", "adapter", "head.safetensors", "README.md", "training.parquet"
+SCALES = ("centre", "spread", "scale")
+"""What a head knows of the numbers that it learnt, or hears, beside its weights."""
 STATE = "state"
 """Folder of a training that is not finished."""
 
@@ -60,9 +63,9 @@ def finished(folder: Path, fingerprint: str) -> ModelRecord | None:
 
 
 def save(
-    folder: Path, record: ModelRecord, encoder: Encoder, network: Tuned, log: Sequence[Sequence[Told]] = ()
+    folder: Path, record: ModelRecord, encoder: Encoder, network: Tuned, log: Sequence[Sequence[Tried]] = ()
 ) -> Path:
-    """Write a trained network in the place of its training's state; `log` has the epochs of every stage.
+    """Write a trained network in the place of its training's state; `log` has the trainings of every stage.
 
     Raises `SibbolethError` where the disk does not let us.
     """
@@ -98,18 +101,24 @@ def save(
 def load(path: Path | str, *, trust: bool = False) -> Model:
     """Load a trained model; its encoder, where that is a Python function, only where you `trust` its code.
 
-    Raises `SibbolethError` where the folder is none, is damaged, or has weights in another format than safetensors.
+    Raises `SibbolethError` where the folder is none, is damaged, or has weights in another format than safetensors, and
+    `InvalidInput` where the model transcribes.
     """
+    model = opened(path, trust=trust)
+    if model.record.kind == "transcription":
+        raise InvalidInput(f"{path}: a model that transcribes; `sibboleth transcribe {path} AUDIO` uses it")
+    return model
+
+
+def opened(path: Path | str, *, trust: bool = False) -> Model:
+    """Load a trained model of any kind; raises as `load` does."""
     folder = Path(path)
     if (folder / STATE).is_dir() and not (folder / FILE).exists():
         raise SibbolethError(f"{folder}: its training is not finished; run the same `sibboleth train` to go on")
     record = records.read(folder)
     encoder = _encoder(folder, record, trust)
     weights = _read(folder / HEAD)
-    out = len(record.labels) or 1
-    loss: Kind = "cross-entropy" if record.labels else "squared"
-    head = Head(_heard(record), record.method.head, out, 0)
-    network = Tuned(None, head, _mixed(record), out, loss, False, Masking(0.0, 1))
+    network = _network(record)
     adapters = {name: one for name, one in weights.items() if name.startswith("stack.")}
     _take(network, {name: one for name, one in weights.items() if name not in adapters}, folder / HEAD)
     network.to(arithmetic.device()).eval()
@@ -136,12 +145,27 @@ def load(path: Path | str, *, trust: bool = False) -> Model:
     return Model(record, tuned, range(states), network)
 
 
-def _table(record: ModelRecord, log: Sequence[Sequence[Told]]) -> pl.DataFrame:
+def _network(record: ModelRecord) -> Tuned:
+    """Build the head, and the mix before it."""
+    mixed, masking = _mixed(record), Masking(0.0, 1)
+    if record.kind == "transcription":
+        out = 1 + len(record.characters)
+        head = Head(_heard(record), record.method.head, out, 0)
+        states, dim = max(1, mixed), record.encoder.dim
+        return Transcriber(None, [head], states, dim, mixed=mixed, out=out, trains_front=False, masking=masking)
+    out = len(record.labels) or 1
+    loss: Kind = "cross-entropy" if record.labels else "squared"
+    return Tuned(None, Head(_heard(record), record.method.head, out, 0), mixed, out, loss, False, masking)
+
+
+def _table(record: ModelRecord, log: Sequence[Sequence[Tried]]) -> pl.DataFrame:
     """Make a table of all epochs."""
     rows = [
-        {"stage": number, "domain": stage.domain, **asdict(told), "selected": told.epoch == stage.epoch}
+        {"stage": number, "domain": stage.domain, "learning_rate": one.rate, **asdict(told)}
+        | {"selected": (one.rate, told.epoch) == (stage.learning_rate, stage.epoch)}
         for number, (stage, several) in enumerate(zip(record.stages, log, strict=True), start=1)
-        for told in several
+        for one in several
+        for told in one.log
     ]
     return pl.DataFrame(rows, infer_schema_length=None).drop("watch")
 
@@ -177,6 +201,8 @@ def _own(network: Tuned) -> dict[str, Tensor]:
         trained = {name: one for name, one in trained.items() if name not in elsewhere}
     if network.loss == "squared":
         trained |= {"centre": network.centre.cpu(), "spread": network.spread.cpu()}
+    if isinstance(network, Transcriber):
+        trained |= {"scale": network.scale.cpu()}
     return {name: one.contiguous() for name, one in trained.items()}
 
 
@@ -226,7 +252,7 @@ def _read(file: Path) -> dict[str, Tensor]:
 
 def _take(network: Tuned, weights: Mapping[str, Tensor], file: Path) -> None:
     """Put the head's weights into its place; raises `SibbolethError` where they are another head's."""
-    scale = {name: weights[name] for name in ("centre", "spread") if name in weights}
+    scale = {name: weights[name] for name in SCALES if name in weights}
     own = {name: one for name, one in weights.items() if name not in scale}
     shapes = {name: one.shape for name, one in network.named_parameters()}
     if {name: one.shape for name, one in own.items()} != shapes:

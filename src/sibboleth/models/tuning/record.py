@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from sibboleth.errors import SibbolethError
 from sibboleth.methods import MethodSettings
 from sibboleth.settings import Settings
+from sibboleth.targets import Kind
 
 FILE = "sibboleth.json"
 FORMAT: Literal[1] = 1
@@ -51,6 +52,8 @@ class StageRecord(Settings):
     """Epochs taken."""
     epoch: int
     """The one that dev chose."""
+    learning_rate: float | None = None
+    """The one that dev chose; a second stage goes on with that of the first."""
     dev_loss: float | None
     dev: float | None
     """The main metric of that epoch on dev."""
@@ -74,10 +77,14 @@ class ModelRecord(Settings):
 
     format: Literal[1] = FORMAT
     name: str
-    kind: Literal["classification", "regression"]
+    kind: Kind
     target: str
     labels: tuple[str, ...]
-    """In the order of the head's outputs; none where it gives a number."""
+    """In the order of the head's outputs; none where it gives a number or a text."""
+    characters: str = ""
+    """That it writes, in the order of the head's outputs behind the blank, where it transcribes."""
+    normalisation: str | None = None
+    """Rule of the texts that it learnt to write."""
     method: MethodSettings
     """As it was trained: sizes chosen, training settings filled in."""
     encoder: EncoderRecord

@@ -75,10 +75,14 @@ def _program(record: ModelRecord) -> Iterator[str]:
     yield "with torch.inference_mode():"
     yield "    states = encoder(**inputs, output_hidden_states=True).hidden_states"
     if whole:
-        yield from _answer(record, "[:, :own]" if whisper else "")
+        frames = "[:own]" if record.kind == "transcription" else "[:, :own]"
+        yield from _answer(record, frames if whisper else "")
 
 
 def _answer(record: ModelRecord, own: str) -> Iterator[str]:
+    if record.kind == "transcription":
+        yield from _text(record, own)
+        return
     encoder = record.encoder
     deviation = encoder.pooling == "mean+std"
     yield ""
@@ -93,17 +97,40 @@ def _answer(record: ModelRecord, own: str) -> Iterator[str]:
         yield f"heard = (share * torch.stack([pooled(state) for state in states[{encoder.lowest}:]])).sum(0)"
     else:
         yield "heard = pooled(states[-1])"
-    numbers = _linear(record)
-    for number in numbers:
-        names = f'weights["head.{number}.weight"], weights["head.{number}.bias"]'
-        relu = "" if number == numbers[-1] else ".relu()"
-        yield f"heard = torch.nn.functional.linear(heard, {names}){relu}"
+    yield from _head(record)
     if record.labels:
         yield f"labels = {list(record.labels)!r}"
         yield "answer = dict(zip(labels, heard.softmax(-1)[0].tolist()))"
     else:
         yield 'answer = float(heard * weights["spread"] + weights["centre"])'
     yield "print(answer)"
+
+
+def _text(record: ModelRecord, own: str) -> Iterator[str]:
+    """Write what makes text of hidden states: frames on the scale of the head, then the likeliest characters."""
+    yield ""
+    yield 'weights = load_file("FOLDER/head.safetensors")'
+    yield 'centre, spread = weights["scale"][:, :, None, None]'
+    if record.method.mix:
+        yield 'share = torch.softmax(weights["mix"], 0)[:, None, None, None]'
+        mixed = f"torch.stack(states[{record.encoder.lowest}:]) - centre) / spread"
+        yield f"heard = (share * ({mixed}).sum(0)[0]{own}"
+    else:
+        yield f"heard = ((states[-1] - centre[0]) / spread[0])[0]{own}"
+    yield from _head(record)
+    yield f"characters = {record.characters!r}"
+    yield "best = heard.argmax(-1).tolist()"
+    yield "kept = [one for one, last in zip(best, [0, *best]) if one not in (0, last)]"
+    yield 'answer = " ".join("".join(characters[one - 1] for one in kept).split())'
+    yield "print(answer)"
+
+
+def _head(record: ModelRecord) -> Iterator[str]:
+    numbers = _linear(record)
+    for number in numbers:
+        names = f'weights["head.{number}.weight"], weights["head.{number}.bias"]'
+        relu = "" if number == numbers[-1] else ".relu()"
+        yield f"heard = torch.nn.functional.linear(heard, {names}){relu}"
 
 
 def _linear(record: ModelRecord) -> list[int]:

@@ -52,7 +52,7 @@ class Transcriber(Tuned):
 
     def forward(self, batch: TuningBatch) -> dict[str, Tensor]:
         """Return the loss of a batch: the mean over rows, heads added up, since they share no weight."""
-        told = [ctc.losses(one, lengths, batch.truth).mean() for one, lengths in self._said(batch)]
+        told = [ctc.losses(one, lengths, batch.truth).mean() for one, lengths in self.said(batch)]
         loss = torch.stack(told).sum()
         self.told.append(float(loss.detach()) / self.voices)
         return {"loss": loss}
@@ -61,10 +61,10 @@ class Transcriber(Tuned):
         """Return, for each head, the loss of each row and the text that it says, `[row, token]`."""
         return [
             (ctc.losses(one, lengths, batch.truth).double().cpu(), ctc.greedy(one, lengths).double())
-            for one, lengths in self._said(batch)
+            for one, lengths in self.said(batch)
         ]
 
-    def _said(self, batch: TuningBatch) -> list[tuple[Tensor, Tensor]]:
+    def said(self, batch: TuningBatch) -> list[tuple[Tensor, Tensor]]:
         """Return what each head says, `[row, frame, out]`, and the own frames of each row."""
         frozen = self.stack is None or not self.stack.trained
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):

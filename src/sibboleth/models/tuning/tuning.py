@@ -102,6 +102,13 @@ class Tuning:
         sizes |= {"mix": self.mixed} if self.mixed else {}
         return network, sizes | {"head": sum(one.numel() for one in network.head.parameters())}
 
+    def know_scale(self, network: Tuned, inputs: Inputs, train: Rows) -> None:
+        """Let heads over the frames of a frozen encoder know the scale of what they hear, from the training rows."""
+        if isinstance(network, Transcriber) and isinstance(inputs, FrameInputs) and not self.method.adapts:
+            count = network.scale.shape[1]
+            layers = range(self.layers - count + 1, self.layers + 1)
+            network.scale.copy_(torch.from_numpy(inputs.scale(train, layers)))
+
     def _network(self, stack: Stack | None, seed: int) -> Tuned:
         told = self.training.augmentation
         hidden = (told.time_mask, told.feature_mask, told.feature_mask_length)
@@ -198,7 +205,7 @@ class Solving:
     def _first(self, problem: Problem, trial: int, name: str, rate: float) -> Generator[None, None, Part]:
         network, place, start = self._at(trial)
         network.take(start)
-        self._know_scale(network, problem.train)
+        self.tuning.know_scale(network, self.inputs, problem.train)
         seed = _seed(self.tuning.seed, trial, 0, problem.train)
         going = self._course(network, problem.train, problem.devs, seed, place, rate)
         yield from self._run(going, place, seed, name)
@@ -228,7 +235,7 @@ class Solving:
     ) -> Generator[None, None, Part]:
         network, placed, _ = self._at(trial)
         network.take(parts.read_weights(first)[dev])
-        self._know_scale(network, problem.train)
+        self.tuning.know_scale(network, self.inputs, problem.train)
         seed = _seed(self.tuning.seed, trial, 1, stage.train)
         devs = (stage.dev,) if len(stage.dev) else ()
         going = self._course(network, stage.train, devs, seed, placed, rate, problem.train)
@@ -239,13 +246,6 @@ class Solving:
         parts.write(place, found)
         shutil.rmtree(place.with_suffix(""), ignore_errors=True)
         return found
-
-    def _know_scale(self, network: Tuned, train: Rows) -> None:
-        """Let heads over the frames of a frozen encoder know the scale of what they hear, from the training rows."""
-        if isinstance(network, Transcriber) and isinstance(self.inputs, FrameInputs) and not self.tuning.method.adapts:
-            count = network.scale.shape[1]
-            layers = range(self.tuning.layers - count + 1, self.tuning.layers + 1)
-            network.scale.copy_(torch.from_numpy(self.inputs.scale(train, layers)))
 
     def _course(
         self,
@@ -328,9 +328,11 @@ class Solving:
     def _row(self, told: Told, going: Course, problem: Problem, stage: Stage | None) -> dict[str, Any]:
         chosen = told.watch is not None and told.epoch == going.watches[told.watch].epoch
         (rate,) = going.settings.rates
+        dev, voice = divmod(told.watch or 0, going.network.voices)
         return {
-            "fold": problem.name((told.watch or 0) // going.network.voices, stage),
+            "fold": problem.name(dev, stage),
             "watch": told.watch,
+            "layer": self.tuning.layers - going.network.voices + 1 + voice,
             "learning_rate": rate,
             "epoch": told.epoch,
             "loss": told.loss,
