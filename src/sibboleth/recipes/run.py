@@ -96,7 +96,8 @@ def run(study: Path, *, output: Path | None = None) -> Path:
             _score(stuff, [*filled, *trained], directory, record)
             if methods := [one for one in trained if not one.tuning.curve]:
                 write_table(directory / "methods.parquet", tuned_tables.method_table(methods, stuff, directory))
-                write_table(directory / "learning.parquet", tuned_tables.learning_table(methods, stuff, directory))
+            if trained:
+                write_table(directory / "learning.parquet", tuned_tables.learning_table(trained, stuff, directory))
         return report(directory.path)
 
 
