@@ -9,6 +9,8 @@ from scipy import special
 from sibboleth.stats.limits import degrees, effective
 
 Array = npt.NDArray[np.float64]
+ALIKE = 1e-9
+"""Share of a group's errors up to which its speakers' deviations from its rate are those of rounding."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,17 @@ class LogRates:
         """Take the errors and the length of each speaker in each group, `[cluster, group]`.
 
         A speaker without any length in a group is left out of it. A group without errors has no logarithm, and one
-        with a single speaker shows no variance: such groups get a rate, and no interval.
+        with a single speaker, or whose speakers all err alike, shows no variance: such groups get a rate, and no
+        interval.
         """
         there = length > 0
         self._length = np.where(there, length, 0.0)
         errors = np.where(there, errors, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            self._logs = np.log(errors.sum(axis=0) / self._length.sum(axis=0))
-        known = np.flatnonzero((there.sum(axis=0) > 1) & (errors.sum(axis=0) > 0))
+            rates = errors.sum(axis=0) / self._length.sum(axis=0)
+            self._logs = np.log(rates)
+        apart = np.abs(errors - np.nan_to_num(rates) * self._length).sum(axis=0) > ALIKE * errors.sum(axis=0)
+        known = np.flatnonzero((there.sum(axis=0) > 1) & apart)
         self._variance = np.full((length.shape[1], length.shape[1]), np.nan)
         if len(known):
             self._logs[known], self._variance[np.ix_(known, known)] = _fit(errors[:, known], self._length[:, known])

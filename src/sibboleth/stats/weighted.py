@@ -1,4 +1,4 @@
-"""Numbers that are no rate of summed parts, such as agreement between raters, under resamples of speakers and raters."""
+"""Numbers that are no rate of summed parts, such as agreement, under resamples of speakers and raters."""
 
 from collections.abc import Callable
 

@@ -1,0 +1,10 @@
+"""People beside models: agreement, ceiling, error consistency, confidence, effects, and where they part.
+
+All of it works on predictions of source `listener` (or `simulated`, never both) beside those of source `model`.
+"""
+
+from sibboleth.scores.people.comparing import TABLES, Tables, beside
+from sibboleth.scores.people.listeners import ALL, ATTENTIVE
+from sibboleth.scores.people.simulation import simulate
+
+__all__ = ["ALL", "ATTENTIVE", "TABLES", "Tables", "beside", "simulate"]

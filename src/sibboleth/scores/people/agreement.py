@@ -1,0 +1,74 @@
+"""Agreement of the people of a panel: one row per coefficient."""
+
+import numpy as np
+import polars as pl
+
+from sibboleth import stats
+from sibboleth.metrics.agreement import BOUNDS, Kappas, Level, Tally
+from sibboleth.scores.people.panel import Array, Codes, Panel
+from sibboleth.stats import Resampler
+
+SCHEMA: dict[str, type[pl.DataType]] = {
+    "coefficient": pl.String,
+    "estimate": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "n": pl.Int64,
+    "clusters": pl.Int64,
+    "raters": pl.Int64,
+}
+MOST_PAIRS = 5000
+"""Pairs of listeners above which Cohen's kappa is not averaged: few of so many heard the same items."""
+
+
+def agree(panel: Panel, resampler: Resampler) -> pl.DataFrame:
+    """Return Krippendorff's alpha, Fleiss' kappa and the mean of Cohen's kappa over pairs; rows of `SCHEMA`.
+
+    Alpha is nominal; also ordinal and interval where answers are numbers, and kappa is left out where these have no
+    labels. A mean over pairs is over those in which it is defined.
+    """
+    values, levels = _levels(panel.labels)
+    tally = Tally(panel.answers, values)
+
+    def overall(speakers: Array, raters: Array) -> Array:
+        return tally.agreement(speakers[:, panel.speakers], raters, levels)
+
+    width = panel.answers.shape[0] * len(values) * 3
+    found = stats.weighted(resampler, overall, *panel.sizes, BOUNDS, width)
+    names = [*(f"alpha_{level}" for level in levels), "fleiss_kappa"]
+    rows = [(name, *(float(number[k]) for number in found)) for k, name in enumerate(names)]
+    if panel.labels and len(panel.raters) * (len(panel.raters) - 1) <= 2 * MOST_PAIRS:
+        rows.append(("cohen_kappa_mean", *mean_kappa(panel, panel.answers, len(panel.labels), resampler)))
+    frame = pl.DataFrame(rows, schema=list(SCHEMA)[:4], orient="row")
+    return frame.with_columns(**panel.counted).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+
+
+def mean_kappa(panel: Panel, answers: Codes, categories: int, resampler: Resampler) -> tuple[float, float, float]:
+    """Return the mean of Cohen's kappa over all pairs of raters of answers `[item, rater]`, and its limits."""
+    first, second = np.triu_indices(answers.shape[1], 1)
+    kappas = Kappas(answers[:, first], answers[:, second], categories, panel.speakers)
+
+    def mean(speakers: Array, raters: Array) -> Array:
+        return over_pairs(kappas(speakers)[2], raters[:, first] * raters[:, second])[:, None]
+
+    width = len(first) * categories**2 * 2
+    estimate, low, high = stats.weighted(resampler, mean, *panel.sizes, BOUNDS, width)
+    return float(estimate[0]), float(low[0]), float(high[0])
+
+
+def over_pairs(numbers: Array, weight: Array) -> Array:
+    """Average numbers `[..., pair]` with weights, over the pairs in which they are defined."""
+    weight = np.where(np.isnan(numbers), 0.0, weight)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((np.nan_to_num(numbers) * weight).sum(axis=-1) / weight.sum(axis=-1))
+
+
+def _levels(labels: tuple[str, ...]) -> tuple[Array, tuple[Level, ...]]:
+    """Return the number that each label stands for, and the levels of alpha that these have."""
+    try:
+        values = np.array([float(label) for label in labels])
+    except ValueError:
+        return np.arange(len(labels), dtype=np.float64), ("nominal",)
+    if (np.diff(values) <= 0).any():
+        return np.arange(len(labels), dtype=np.float64), ("nominal",)
+    return values, ("nominal", "ordinal", "interval")
