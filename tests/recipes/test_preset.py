@@ -7,9 +7,15 @@ import pytest
 
 from sibboleth import amounts, pretraining, settings, study
 from sibboleth.errors import InvalidInput
+from sibboleth.listeners.settings import ListeningTest
 from sibboleth.recipes import preset
 
-MODELS = {"pretrain": pretraining.Pretraining, "curves": amounts.Amounts, "run": study.Study}
+MODELS = {
+    "pretrain": pretraining.Pretraining,
+    "curves": amounts.Amounts,
+    "run": study.Study,
+    "listen design": ListeningTest,
+}
 
 
 def test_every_preset_is_listed_with_the_verb_that_takes_it(tmp_path: Path) -> None:

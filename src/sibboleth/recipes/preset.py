@@ -75,6 +75,6 @@ def _text(name: str) -> str:
 
 def _told(text: str) -> tuple[str, str]:
     """Return the verb that takes a file, and its first comment."""
-    verbs = {"targets": "curves", "target": "run"}
+    verbs = {"targets": "curves", "target": "run", "parts": "listen design"}
     verb = next((verb for key, verb in verbs.items() if key in tomllib.loads(text)), "pretrain")
     return verb, next((line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")), "")
