@@ -33,17 +33,21 @@ class CorpusSettings(Settings):
     """Tell `accent` and `dialect` from what the manifest says of accents (`accents`, `variant`, `l1`, ...): `built-in`,
     or a table with the columns said, accent and dialect, relative to the study file, put over the built-in one."""
 
+    ratings: Path | None = None
+    """What people said of the utterances: a predictions table, as `listen import` and `corpus prepare` write it,
+    relative to the study file. They are scored beside the models, on what these are tested on."""
+
     @field_validator("accents")
     @classmethod
     def _table_beside_the_study(cls, value: str | None, info: ValidationInfo) -> str | None:
         folder = (info.context or {}).get("folder")
         return value if value in (None, accents.BUILT_IN) or folder is None else str(Path(folder) / value)
 
-    @field_validator("manifest")
+    @field_validator("manifest", "ratings")
     @classmethod
-    def _beside_the_study(cls, value: Path, info: ValidationInfo) -> Path:
+    def _beside_the_study(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         folder = (info.context or {}).get("folder")
-        return value if folder is None else Path(folder) / value
+        return value if value is None or folder is None else Path(folder) / value
 
 
 class TargetSettings(Settings):

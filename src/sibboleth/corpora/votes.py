@@ -12,7 +12,7 @@ from sibboleth import predictions
 
 
 def table(run: str, rater: str, target: str, votes: Mapping[str, Mapping[str, int]]) -> pl.DataFrame:
-    """Return the votes, a row each.
+    """Return the votes, a row each, the most frequent label first.
 
     Args:
         run: what the group of listeners is called.
@@ -22,7 +22,8 @@ def table(run: str, rater: str, target: str, votes: Mapping[str, Mapping[str, in
     """
     rows = []
     for utterance, counts in votes.items():
-        said = [label for label, number in sorted(counts.items()) for _ in range(number)]
+        frequent = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+        said = [label for label, number in frequent for _ in range(number)]
         rows += [(utterance, trial, label) for trial, label in enumerate(said)]
     each = pl.DataFrame(rows, schema={"utterance": pl.String, "trial": pl.Int32, "label": pl.String}, orient="row")
     about = {"run": run, "source": "listener", "rater": rater, "target": target, "value": 1.0}

@@ -13,7 +13,7 @@ from sibboleth import audio, budgets, lists, splits
 from sibboleth import study as studies
 from sibboleth.audit import GRADES, Finding, audit, refuse
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.experiment import listening, material
+from sibboleth.experiment import listeners, listening, material
 from sibboleth.experiment.material import Material
 from sibboleth.progress import console
 from sibboleth.splits import Fit, Fits, Test
@@ -70,6 +70,7 @@ def check(
         study = studies.read(source)
         study = study.model_copy(update={"allow": (*study.allow, *allow)})
         stuff = material.gather(study, without_audio=without_audio)
+        listeners.gather(stuff)  # ratings that cannot be used are an error before a run
         return audited(stuff, fits(stuff))
     table, listed = _listed(source, lists.read(source, speaker))
     target = Target(name="label", kind="classification" if table["label"].null_count() == 0 else "transcription")

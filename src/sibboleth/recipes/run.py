@@ -18,6 +18,7 @@ from sibboleth.experiment import (
     aligning,
     cells,
     erasure,
+    listeners,
     material,
     pairs,
     plan,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 RESULTS = (
     *("predictions", "scores", "comparisons", "cells", "selection"),
     *("methods", "learning", "gaps", "erasure", "recommendation", "recommendation-score"),
+    *("listeners", "listeners-scores"),
 )
 """Tables that a run makes anew; those of another study in the same directory must not outlive its record."""
 
@@ -72,6 +74,7 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     cache = Cache()
     stuff = material.gather(asked)
     aligning.require(stuff)
+    people = listeners.gather(stuff)
     fits = check.fits(stuff)
     stuff = transcripts.lettered(stuff, fits)
     encoders = [loading.load(settings) for settings in asked.encoders]
@@ -85,6 +88,8 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     )
     command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
     record = Record.begin(directory, stuff, encoders, [plan.pooling(asked, *pair) for pair in both], command)
+    if people is not None:
+        record.facts["listeners"] = list(people.record)
     with directory.alone():
         with record.until_done():
             directory.clear(RESULTS)
@@ -94,6 +99,11 @@ def run(study: Path, *, output: Path | None = None) -> Path:
             filled = [cell for one in work for cell in _answer(one, stuff, cache, directory, record)]
             trained = [cell for one in tuning for cell in _tune(one, stuff, cache, directory, record)]
             _score(stuff, [*filled, *trained], directory, record)
+            if people is not None:
+                said = listeners.tested(people, stuff, [*filled, *trained])
+                write_table(directory / "listeners.parquet", said)
+                scored = listeners.score(said, material.reference(stuff), stuff)
+                write_table(directory / "listeners-scores.parquet", scored)
             if methods := [one for one in trained if not one.tuning.curve]:
                 write_table(directory / "methods.parquet", tuned_tables.method_table(methods, stuff, directory))
             if trained:

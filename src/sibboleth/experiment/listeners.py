@@ -1,0 +1,137 @@
+"""Listeners: what people said of the utterances that a study tests, beside what models answer."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from sibboleth import predictions, scores, texts
+from sibboleth.errors import InvalidInput
+from sibboleth.experiment.material import Material
+from sibboleth.metrics.classification import OTHER
+from sibboleth.study import CorpusSettings
+
+if TYPE_CHECKING:
+    from sibboleth.experiment.cells import Cell
+    from sibboleth.experiment.tuned import TunedCell
+
+PEOPLE = ("listener", "simulated")
+"""Sources that are taken from a file of ratings."""
+OF_WRONG_LABELS = ("precision", "f1", "macro_f1")
+"""Metrics that cannot be told where it is not known which wrong label people said."""
+ANSWERED = ("utterance", "start", "end", "target", "rater", "trial")
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Answers of people."""
+
+    table: pl.DataFrame
+    """Predictions, with the labels and ids of the study."""
+    record: tuple[dict[str, Any], ...]
+    """Of each file: `corpus, file, digest, answers, people, utterances`, and `elsewhere`, answers about others."""
+
+
+def gather(material: Material) -> Listeners | None:
+    """Read the ratings that the study's corpora name; None where they name none.
+
+    A run of one name in two files is two groups of people. Raises `InvalidInput` for a file that cannot be used, or
+    that has no answer about the target or about an utterance of its corpus.
+    """
+    files = {one.name: one.ratings for one in material.study.corpora if one.ratings is not None}
+    if not files:
+        return None
+    read = {path: predictions.read(path) for path in dict.fromkeys(files.values())}
+    named = [run for table in read.values() for run in table["run"].unique()]
+    frames, record = [], []
+    for settings in material.study.corpora:
+        if settings.ratings is None:
+            continue
+        table = _asked(read[settings.ratings], settings, material)
+        there = table.join(material.table.select("utterance"), on="utterance", how="semi")
+        record.append(_told(settings.name, settings.ratings, table, there))
+        twice = pl.col("run").is_in([run for run in set(named) if named.count(run) > 1])
+        run = pl.when(twice).then(pl.concat_str(pl.lit(f"{settings.name}/"), "run")).otherwise("run")
+        frames.append(there.with_columns(run.alias("run")))
+    return Listeners(pl.concat(frames).sort(predictions.KEY), tuple(record))
+
+
+def tested(listeners: Listeners, material: Material, cells: "Sequence[Cell | TunedCell]") -> pl.DataFrame:
+    """Return the answers about what some model was tested on."""
+    rows = {int(row) for cell in cells for fit in cell.fits for test in fit.tests for row in test.rows}
+    heard = material.table["utterance"].gather(sorted(rows)).to_frame()
+    return listeners.table.join(heard, on="utterance", how="semi", maintain_order="left")
+
+
+def score(answers: pl.DataFrame, reference: pl.DataFrame, material: Material) -> pl.DataFrame:
+    """Score people as models are scored, in each domain: a row of `scores.SCHEMA` each, and its `domain`.
+
+    A run is called RUN>DOMAIN. Several people of one run are also one group, whose intervals resample them too.
+    """
+    study = material.study
+    domains = material.table.select("utterance", pl.col(study.domain).alias("domain"))
+    found = [pl.DataFrame(schema={**scores.SCHEMA, "domain": pl.String})]
+    for (domain,), mine in answers.join(domains, on="utterance").group_by("domain", maintain_order=True):
+        here = mine.with_columns(pl.concat_str("run", pl.lit(f">{domain}")).alias("run")).drop("domain")
+        table = scores.score(
+            here,
+            reference,
+            material.target,
+            clusters=dict(material.table.select("utterance", "speaker").iter_rows()),
+            slices=material.table,
+            statistics=study.statistics,
+            seed=study.seed,
+            groups=dict(_groups(here)),
+        )
+        partial = here.filter(pl.col("label") == OTHER)["run"].unique()
+        told = ~(pl.col("run").is_in(partial.implode()) & pl.col("metric").is_in(OF_WRONG_LABELS))
+        found.append(table.filter(told).with_columns(pl.lit(domain).alias("domain")))
+    return pl.concat(found).sort("domain", maintain_order=True)
+
+
+def _groups(answers: pl.DataFrame) -> Iterator[tuple[tuple[str, str], list[tuple[str, str]]]]:
+    raters = answers.select("run", "rater").unique().sort("run", "rater")
+    for (run,), some in raters.group_by("run", maintain_order=True):
+        if len(some) > 1:
+            yield (str(run), f"{len(some)} people"), list(some.iter_rows())
+
+
+def _asked(table: pl.DataFrame, settings: CorpusSettings, material: Material) -> pl.DataFrame:
+    """Return what people said of the target, in the study's names; ids may already be the study's."""
+    path, target = settings.ratings, material.target
+    said = table.filter(pl.col("source").is_in(PEOPLE), pl.col("target") == target.name)
+    if said.is_empty():
+        there = ", ".join(table.filter(pl.col("source").is_in(PEOPLE))["target"].unique().sort()) or "nothing"
+        raise InvalidInput(f"{path}: no answer of a listener about {target.name!r}; people were asked about {there}")
+    own = f"{settings.name}/"
+    known = pl.col("utterance").is_in(material.table["utterance"].implode()) & pl.col("utterance").str.starts_with(own)
+    utterance = pl.when(known).then("utterance").otherwise(pl.concat_str(pl.lit(own), "utterance"))
+    named = said.with_columns(utterance.alias("utterance"), _label(said["label"], settings.labels, material))
+    if named.join(material.table.select("utterance"), on="utterance", how="semi").is_empty():
+        raise InvalidInput(
+            f"{path}: no answer is about an utterance of the corpus {settings.name!r} that the study uses; ratings have"
+            " the ids of its manifest"
+        )
+    return named.group_by(predictions.KEY, maintain_order=True).agg(pl.col("value").sum())
+
+
+def _label(labels: pl.Series, names: Mapping[str, str], material: Material) -> pl.Series:
+    if material.target.kind == "transcription":
+        return pl.Series("label", texts.normalise(labels.fill_null("").to_list(), material.study.target.normalisation))
+    return labels.replace(dict(names))
+
+
+def _told(corpus: str, path: Path, table: pl.DataFrame, there: pl.DataFrame) -> dict[str, Any]:
+    answers = there.select("run", *ANSWERED).n_unique()
+    return {
+        "corpus": corpus,
+        "file": str(path),
+        "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "answers": answers,
+        "people": there.select("run", "rater").n_unique(),
+        "utterances": there["utterance"].n_unique(),
+        "elsewhere": table.select("run", *ANSWERED).n_unique() - answers,
+    }
