@@ -76,6 +76,9 @@ listen.command("sibboleth.recipes.listen_answers:withdraw", name="withdraw", hel
 listen.command(
     "sibboleth.recipes.listen_import:listen_import", name="import", help="Read what people answered in another tool."
 )
+listen.command(
+    "sibboleth.recipes.listen_compare:listen_compare", name="compare", help="People beside models, on the same items."
+)
 preset.command("sibboleth.recipes.preset:names", name="names", help="The files there are.")
 preset.command("sibboleth.recipes.preset:show", name="show", help="Print one.")
 preset.command("sibboleth.recipes.preset:write", name="write", help="Write one, to run it or to change it.")

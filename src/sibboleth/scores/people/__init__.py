@@ -3,8 +3,7 @@
 All of it works on predictions of source `listener` (or `simulated`, never both) beside those of source `model`.
 """
 
-from sibboleth.scores.people.comparing import TABLES, Tables, beside
+from sibboleth.scores.people.comparing import EVERYWHERE, PEOPLE, TABLES, Tables, beside
 from sibboleth.scores.people.listeners import ALL, ATTENTIVE
-from sibboleth.scores.people.simulation import simulate
 
-__all__ = ["ALL", "ATTENTIVE", "TABLES", "Tables", "beside", "simulate"]
+__all__ = ["ALL", "ATTENTIVE", "EVERYWHERE", "PEOPLE", "TABLES", "Tables", "beside"]
