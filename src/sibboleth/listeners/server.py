@@ -21,13 +21,14 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from sibboleth.errors import InvalidInput
-from sibboleth.listeners import admin, answering, export, safety, test, tokens, waveform, words
+from sibboleth.listeners import admin, answering, export, safety, sounds, test, tokens, waveform, words
 from sibboleth.listeners.session import Course, Listener, Unfit
+from sibboleth.listeners.sounds import Sounds
 from sibboleth.listeners.step import Answer, Step
 from sibboleth.listeners.store import Store
 from sibboleth.listeners.writer import Writer
@@ -52,7 +53,7 @@ def course(folder: Path) -> Course:
     """Read the test in a folder, with the waveforms that it shows."""
     drawn = test.read(folder)
     shown = {part.name for part in drawn.settings.parts if part.kind == "segments"}
-    paths = {item.audio: _sound(folder, item.audio) for item in drawn.items if item.part in shown}
+    paths = {item.audio: sounds.find(folder, item.audio) for item in drawn.items if item.part in shown}
     peaks = {name: waveform.peaks(path) for name, path in paths.items()}
     return Course(drawn, words.read(drawn.settings.language), peaks)
 
@@ -66,7 +67,7 @@ class Site:
         self.limits = limits
         self.course = course(folder)
         self._password = password.encode()
-        self._sounds = {name: _sound(folder, name) for name in _names(self.course.test)}
+        self._sounds = Sounds(folder, sounds.names(self.course.test))
         self._files = dict(_web())
         self._pages = jinja2.Environment(
             loader=jinja2.PackageLoader("sibboleth.listeners", "web"), autoescape=True, undefined=jinja2.StrictUndefined
@@ -155,10 +156,7 @@ class Site:
         """Send a sound of the test, or a range of it."""
         if self._listener(request).status == "withdrawn":
             raise HTTPException(404, "no such sound")
-        path = self._sounds.get(request.path_params["name"])
-        if path is None:
-            raise HTTPException(404, "no such sound")
-        return FileResponse(path, media_type="audio/wav", headers={"Cache-Control": "private, max-age=86400"})
+        return await self._sounds.response(request.path_params["name"], request.headers.get("range"))
 
     async def file(self, request: Request) -> Response:
         """Send a file that pages need; what browsers keep of it they ask about, so that a new version is seen."""
@@ -285,20 +283,6 @@ def _password(header: str) -> bytes | None:
         return base64.b64decode(encoded, validate=True).partition(b":")[2] if scheme.lower() == "basic" else None
     except binascii.Error:
         return None
-
-
-def _names(drawn: test.Test) -> set[str]:
-    tones = {name for trial in drawn.tones for name in trial.audio}
-    return {item.audio for item in drawn.items} | tones | ({drawn.loudness} if drawn.loudness else set())
-
-
-def _sound(folder: Path, name: str) -> Path:
-    """Return the file of a sound; raises `InvalidInput` where there is none in the folder's own audio."""
-    place = (folder / test.AUDIO).resolve()
-    path = (place / f"{name}.wav").resolve()
-    if path.parent != place or not path.is_file():
-        raise InvalidInput(f"{folder}: {test.AUDIO}/{name}.wav is missing; copy the whole folder that was drawn")
-    return path
 
 
 def _web() -> Any:

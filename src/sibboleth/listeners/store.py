@@ -31,7 +31,7 @@ CREATE TABLE listeners (
   form INTEGER,
   status TEXT NOT NULL CHECK (status IN ('invited', 'active', 'finished', 'screened', 'withdrawn')),
   reason TEXT NOT NULL DEFAULT '',
-  seen REAL NOT NULL
+  begun REAL NOT NULL
 );
 CREATE TABLE tokens (
   digest BLOB PRIMARY KEY, rater INTEGER NOT NULL REFERENCES listeners, made INTEGER NOT NULL
@@ -144,7 +144,7 @@ class Store:
     def seen(self) -> list[Seen]:
         """Return all listeners, by number."""
         now = time.time()
-        rows = self._connection.execute(f"SELECT {_LISTENER}, seen FROM listeners ORDER BY rater").fetchall()
+        rows = self._connection.execute(f"SELECT {_LISTENER}, {_SEEN} FROM listeners ORDER BY rater").fetchall()
         return [Seen(Listener(*row[:-1]), max(0.0, now - row[-1])) for row in rows]
 
     def answers(self, rater: int | None = None) -> Iterator[Given]:
@@ -156,7 +156,7 @@ class Store:
 
     def enrol(self, people: Mapping[str, str], status: Status = "active") -> str:
         """Begin a listener, and return the token."""
-        made = self._connection.execute("INSERT INTO listeners (status, seen) VALUES (?, ?)", (status, time.time()))
+        made = self._connection.execute("INSERT INTO listeners (status, begun) VALUES (?, ?)", (status, time.time()))
         rater = int(made.lastrowid or 0)
         rows = [(rater, name, value) for name, value in people.items()]
         self._connection.executemany("INSERT INTO people VALUES (?, ?, ?)", rows)
@@ -174,10 +174,8 @@ class Store:
 
     def put(self, answer: Given) -> None:
         """Keep an answer; the primary key lets no step be answered twice."""
-        now = time.time()
-        row = (answer.rater, answer.step, answer.show, answer.item, answer.given, now)
+        row = (answer.rater, answer.step, answer.show, answer.item, answer.given, time.time())
         self._connection.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
-        self._connection.execute("UPDATE listeners SET seen = ? WHERE rater = ?", (now, answer.rater))
 
     def move(self, rater: int, status: Status, reason: str = "") -> None:
         """Change where a listener stands."""
@@ -186,8 +184,9 @@ class Store:
 
     def deal(self, rater: int, forms: tuple[int, ...]) -> int:
         """Give a listener the form that fewest others have who finished or are at it."""
-        having = "SELECT form, count(*) FROM listeners WHERE status = 'finished' OR (status = 'active' AND seen > ?)"
-        counts = dict(self._connection.execute(f"{having} GROUP BY form", (time.time() - AWAY,)).fetchall())
+        at_it = f"status = 'finished' OR (status = 'active' AND {_SEEN} > ?)"
+        having = f"SELECT form, count(*) FROM listeners WHERE form IS NOT NULL AND ({at_it}) GROUP BY form"
+        counts = dict(self._connection.execute(having, (time.time() - AWAY,)).fetchall())
         form = min(forms, key=lambda number: (counts.get(number, 0), number))
         self._connection.execute("UPDATE listeners SET form = ? WHERE rater = ?", (form, rater))
         return form
@@ -196,7 +195,7 @@ class Store:
         """Delete what is known of a listener but the number; `purge` then overwrites what the journal holds."""
         for table in ("answers", "people", "events"):
             self._connection.execute(f"DELETE FROM {table} WHERE rater = ?", (rater,))
-        gone = "UPDATE listeners SET status = 'withdrawn', reason = '', form = NULL, seen = 0 WHERE rater = ?"
+        gone = "UPDATE listeners SET status = 'withdrawn', reason = '', form = NULL, begun = 0 WHERE rater = ?"
         self._connection.execute(gone, (rater,))
 
     def purge(self) -> None:
@@ -247,3 +246,4 @@ _LISTENER = (
     "listeners.rater, form, status, reason, "
     "coalesce((SELECT max(step) + 1 FROM answers WHERE answers.rater = listeners.rater), 0)"
 )
+_SEEN = "coalesce((SELECT at FROM answers WHERE answers.rater = listeners.rater ORDER BY step DESC LIMIT 1), begun)"
