@@ -76,8 +76,15 @@ function firsts(known, asked, said) {
   const box = choices({ name: "first", legend: said.first, hint: said.first_hint, several: true,
     options: asked.map((one) => ({ value: one, words: name(one) })) });
   const more = [];
-  const add = () => { const one = other(`first-other-${more.length}`, known, said); more.push(one); rows.append(one.node); return one; };
   const rows = make("div", { class: "rows" });
+  function add() {
+    const only = !asked.length && !more.length;
+    const one = other(`first-other-${more.length}`, known, said, only ? said.first : said.other_language);
+    one.node.querySelector("label").classList.toggle("hidden", only);
+    more.push(one);
+    rows.append(one.node);
+    return one;
+  }
   const button = make("button", { type: "button", class: "link", onclick: () => add().input.focus() }, `+ ${said.other_language}`);
   if (!asked.length) add();
   box.node.append(rows, button);
@@ -89,8 +96,8 @@ function firsts(known, asked, said) {
 }
 
 // Another language: one of the list, or written down.
-function other(id, known, said) {
-  const list = select(id, said.other_language, [["", said.choose], ...known, [UNLISTED, said.unlisted]]);
+function other(id, known, said, label = said.other_language) {
+  const list = select(id, label, [["", said.choose], ...known, [UNLISTED, said.unlisted]]);
   const free = make("input", { type: "text", maxlength: "80", "aria-label": said.unlisted_hint, placeholder: said.unlisted_hint, hidden: true });
   list.input.addEventListener("change", () => { free.hidden = list.input.value !== UNLISTED; if (!free.hidden) free.focus(); });
   list.node.append(free);

@@ -29,7 +29,7 @@ export function segments({ step, words, sound, submit, say, remember, draft }) {
     make("button", { type: "button", class: "secondary", onclick: () => drop(chosen) }, said.delete),
   ];
   const inspector = make("div", { class: "inspector" }, asked.node,
-    make("div", { class: "pair" }, start.node, end.node), make("div", { class: "actions" }, ...buttons));
+    make("div", { class: "pair times" }, start.node, end.node), make("div", { class: "actions" }, ...buttons));
   const adding = make("button", { type: "button", class: "link", onclick: () => create() }, `+ ${said.add}`);
   const nothing = make("input", { type: "checkbox", id: "nothing", onchange: update });
   const nothingLabel = make("label", { class: "option", for: "nothing", hidden: !step.none }, nothing, make("span", {}, said.nothing));
