@@ -146,6 +146,11 @@ class Store:
         with self._writing(sum(frames.nbytes for frames in batch.values())):
             self._written(shards.write_frames(self.folder, encoder, layer, batch))
 
+    @property
+    def names(self) -> list[str]:
+        """Return what the encoder was called when shards were written."""
+        return sorted({str(shard.header["encoder"]) for shard in self.shards.values()})
+
     def size(self) -> int:
         """Return bytes on disk."""
         return sum(shard.bytes for shard in self.shards.values())

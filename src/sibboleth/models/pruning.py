@@ -3,21 +3,62 @@
 import contextlib
 import sqlite3
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from sibboleth.errors import SibbolethError
-from sibboleth.models.cache import Cache, Store
+from sibboleth.models.cache import Cache
+from sibboleth.models.recognition import kept
+from sibboleth.storage import Lock
 
 DAY = 86_400.0
 
 
+class Piece(Protocol):
+    """A file that goes as a whole."""
+
+    @property
+    def path(self) -> Path:
+        """Return where it is."""
+
+    @property
+    def bytes(self) -> int:
+        """Return its size."""
+
+    @property
+    def digests(self) -> Sequence[str]:
+        """Return the digests of the audio that it is about."""
+
+
+class Holder(Protocol):
+    """What the cache holds of one encoder, or of one recogniser."""
+
+    @property
+    def folder(self) -> Path:
+        """Return a path that ends in its identity."""
+
+    @property
+    def shards(self) -> Mapping[str, Piece]:
+        """Return its files by name."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Return what it was called."""
+
+    def emptying(self) -> Lock | None:
+        """Keep others from using it; None if it is in use."""
+
+    def remove(self, names: Collection[str]) -> None:
+        """Remove files."""
+
+
 @dataclass(frozen=True)
 class Removal:
-    """Shards of one encoder that can go, and why."""
+    """Shards of one encoder, or transcripts of one recogniser, that can go, and why."""
 
-    store: Store
+    store: Holder
     names: dict[str, str]
     """Shard to reason."""
 
@@ -38,7 +79,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class _Held:
-    store: Store
+    store: Holder
     name: str
     bytes: int
     used: float
@@ -46,13 +87,14 @@ class _Held:
 
 
 def find(cache: Cache, *, unused_for: float | None = None, gone: bool = False, to: int | None = None) -> Findings:
-    """Find the shards that were not used for so many days, or whose audio is gone, or that are too much.
+    """Find files that were not used for so many days, or whose audio is gone, or that are too much.
 
     Audio is gone where every file that is known to have held it is missing, or has another size or time of change than
     when it was scanned; of what no scan knows it cannot be told. Of what is too much for `to` bytes the shards that
     were used longest ago go first. Raises `SibbolethError` where the memory of scans cannot be read.
     """
-    held = [one for store in cache.stores() for one in _held(store)]
+    holders: list[Holder] = [*cache.stores(), *kept.held(cache.folder)]
+    held = [one for holder in holders for one in _held(holder)]
     reasons: dict[int, str] = {}
     if unused_for is not None:
         before = time.time() - unused_for * DAY
@@ -101,7 +143,7 @@ def remove(removals: Sequence[Removal]) -> tuple[Removal, ...]:
     return tuple(busy)
 
 
-def _held(store: Store) -> list[_Held]:
+def _held(store: Holder) -> list[_Held]:
     found = []
     for name, shard in store.shards.items():
         try:

@@ -1,4 +1,4 @@
-"""The cache of encoded speech: what is in it, whether it is sound, what can go, and its features for other tools."""
+"""The cache of encoded speech and transcripts: what is in it, whether it is sound, what can go, for other tools."""
 
 import math
 import re
@@ -12,23 +12,25 @@ from sibboleth.recipes.holdings import SHORT, Exported, Held, Holdings, Pruned
 
 if TYPE_CHECKING:
     from sibboleth.models.cache import Cache, Store
+    from sibboleth.models.pruning import Holder
+    from sibboleth.models.recognition.kept import Transcripts
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def size(*, folder: Path | None = None) -> Holdings:
-    """Show what the cache holds of every encoder.
+    """Show what the cache holds of every encoder and recogniser.
 
     Args:
         folder: The cache; $SIBBOLETH_CACHE or the platform's place for caches where not given.
     """
     cache = _cache(folder)
-    stores = list(cache.stores())
-    return Holdings(cache.folder, _all_held(stores), remarks=_newer(stores))
+    stores, texts = list(cache.stores()), _texts(cache)
+    return Holdings(cache.folder, _all_held(stores) + _all_said(texts), remarks=_newer(stores))
 
 
 def verify(*, audio: bool = False, folder: Path | None = None) -> Holdings:
-    """Check every checksum; what is corrupt is removed, and encoded again when it is next needed.
+    """Check every checksum; what is corrupt is removed, and made again when it is next needed.
 
     Args:
         audio: Also decode all audio that was ever scanned, and look whether its samples are still those that were
@@ -42,8 +44,16 @@ def verify(*, audio: bool = False, folder: Path | None = None) -> Holdings:
         store.verify(name)
     removed = sum(len(store.dropped) for store in stores)
     found = removed + sum(len(store.shards) + len(store.newer) for store in stores)
-    title = f"{removed} corrupt files of {found} were removed" if removed else "every file is sound" if found else ""
-    return Holdings(cache.folder, _all_held(stores), title, _newer(stores) + (_rechecked(cache) if audio else ()))
+    texts = _texts(cache)
+    sound = "every file is sound" if found or texts else ""
+    title = f"{removed} corrupt files of {found} were removed" if removed else sound
+    lines = sum(one.corrupt for one in texts)
+    texts = [one.mend() for one in texts]
+    lines -= sum(one.corrupt for one in texts)
+    if lines:
+        title = f"{title}; " * bool(removed) + f"{lines} corrupt transcripts were removed"
+    remarks = _newer(stores) + (_rechecked(cache) if audio else ())
+    return Holdings(cache.folder, _all_held(stores) + _all_said(texts), title, remarks)
 
 
 def prune(
@@ -78,7 +88,7 @@ def prune(
     findings = pruning.find(cache, unused_for=unused_for, gone=gone, to=most)
     removals = findings.removals
     rows = []
-    names = {removal.store.folder: ", ".join(_names(removal.store)) for removal in removals}
+    names = {removal.store.folder: ", ".join(removal.store.names) for removal in removals}
     for removal in removals:
         for reason in dict.fromkeys(removal.names.values()):
             files = [removal.store.shards[name] for name, why in removal.names.items() if why == reason]
@@ -150,7 +160,7 @@ def export(
 
 
 def clear(encoder: str, *, folder: Path | None = None) -> Holdings:
-    """Remove what the cache holds of one encoder.
+    """Remove what the cache holds of one encoder or recogniser.
 
     Args:
         encoder: Its name or the beginning of its identity, as `size` shows them, or `all`.
@@ -161,17 +171,23 @@ def clear(encoder: str, *, folder: Path | None = None) -> Holdings:
         Files of a newer sibboleth are left alone.
     """
     cache = _cache(folder)
-    stores = list(cache.stores()) if encoder == "all" else _called(cache, encoder)
-    gone = _all_held(stores)
+    texts = [one for one in _texts(cache) if encoder == "all" or _is(one, encoder)]
+    stores = list(cache.stores()) if encoder == "all" else _called(cache, encoder, beside=texts)
+    gone = _all_held(stores) + _all_said(texts)
     newer = _newer(stores)
     for store in stores:
         if store.newer and not store.shards:
             continue
         guard = store.emptying()
         if guard is None:
-            raise SibbolethError(f"{', '.join(_names(store))} is in use by a running process; wait until it is done")
+            raise SibbolethError(f"{', '.join(store.names)} is in use by a running process; wait until it is done")
         with guard:
             cache.remove(store)
+    for one in texts:
+        if (guard := one.emptying()) is None:
+            raise SibbolethError(f"{', '.join(one.names)} is in use by a running process; wait until it is done")
+        with guard:
+            one.remove(one.shards)
     return Holdings(cache.folder, gone, "removed" if gone else "", newer)
 
 
@@ -197,12 +213,12 @@ def _cache(folder: Path | None) -> "Cache":
     return cache
 
 
-def _called(cache: "Cache", encoder: str) -> list["Store"]:
-    """Return what is called so; raises `SibbolethError` where nothing is."""
+def _called(cache: "Cache", encoder: str, beside: Sequence["Transcripts"] = ()) -> list["Store"]:
+    """Return what is called so; raises `SibbolethError` where nothing is, and no transcripts `beside` it are."""
     stores = [store for store in cache.stores() if store.shards]
     found = [store for store in stores if _is(store, encoder)]
-    if not found:
-        there = ", ".join(sorted({name for store in stores for name in _names(store)})) or "nothing"
+    if not found and not beside:
+        there = ", ".join(sorted({name for store in stores for name in store.names})) or "nothing"
         raise SibbolethError(f"{cache.folder}: holds no encoder {encoder!r}; it holds: {there}")
     return found
 
@@ -226,23 +242,32 @@ def _newer(stores: Sequence["Store"]) -> tuple[str, ...]:
     return (f"{count} files of a newer sibboleth are left alone",) if count else ()
 
 
-def _names(store: "Store") -> Sequence[str]:
-    return sorted({str(shard.header["encoder"]) for shard in store.shards.values()})
+def _texts(cache: "Cache") -> list["Transcripts"]:
+    """Open what there is of every recogniser."""
+    from sibboleth.models.recognition import kept
+
+    return list(kept.held(cache.folder))
 
 
-def _is(store: "Store", encoder: str) -> bool:
-    return encoder in _names(store) or (len(encoder) >= SHORT and store.folder.name.startswith(encoder))
+def _is(store: "Holder", encoder: str) -> bool:
+    return encoder in store.names or (len(encoder) >= SHORT and store.folder.name.startswith(encoder))
 
 
 def _all_held(stores: Sequence["Store"]) -> tuple[Held, ...]:
     return tuple(_held(store) for store in stores if store.shards)
 
 
+def _all_said(several: Sequence["Transcripts"]) -> tuple[Held, ...]:
+    return tuple(
+        Held(", ".join(one.names), one.folder.name, len(one.digests), 0, 0, one.bytes) for one in several if one.digests
+    )
+
+
 def _held(store: "Store") -> Held:
     header = next(iter(store.shards.values())).header
     frames = sum(shard.bytes for name, shard in store.shards.items() if name.endswith(".frames"))
     return Held(
-        encoder=", ".join(_names(store)),
+        encoder=", ".join(store.names),
         identity=header["identity"],
         utterances=len(store.places),
         layers=header["layers"],

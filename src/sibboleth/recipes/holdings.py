@@ -13,16 +13,17 @@ SHORT = 12
 
 @dataclass(frozen=True)
 class Held:
-    """What the cache holds of one encoder."""
+    """What the cache holds of one encoder, or of one recogniser."""
 
     encoder: str
     """Its name when it was last written, or several where one encoder went by several names."""
     identity: str
     utterances: int
     layers: int
+    """0 of a recogniser, of which there are transcripts."""
     dim: int
     bytes: int
-    """Of statistics over time."""
+    """Of statistics over time, or of transcripts."""
     frames: str = ""
     """Layers whose frames are there."""
     frame_bytes: int = 0
@@ -30,7 +31,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What the cache holds, encoder by encoder."""
+    """What the cache holds, encoder by encoder, then recogniser by recogniser."""
 
     folder: Path
     encoders: tuple[Held, ...]
@@ -51,9 +52,11 @@ class Holdings:
             left = heading in ("encoder", "identity", "frames")
             table.add_column(heading, justify="left" if left else "right", overflow="fold")
         for held in self.encoders:
-            numbers = (str(held.utterances), str(held.layers), str(held.dim), megabytes(held.bytes))
+            size = ("", "") if not held.layers else (str(held.layers), str(held.dim))
+            numbers = (str(held.utterances), *size, megabytes(held.bytes))
             frames = f"{megabytes(held.frame_bytes)}, layers {held.frames}" if held.frames else ""
-            table.add_row(held.encoder, held.identity[:SHORT], *numbers, *([frames] if with_frames else []))
+            name = held.encoder if held.layers else f"{held.encoder} (transcripts)"
+            table.add_row(escape(name), held.identity[:SHORT], *numbers, *([frames] if with_frames else []))
         return table
 
 

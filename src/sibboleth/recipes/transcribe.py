@@ -126,7 +126,7 @@ def _texts(
     from sibboleth.models.recognition.kept import Kept
     from sibboleth.models.witnessing import Witnessed
 
-    kept = Kept(recogniser.identity)
+    kept = Kept(recogniser.identity, recogniser.name)
     texts = {digest: text for digest, text in kept.read().items() if digest in recordings}
     left = [Witnessed(**vars(one)) for digest, one in recordings.items() if digest not in texts]
     failed: dict[str, str] = {}
