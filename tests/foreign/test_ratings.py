@@ -85,6 +85,17 @@ def test_a_column_for_each_label_and_names_that_stay(tmp_path: Path, manifest: P
     ]
 
 
+def test_a_column_that_can_only_be_an_answer_comes_before_one_that_may_be_the_truth(
+    tmp_path: Path, manifest: Path
+) -> None:
+    path = write(tmp_path, "answers.csv", "utterance,participant,emotion,response\na/one,b@x.org,angry,sad\n")
+    written = imported(path, manifest, keep_names=True)
+    assert rows(written, "rater", "label") == [("b@x.org", "sad")]
+    assert written.imported.notes[0] == "answers: column 'response' of answers.csv"
+    assert "mail addresses" in written.imported.notes[-1]
+    assert rows(imported(path, manifest, question="emotion"), "label") == [("angry",)]
+
+
 def test_labels_are_translated_and_numbers_are_numbers(tmp_path: Path, manifest: Path) -> None:
     text = "utterance,rater,label\na/one,x,Wut\na/two,x,Wut\n"
     path = write(tmp_path, "answers.csv", text)

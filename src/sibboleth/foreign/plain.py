@@ -31,7 +31,7 @@ def read(path: Path, asked: Asked) -> Found:
         file.refuse(name, "is empty", file.frame[name].is_null())
     recordings, people = file.frame[utterance].to_list(), file.frame[rater].to_list()
     start, end, trial = (_numbers(file, name) for name in ("start", "end", "trial"))
-    questions: dict[str, Sequence[Said]] = {asked.target: _main(file, asked, but=(utterance, rater))}
+    questions: dict[str, Sequence[Said]] = {asked.target: _main(file, asked, found, but=(utterance, rater))}
     if asked.question is None:
         questions |= {name: _numbers(file, name) for name in BESIDE if name != asked.target}
     for question, column in questions.items():
@@ -64,21 +64,21 @@ def _numbers(file: File, name: str) -> list[float | None]:
     return [next(numbers) if one else None for one in there]
 
 
-def _main(file: File, asked: Asked, but: tuple[str, ...]) -> Sequence[Said]:
-    """Find the answers themselves: the column named, the target's, one that is understood, or one per label."""
-    if asked.question is not None:
-        return _labels(file, str(file.column(asked.question, "answers").name))
-    column = file.find([asked.target.lower(), *outputs.ANSWER, "choice"], but=but)
-    weights = outputs.posteriors(file) or _label_columns(file, asked.labels)
-    if column is not None and not weights:
-        return _labels(file, column)
-    if weights:
-        return _weights(file, weights)
-    column = file.find(NUMBER, but=but)
-    if column is None:
+def _main(file: File, asked: Asked, found: Found, but: tuple[str, ...]) -> Sequence[Said]:
+    """Find the answers themselves, and note where: the column named, one that is understood, or one per label."""
+    # What is called as the target may be the truth, so a column that can only be an answer comes before it.
+    known = [*(name for name in (*outputs.ANSWER, "choice") if name != "label"), asked.target.lower(), "label"]
+    column = file.find(known, but=but) if asked.question is None else str(file.column(asked.question, "answers").name)
+    weights = outputs.posteriors(file) or _label_columns(file, asked.labels) if asked.question is None else {}
+    number = None if column or weights else file.find(NUMBER, but=but)
+    if column is None and not weights and number is None:
         there = ", ".join(file.frame.columns)
         raise InvalidInput(f"{file.path}: no column of answers; name it with --question (there are {there})")
-    return _numbers(file, column)
+    said = f"weights of {', '.join(weights)}" if weights else f"column {column or number!r}"
+    found.notes.append(f"answers: {said} of {file.path.name}")
+    if weights:
+        return _weights(file, weights)
+    return _labels(file, column) if column else _numbers(file, number or "")
 
 
 def _labels(file: File, column: str) -> list[Said]:

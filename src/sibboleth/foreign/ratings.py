@@ -83,6 +83,8 @@ def gather(
     people = _people([answer.rater for _, _, answer in meant], keep_names)
     table = _table(meant, asked, people, run, kind, labels or {})
     notes += _compared(table, manifest, asked)
+    if keep_names and any("@" in name for name in people):
+        notes.append("WARNING: mail addresses stand in the answers; leave --keep-names out before you give them away")
     return Imported(table, people, dict(left_out), tuple(unmatched), tuple(notes))
 
 
