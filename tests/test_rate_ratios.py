@@ -126,3 +126,15 @@ def test_a_very_unequal_pair_of_speakers_gives_a_huge_interval_and_no_warning() 
     errors, words = np.array([[1.0, 0], [900, 0], [0, 5], [0, 9]]), np.array([[1.0, 0], [1e6, 0], [0, 90], [0, 80]])
     found = LogRates(errors, words).ratio(1, 0, 0.95)
     assert found.low < 1e-6 and found.high > 1e6 and found.p > 0.5
+
+
+def test_speakers_who_all_err_alike_show_no_variance() -> None:
+    """Two of three groups have no spread: a rate and no interval, however plain the difference looks."""
+    errors = np.array([[10.0, 0, 0], [20, 0, 0], [0, 5, 0], [0, 10, 0], [0, 0, 3], [0, 0, 9]])
+    length = np.array([[10.0, 0, 0], [20, 0, 0], [0, 10, 0], [0, 20, 0], [0, 0, 10], [0, 0, 20]])
+    rates = LogRates(errors, length)
+    found = rates.ratio(0, 1, 0.95)
+    assert found.ratio == pytest.approx(2) and np.isnan([found.low, found.high, found.p]).all()
+    assert np.isnan(rates.ratio(1, 2, 0.95).p) and rates.ratio(1, 2, 0.95).ratio == pytest.approx(0.5 / 0.4)
+    third = LogRates(np.array([[0.1 * 3], [0.1 * 7]]), np.array([[3.0], [7.0]]))
+    assert np.isnan(third.ratio(0, 0, 0.95).p), "rounding is no spread"

@@ -135,3 +135,21 @@ def test_order_of_what_is_said_and_case_do_not_matter(said: list[str]) -> None:
     other = " , ".join(one.upper() for one in reversed(said) if one not in "(),|")
     assert labels("nl", accents=text) == labels("nl", accents=other)
     labels("nl", accents=" ".join(said))  # whatever the brackets
+
+
+def test_each_row_says_what_became_of_its_accent() -> None:
+    rows = pl.DataFrame({"locale": ["nl"] * 5, "accents": ["Vlaams", "Limburgs", "Vlaams,Twents", "zachte g", ""]})
+    found = accents.derive(rows, OURS)
+    assert found.table[accents.OUTCOME].to_list() == list(accents.OUTCOMES)
+    assert found.counts == dict.fromkeys(accents.OUTCOMES, 1)
+
+
+def test_the_digest_is_of_the_bytes_of_both_tables(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.csv"
+    mine.write_text("said,accent,dialect\nplat,Netherlands,Twente\n")
+    first = accents.digest(mine)
+    assert first != accents.digest() == accents.digest("built-in") and first == accents.digest(str(mine))
+    mine.write_text("said,accent,dialect\nplat,Belgium,Ghent\n")
+    assert accents.digest(mine) != first
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        accents.digest(tmp_path / "none.csv")

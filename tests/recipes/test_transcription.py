@@ -163,6 +163,19 @@ def test_the_report_is_about_errors(learnt: RunDirectory) -> None:
     assert (learnt / "figures" / "budgets-within.svg").exists()
 
 
+def test_the_report_says_for_whom(learnt: RunDirectory) -> None:
+    """Languages are the domains here, so what one training answers to both is put together."""
+    page = (learnt / "report.html").read_text()
+    for words in ("For whom it errs", "WER by language, of what each training answers", "Matched pairs (MAPSSWE)"):
+        assert words in page
+    table = pl.read_csv(learnt / "tables" / "errors-by-group.csv")
+    assert set(table["run"]) == {f"logmel/{m}/zero-shot/{s}>*" for m in ("ctc", "head") for s in ("aa", "bb")}
+    home = table.filter(run="logmel/ctc/zero-shot/aa>*", group="aa").row(0, named=True)
+    own = scores(learnt).filter(run="logmel/ctc/within/aa>aa").row(0, named=True)
+    assert home["wer"] == pytest.approx(own["estimate"]) and home["clusters"] == own["clusters"] == 6
+    assert (learnt / "figures" / "errors-by-domain.svg").exists()
+
+
 @pytest.fixture(scope="module")
 def layered(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """A run of a transformer: a curve over its layers, low-rank updates under masks, and every weight from audio."""
@@ -283,3 +296,35 @@ def test_an_encoder_without_frames_cannot_transcribe(tmp_path: Path) -> None:
     )
     with pytest.raises(InvalidInput, match="no frames to transcribe"):
         made(tmp_path, '[[encoders]]\nname = "python:mine.py:voice"\n')
+
+
+def test_a_changed_table_of_accents_changes_what_is_asked_of_it(tmp_path: Path) -> None:
+    """Domains of the old table are not answered for the new one; the record holds the digest of both."""
+    tones(tmp_path, each=2)
+    table = pl.read_csv(tmp_path / "manifest.csv").with_columns(accents=pl.col("language"))
+    table.with_columns(pl.when(pl.col("speaker") == "s5").then(None).otherwise("accents").alias("accents")).write_csv(
+        tmp_path / "manifest.csv"
+    )
+    file = study(tmp_path, LOGMEL, epochs=1)
+    text = (
+        file.read_text()
+        .replace('"language"', '"accent"')
+        .replace('"manifest.csv"', '"manifest.csv"\naccents = "a.csv"')
+    )
+    file.write_text(text)
+    found = []
+    for other in ("East", "West"):
+        (tmp_path / "a.csv").write_text(f"said,accent,dialect\naa,North,\nbb,{other},\n")
+        run(file, output=tmp_path / "run")
+        directory = RunDirectory(tmp_path / "run")
+        record = directory.read()
+        assert record["domains"] == sorted(["North", other])
+        assert set(directory.table("cells")["domain"]) == {"North", other}
+        assert set(directory.table("group-scores")["slice"]) >= {"accent=North", f"accent={other}"}
+        found.append((record["corpora"][0]["accents"], {one["file"] for one in record["cells"]}))
+    (first, cells), (second, again) = found
+    assert first["digest"] != second["digest"] and not cells & again, "their domains are others"
+    assert first["utterances"] == second["utterances"] and first["utterances"]["not said"] == 0
+    left = {one["utterance"]: one["reason"] for one in record["excluded"]}
+    assert left["made/5-0"] == "no value in the domain column 'accent'"
+    assert "Accent unknown" in (directory / "report.html").read_text()

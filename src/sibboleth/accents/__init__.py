@@ -6,6 +6,7 @@ anywhere in a text are in it, the longer before those within it, and no word suc
 passed over; known ones that disagree make the accent unknown. The first language counts where no accent is said.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections import Counter
@@ -28,13 +29,16 @@ COLUMNS, OPTIONAL = ("said", "accent", "dialect"), ("language", "anywhere")
 """Columns that a table needs, and that it may have: languages for which a row holds (empty for all), and whether its
 name may stand anywhere in a longer text (`yes`). Others are for people."""
 LABELS = ("accent", "dialect")
+OUTCOME = "accent_outcome"
+"""Column of a derived table that says what became of a row's accent."""
 NEGATIONS = frozenset(("not", "no", "non", "niet", "geen", "nicht", "kein", "keine", "pas"))
 UNSAID = frozenset(
     ("", "unspecified", "unknown", "other", "none", "nan", "null", "n a", "overig", "anders", "onbekend")
 )
 """What counts as saying nothing."""
 OUTCOMES = ("known", "dialect alone", "several", "not in the table", "not said")
-"""What became of an utterance's accent."""
+"""What became of an utterance's accent; by all but the first it is unknown."""
+_BUILT_IN = Path(__file__).with_name("accents.csv")
 _PARTS = re.compile(r"[,;|](?![^(]*\))")
 
 
@@ -91,7 +95,7 @@ class Taxonomy:
 
 @dataclass(frozen=True)
 class Derived:
-    """A table with `accent` and `dialect`, and what became of what was said."""
+    """A table with `accent`, `dialect` and `OUTCOME`, and what became of what was said."""
 
     table: pl.DataFrame
     counts: Mapping[str, int]
@@ -130,13 +134,27 @@ def taxonomy(table: str | Path = BUILT_IN) -> Taxonomy:
     return Taxonomy({**kept, **mine.places}, mine.anywhere | (ours.anywhere & kept.keys()))
 
 
+def digest(table: str | Path = BUILT_IN) -> str:
+    """Return the SHA-256 of the bytes that a taxonomy is made of: the built-in table, and a user's put over it.
+
+    Raises `InvalidInput` for a table that cannot be read.
+    """
+    found = hashlib.sha256(_BUILT_IN.read_bytes())
+    if table != BUILT_IN:
+        try:
+            found.update(b"|" + Path(table).read_bytes())
+        except OSError as error:
+            raise InvalidInput(f"{table}: cannot be read ({error.strerror})") from None
+    return found.hexdigest()
+
+
 def said_in(columns: Iterable[str]) -> list[str]:
     """Return those of the columns that say something of accents, whatever their case."""
     return [name for name in columns if name.lower() in NAMES]
 
 
 def derive(table: pl.DataFrame, using: Taxonomy) -> Derived:
-    """Add (or replace) `accent` and `dialect`, from whichever columns of `SAID` and `FIRST_LANGUAGE` there are.
+    """Add (or replace) `accent`, `dialect` and `OUTCOME`, from those columns of `SAID` and `FIRST_LANGUAGE` there are.
 
     Raises `InvalidInput` where no column says anything of accents.
     """
@@ -151,19 +169,20 @@ def derive(table: pl.DataFrame, using: Taxonomy) -> Derived:
         pl.concat_list(pl.col(name).cast(pl.String).fill_null("") for name in (*said, *first)).alias("=said"),
     )
     found: dict[tuple[str | None, tuple[str, ...]], tuple[Place, str, str]] = {}
-    places, outcomes, unknown = [], Counter[str](), Counter[str]()
+    places, outcomes, unknown = [], list[str](), Counter[str]()
     for one, texts in keys.iter_rows():
         key = (one, tuple(texts))
         if key not in found:
             found[key] = _judged(using, texts[: len(said)], texts[len(said) :], one)
         place, outcome, text = found[key]
         places.append(place)
-        outcomes[outcome] += 1
+        outcomes.append(outcome)
         if outcome == "not in the table":
             unknown[text] += 1
     labels = [pl.Series(name, [getattr(place, name) for place in places], pl.String) for name in LABELS]
     ranked = dict(sorted(unknown.items(), key=lambda item: (-item[1], item[0])))
-    return Derived(table.with_columns(labels), {one: outcomes[one] for one in OUTCOMES}, ranked)
+    told = table.with_columns(*labels, pl.Series(OUTCOME, outcomes, pl.String))
+    return Derived(told, {one: outcomes.count(one) for one in OUTCOMES}, ranked)
 
 
 def _judged(using: Taxonomy, said: Sequence[str], first: Sequence[str], language: str | None) -> tuple[Place, str, str]:
@@ -188,7 +207,7 @@ def _different(places: Iterable[Place], name: str) -> list[str]:
 
 @cache
 def _built_in() -> Taxonomy:
-    return _read(Path(__file__).with_name("accents.csv"))
+    return _read(_BUILT_IN)
 
 
 def _read(path: Path) -> Taxonomy:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from sibboleth import metrics, protocols, runs
+from sibboleth import accents, metrics, protocols, runs
 from sibboleth.experiment import transcripts
 from sibboleth.experiment.cells import Cell, run_name
 from sibboleth.experiment.material import Material
@@ -124,7 +125,19 @@ def _corpus(material: Material, index: int) -> dict[str, Any]:
         "speakers": material.table.filter(mine)["speaker"].n_unique(),
         "hours": seconds / 3600,
         "synthetic": synthetic,
+        "accents": _accents(material, index, mine),
     }
+
+
+def _accents(material: Material, index: int, mine: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
+    """Say by which table accents were told, and what became of those of the rows that are used; None where none was."""
+    table = material.study.corpora[index].accents
+    if table is None:
+        return None
+    counts = material.table.filter(mine)[accents.OUTCOME].value_counts()
+    found = dict(counts.iter_rows())
+    outcomes = {outcome: found.get(outcome, 0) for outcome in accents.OUTCOMES}
+    return {"table": table, "digest": accents.digest(table), "utterances": outcomes}
 
 
 def _encoder(encoder: "Encoder", pooling: str) -> dict[str, Any]:

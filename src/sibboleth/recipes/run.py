@@ -22,6 +22,7 @@ from sibboleth.experiment import (
     material,
     pairs,
     plan,
+    recognition,
     recommendation,
     transcripts,
     tuned,
@@ -48,6 +49,7 @@ RESULTS = (
     *("predictions", "scores", "comparisons", "cells", "selection"),
     *("methods", "learning", "gaps", "erasure", "recommendation", "recommendation-score"),
     *("listeners", "listeners-scores"),
+    *recognition.TABLES,
 )
 """Tables that a run makes anew; those of another study in the same directory must not outlive its record."""
 
@@ -225,6 +227,11 @@ def _score(stuff: Material, filled: Sequence[Cell | TunedCell], directory: RunDi
                 leading, reference, stuff.target, quartets, clusters=clusters, statistics=statistics, seed=seed
             )
             write_table(directory / "gaps.parquet", closed)
+    if stuff.target.kind == "transcription":
+        with console.status("counting errors by group of speakers"):
+            answered = recognition.Answers(stuff, runs, leading, reference)
+            for name, table in answered.tables().items():
+                write_table(directory / f"{name}.parquet", table)
     write_table(directory / "cells.parquet", runs)
     write_table(directory / "selection.parquet", selection)
     write_table(directory / "scores.parquet", pl.concat(scored))

@@ -37,9 +37,23 @@ def corpora(results: Results) -> Table:
         hours = float(corpus.get("hours") or 0.0)
         length = f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
         counts = [f"{int(corpus.get(key) or 0):,}" for key in ("utterances", "speakers")]
-        rows.append((str(corpus["name"]), speech, *counts, length))
-    head = ("Corpus", "Speech", "Utterances", "Speakers", "Duration")
-    return table("corpora", "Corpora as they were used", "run.json: corpora", head, rows, numeric=(2, 3, 4))
+        rows.append((str(corpus["name"]), speech, *counts, length, _unknown_accents(results, corpus)))
+    head = ("Corpus", "Speech", "Utterances", "Speakers", "Duration", "Accent unknown")
+    shown = len(head) if any(row[-1] for row in rows) else len(head) - 1
+    kept = [row[:shown] for row in rows]
+    return table("corpora", "Corpora as they were used", "run.json: corpora", head[:shown], kept, numeric=(2, 3, 4))
+
+
+def _unknown_accents(results: Results, corpus: dict[str, Any]) -> str:
+    """Count the utterances whose accent is unknown, and say why; empty where nobody asked for accents."""
+    if told := corpus.get("accents"):
+        reasons = {why: n for why, n in told["utterances"].items() if n and why != "known"}
+        why = f" ({', '.join(f'{n:,} {reason}' for reason, n in reasons.items())})" if reasons else ""
+        return f"{sum(reasons.values()):,}{why}"
+    if not {"corpus", "accent"} <= set(results.utterances.columns):
+        return ""
+    said = results.utterances.filter(pl.col("corpus") == corpus["name"])["accent"]
+    return f"{said.null_count():,}" if said.null_count() < len(said) else ""
 
 
 def glance(results: Results) -> Table:

@@ -62,7 +62,9 @@ def _groups(
         if not pairs or len(pairs) > MOST_PANELS:
             continue
         values = _values(results, part, column)
-        panels = [_panel(results, part.filter(_is(p)), p, metric, values, bounds, chance) for p in pairs]
+        panels = [
+            panel(results, part.filter(_is(p)), sections.pair_title(*p), metric, values, bounds, chance) for p in pairs
+        ]
         shown = set(part["system"])
         what = f"{'recall' if metric == 'recall' else wording.metric(metric)} {title}"
         made.append(
@@ -89,15 +91,16 @@ def _values(results: Results, part: pl.DataFrame, column: str) -> list[str]:
     return first + sorted(seen - set(first))
 
 
-def _panel(
+def panel(
     results: Results,
     rows: pl.DataFrame,
-    pair: tuple[str, str],
+    title: str,
     metric: str,
     values: Sequence[str],
     bounds: tuple[float, float],
     chance: float | None,
 ) -> Panel:
+    """Draw scores `system, value, estimate, low, high` by value."""
     short = {e.name: e.short for e in results.systems}
     shown = rows.select(pl.col("system").replace_strict(short), "value", "estimate", "low", "high").sort(
         "system", "value"
@@ -107,7 +110,6 @@ def _panel(
         f"{r['system']} {r['value']} {wording.estimate(r['estimate'], r['low'], r['high'])}"
         for r in shown.head(24).to_dicts()
     ]
-    title = sections.pair_title(*pair)
 
     def draw() -> Chart:
         name = wording.metric(metric)
