@@ -59,6 +59,7 @@ async function show(next) {
   await Promise.race([loading, new Promise((resolve) => setTimeout(resolve, MOST_WAIT))]);
   view = VIEWS[step.show]({ step, words, sound, submit, say, remember, draft: draft(), connection });
   main.replaceChildren(...view.nodes);
+  main.dataset.step = step.step;
   main.className = `sheet ${step.show === "item" && step.kind === "segments" ? "wide" : "narrow"}`;
   progress();
   help();

@@ -1,0 +1,502 @@
+"""The listening test in a browser: what people notice who take it, by mouse, by keyboard and on a phone."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+
+from sibboleth.listeners import export, test, words
+
+pytestmark = pytest.mark.browser
+server = pytest.importorskip("sibboleth.listeners.server", reason="needs the extra `listen`")
+
+_spec = importlib.util.spec_from_file_location("small_test", Path(__file__).with_name("small.py"))
+assert _spec is not None and _spec.loader is not None
+small = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(small)
+
+SECONDS = 0.4
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=user-gesture-required",
+]
+FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+EMOTION = {
+    **small.EMOTION,
+    "intensity": {"points": 7},
+}
+
+
+class Served:
+    """A test that a process of its own serves, which can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        """Draw a test with both kinds of item, and all that can stand before them."""
+        made = small.drawn(
+            tones=1,
+            parts=[EMOTION, small.WHERE, small.WORDS],
+            checks={"headphones": True, "headphones_fail": "flag", "catch": 1},
+            people={"languages": ["de", "en"], "dialects": ["Tianjin"]},
+            contact="lab@example.org",
+            codes={"completion": "C0DE"},
+        )
+        items = [one.model_copy(update={"seconds": SECONDS}) for one in made.items]
+        self.folder = small.write(folder, made.model_copy(update={"items": tuple(items)}))
+        for path in (folder / test.AUDIO).iterdir():
+            soundfile.write(path, np.sin(np.arange(int(SECONDS * 16000)) / 10) * 0.2, 16000)
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            self.port = free.getsockname()[1]
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "sibboleth", "listen", "serve", str(self.folder), "--port", str(self.port)]
+        environment = {**os.environ, "SIBBOLETH_LISTEN_PASSWORD": small.PASSWORD}
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise AssertionError("the server does not come up")
+
+    def kill(self) -> None:
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def tables(self) -> export.Export:
+        course = server.course(self.folder)
+        with closing(server.Store(self.folder / test.ANSWERS, course.test.version)) as store:
+            return export.export(store, course)
+
+    def said(self) -> pl.DataFrame:
+        """Return the predictions of who began last."""
+        tables = self.tables()
+        return tables.predictions.filter(pl.col("rater") == tables.listeners["rater"].sort()[-1])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    made = Served(tmp_path_factory.mktemp("served") / "test")
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; skips where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    found = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+    if found is None:
+        pytest.skip("needs Chromium, and none is on the path")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def opened(browser: Any, served: Served) -> Iterator[Callable[..., Any]]:
+    """Open pages; each has a list of what it complained about, which has to be empty in the end."""
+    contexts, complaints = [], []
+
+    def page(address: str = served.address, **how: Any) -> Any:
+        context = browser.new_context(**how)
+        contexts.append(context)
+        shown = context.new_page()
+        shown.set_default_timeout(8000)
+        shown.on("console", lambda message: complaints.append(message.text))
+        shown.on("pageerror", lambda error: complaints.append(str(error)))
+        shown.goto(address)
+        return shown
+
+    yield page
+    for context in contexts:
+        context.close()
+    # A server that is away is no fault of the page.
+    assert [one for one in complaints if "ERR_CONNECTION" not in one] == []
+
+
+def due(page: Any) -> dict[str, Any]:
+    """Return the step that the server wants now, once the page shows it."""
+    page.wait_for_selector("main:not(.sending) h1")
+    return page.evaluate("fetch(`${document.querySelector('main').dataset.home}/step`).then((r) => r.json())")  # type: ignore[no-any-return]
+
+
+def walk(
+    page: Any, take: Callable[[Any, dict[str, Any]], None], look: Callable[[Any], None] = lambda page: None
+) -> None:
+    """Take the test from consent to its end; `take` answers a step and goes on."""
+    page.wait_for_url("**/t/*")
+    before = -1
+    while True:
+        page.wait_for_function("(n) => document.querySelector('main').dataset.step > n", arg=before)
+        step = due(page)
+        assert step["step"] == int(page.locator("main").get_attribute("data-step"))
+        before = step["step"]
+        look(page)
+        if step["show"] in ("done", "screened"):
+            return
+        take(page, step)
+
+
+def until_answerable(page: Any) -> None:
+    page.wait_for_selector(".play[data-state=ready]")
+    page.wait_for_function("!document.querySelector('.answers fieldset:disabled, .wave:not(.open), fieldset:disabled')")
+
+
+def by_mouse(page: Any, step: dict[str, Any], press: str = "click") -> None:
+    """Answer a step as most would, by clicks or taps."""
+
+    def on(selector: str) -> None:
+        getattr(page.locator(selector).first, press)()
+
+    kind = step["kind"] if step["show"] == "item" else None
+    if step["show"] == "consent":
+        on("#agree")
+    elif step["show"] == "background":
+        fill_background(page, on)
+    elif step["show"] in ("loudness", "headphones", "item"):
+        on(".play")
+        until_answerable(page)
+    if step["show"] == "headphones":
+        on("label[for=tone-1]")
+    elif kind == "choice":
+        on("label[for=label-2]")
+    elif kind == "text":
+        page.fill("textarea", "Der Lappen liegt.")
+    elif kind == "segments":
+        (draw_by_mouse if press == "click" else draw_by_touch)(page)
+    for scale in step["scales"]:
+        on(f"label[for={scale['name']}-3]")
+    on("button.primary")
+
+
+def fill_background(page: Any, on: Callable[[str], None]) -> None:
+    on("label[for=first-0]")
+    assert not page.locator("#level-0").is_visible()
+    page.select_option("#level-1", "4")
+    on("text=+ Add a language")
+    page.select_option("#other-0", "nl")
+    page.select_option("#other-level-0", "2")
+    page.fill("#years-0", "3")
+    on("label[for=hearing-0]")
+    page.fill("#age", "30")
+
+
+def draw_by_mouse(page: Any) -> None:
+    """Draw two stretches, label them, move an edge of the second, delete one more."""
+    box = page.locator(".stage").bounding_box()
+
+    def drag(start: float, end: float) -> None:
+        page.mouse.move(box["x"] + start * box["width"], box["y"] + 90)
+        page.mouse.down()
+        page.mouse.move(box["x"] + (start + end) / 2 * box["width"], box["y"] + 95)
+        page.mouse.move(box["x"] + end * box["width"], box["y"] + 90)
+        page.mouse.up()
+
+    drag(0.1, 0.4)
+    page.click("label[for=label-2]")
+    drag(0.9, 0.6)
+    page.click("label[for=label-0]")
+    drag(0.9, 0.75)
+    drag(0.45, 0.55)
+    page.click("text=Delete")
+    assert page.locator(".region").count() == 2
+
+
+def draw_by_touch(page: Any) -> None:
+    page.locator(".stage").scroll_into_view_if_needed()
+    box = page.locator(".stage").bounding_box()
+    fingers = page.context.new_cdp_session(page)
+    for kind, place in (("touchStart", 0.25), ("touchMove", 0.4), ("touchMove", 0.75), ("touchEnd", None)):
+        points = [] if place is None else [{"x": box["x"] + place * box["width"], "y": box["y"] + 60}]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.locator("label[for=label-1]").tap()
+
+
+def by_keyboard(page: Any, step: dict[str, Any]) -> None:
+    """Answer a step without a mouse."""
+    press = page.keyboard.press
+    kind = step["kind"] if step["show"] == "item" else None
+    if step["show"] == "consent":
+        press("Tab")
+        press("Space")
+    elif step["show"] == "background":
+        background_by_keyboard(page)
+    elif step["show"] in ("loudness", "headphones", "item"):
+        press("Space")
+        until_answerable(page)
+    if step["show"] == "headphones":
+        press("2")
+    elif kind == "choice":
+        press("3")
+    elif kind == "text":
+        press("Tab")
+        press("Tab")
+        page.keyboard.type("Der 3. Lappen")
+    elif kind == "segments":
+        segments_by_keyboard(page)
+    for scale in step["scales"]:
+        press("Enter")  # leads to what is missing
+        assert page.evaluate("document.activeElement.name") == scale["name"]
+        press("4")
+    press("Enter")
+
+
+def background_by_keyboard(page: Any) -> None:
+    press = page.keyboard.press
+    for _ in range(9):  # to what is missing, one after another
+        press("Enter")
+        focused = page.evaluate("document.activeElement.id")
+        if focused == "first-0":
+            press("Space")
+        elif focused.startswith("level"):
+            press("ArrowDown")
+            press("ArrowDown")
+            press("Tab")
+        elif focused == "hearing-0":
+            press("Space")
+            return
+        else:
+            page.keyboard.type("30")
+            press("Tab")
+    raise AssertionError(f"still at {focused}")
+
+
+def segments_by_keyboard(page: Any) -> None:
+    press = page.keyboard.press
+    press("n")
+    press("2")
+    press("Shift+ArrowLeft")
+    press("Alt+ArrowRight")
+    press("ArrowRight")
+    press("n")
+    press("Delete")
+    assert page.locator(".region").count() == 1
+
+
+def accessible(page: Any) -> None:
+    """Have axe find nothing against the rules of WCAG 2 on the page."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+    found = axe.Axe().run(page).response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+
+
+def test_a_whole_test_by_mouse(opened: Callable[..., Any], served: Served) -> None:
+    page = opened()
+    accessible(page)
+    page.click("text=Begin")
+    walk(page, by_mouse, accessible)
+    assert page.locator(".code").text_content() == "C0DE"
+    assert page.locator("#progress").get_attribute("aria-valuenow") == "100"
+    said = served.said()
+    emotion = said.filter(pl.col("target") == "emotion", pl.col("start").is_null())
+    assert sorted(emotion.select("utterance", "trial", "label").rows()) == [
+        ("own:a", 0, "sad"),
+        ("own:a", 1, "sad"),
+        ("own:b", 0, "sad"),
+    ]
+    assert said.filter(pl.col("target") == "emotion.intensity")["value"].to_list() == [4.0] * 3
+    stretches = said.filter(pl.col("start").is_not_null()).sort("start").select("label", "start", "end").rows()
+    assert [label for label, _, _ in stretches] == ["sad", "angry"]
+    drawn = [0.1, 0.4, 0.6, 0.75]  # of the recording, the last edge after it was moved
+    assert np.allclose([time for _, *times in stretches for time in times], np.multiply(drawn, SECONDS), atol=0.02)
+    assert said.filter(pl.col("target") == "text")["label"].to_list() == ["Der Lappen liegt."]
+    tables = served.tables()
+    last = tables.listeners.sort("rater").row(-1, named=True)
+    assert (last["first_language"], last["level.en"], last["level.nl"], last["years.Tianjin"]) == ("de", 4, 2, 3.0)
+    own = tables.answers.filter(pl.col("rater") == last["rater"], pl.col("role") == "item")
+    assert set(own["plays"]) == {1} and own["reaction"].is_between(0, own["duration"]).all()
+
+
+def test_a_whole_test_by_keyboard(opened: Callable[..., Any], served: Served) -> None:
+    page = opened(color_scheme="dark")
+    accessible(page)
+    page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    walk(page, by_keyboard, lambda page: accessible(page) if page.locator(".wave, .scale").count() else None)
+    said = served.said()
+    assert said.filter(pl.col("target") == "emotion", pl.col("start").is_null())["label"].to_list() == ["sad"] * 3
+    assert set(said.filter(pl.col("target").str.contains(r"\."))["value"]) == {4.0}
+    stretch = said.filter(pl.col("start").is_not_null()).select("label", "start", "end").rows()
+    assert stretch == [("happy", 0.1, 0.4)]
+    assert said.filter(pl.col("target") == "text")["label"].to_list() == ["Der 3. Lappen"]
+
+
+def test_a_whole_test_on_a_phone(opened: Callable[..., Any], served: Served) -> None:
+    page = opened(**PHONE)
+
+    def fits(page: Any) -> None:
+        assert page.evaluate(FITS)
+        short = page.evaluate(
+            "[...document.querySelectorAll('.option, .play, .primary, select')].filter((e) => e.checkVisibility())"
+            ".map((e) => e.getBoundingClientRect().height).filter((height) => height < 44)"
+        )
+        assert short == []
+
+    fits(page)
+    page.tap("text=Begin")
+    walk(page, lambda page, step: by_mouse(page, step, "tap"), fits)
+    said = served.said()
+    [(label, start, end)] = said.filter(pl.col("start").is_not_null()).select("label", "start", "end").rows()
+    assert label == "happy" and np.allclose([start, end], [0.1, 0.3], atol=0.03)
+
+
+def to_items(page: Any) -> None:
+    """Go on to the first item."""
+    page.click("text=Begin")
+    page.wait_for_url("**/t/*")
+    while (step := due(page))["show"] != "item":
+        by_mouse(page, step)
+        page.wait_for_function("(n) => document.querySelector('main').dataset.step > n", arg=step["step"])
+
+
+def test_killed_and_gone_on(opened: Callable[..., Any], served: Served) -> None:
+    page = opened()
+    to_items(page)
+    page.click(".play")
+    until_answerable(page)
+    page.click("label[for=label-0]")
+    page.click("label[for=intensity-0]")
+    page.click("label[for=confidence-0]")
+    served.kill()
+    page.dblclick("button.primary")
+    page.wait_for_selector("#alert[data-kind=lost]")
+    served.start()
+    page.click("text=Try now")
+    page.wait_for_selector("#alert[data-kind=back]")
+    step = due(page)
+    link = page.url
+    page.close()
+    again = opened(link)
+    assert due(again) == step and step["show"] in ("item", "part")
+    answers = served.tables().answers
+    assert answers.filter(pl.col("rater") == answers["rater"].max()).height == 1
+
+
+def test_an_answer_survives_the_page(opened: Callable[..., Any], served: Served) -> None:
+    page = opened()
+    page.click("text=Begin")
+    page.wait_for_selector("#agree")
+    page.check("#agree")
+    page.context.set_offline(True)
+    page.click("button.primary")
+    page.wait_for_selector("#alert[data-kind=lost]")
+    page.context.set_offline(False)
+    page.reload()
+    page.wait_for_selector("h1:text('About you')")
+
+
+def test_two_windows_repeat_nothing(opened: Callable[..., Any], served: Served) -> None:
+    page = opened()
+    page.click("text=Begin")
+    page.wait_for_selector("#agree")
+    other = page.context.new_page()
+    other.goto(page.url)
+    for window in (page, other):
+        window.wait_for_selector("#agree")
+        window.check("#agree")
+        window.click("button.primary")
+        window.wait_for_selector("h1:text('About you')")
+    assert due(other)["step"] == 1
+
+
+def test_nothing_is_answered_unheard(opened: Callable[..., Any], served: Served) -> None:
+    page = opened()
+    to_items(page)
+    assert page.locator("#label-0").is_disabled()
+    page.keyboard.press("1")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#missing:has-text('Listen first')")
+    assert page.evaluate("document.activeElement.className") == "play"
+
+
+def test_withdrawing_is_asked_twice(opened: Callable[..., Any], served: Served) -> None:
+    page = opened()
+    to_items(page)
+    page.click("#withdraw")
+    accessible(page)
+    page.click("text=Stay in the study")
+    assert due(page)["show"] == "item"
+    page.click("#withdraw")
+    page.click("text=Delete my answers")
+    page.wait_for_selector("h1:text('You have withdrawn')")
+    assert page.locator("#withdraw").is_hidden()
+
+
+def test_the_admin_page_fits(browser: Any, served: Served) -> None:
+    password = {"username": "any", "password": small.PASSWORD}
+    context = browser.new_context(viewport={"width": 390, "height": 800}, http_credentials=password)
+    page = context.new_page()
+    page.goto(f"{served.address}admin")
+    assert page.locator("h1").text_content() == "A small test" and page.evaluate(FITS)
+    accessible(page)
+    context.close()
+
+
+@pytest.mark.parametrize("language", sorted(words.LANGUAGES))
+def test_words_of_every_language_fit_a_phone(browser: Any, served: Served, language: str) -> None:
+    """Give the page other words on its way to the browser, and longer labels than there are."""
+    context = browser.new_context(**PHONE)
+    said = words.read(language)
+    page = context.new_page()
+    choices = [{"label": name, "words": text} for name, text in said.labels.items()]
+    segments = {"kind": "segments", "question": said.question.segments, "choices": choices[:12], "peaks": [0.5] * 600}
+    shows = [
+        {"show": "background", "languages": ["de", "zh"], "dialects": ["Tianjin"], "hearing": True},
+        {"show": "item", "kind": "choice", "question": said.question.emotion, "choices": choices[:12], "scales": [
+            {"name": "confidence", "points": 11, "low": said.scale.confidence_low, "high": said.scale.confidence_high}
+        ]},
+        {"show": "item", **segments},
+    ]  # fmt: skip
+    for number, show in enumerate(shows):
+        step = {
+            "step": number,
+            "progress": 0.5,
+            "text": said.instructions.text,
+            "scales": [],
+            "choices": [],
+            "plays": 3,
+        }
+        step |= {"languages": [], "dialects": [], "tones": [], "seconds": 4.0, "audio": "soundp", **show}
+        page.unroute_all()
+        page.route("**/t/*/step", lambda route, step=step: route.fulfill(json=step))
+        page.route("**/t/*", lambda route: route.fulfill(body=rendered(said), content_type="text/html; charset=utf-8"))
+        page.route("**/audio/*", lambda route: route.fulfill(path=served.folder / test.AUDIO / "soundp.wav"))
+        page.goto(f"{served.address}t/fake")
+        page.wait_for_selector("h1")
+        assert page.evaluate("document.documentElement.lang") == said.tag
+        assert page.evaluate(FITS)
+    context.close()
+
+
+def rendered(said: words.Words) -> str:
+    import jinja2
+
+    pages = jinja2.Environment(loader=jinja2.PackageLoader("sibboleth.listeners", "web"), autoescape=True)
+    return pages.get_template("page.html").render(title="A test", contact="lab@example.org", words=said, home="/t/fake")
