@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.listeners import small
 
 from sibboleth.listeners import words
 from sibboleth.listeners.session import Course, Listener, Unfit
 from sibboleth.listeners.step import Answer
-from tests.listeners import small
 
 SHOWN = [
     *("consent", "background", "instructions", "loudness"),
@@ -66,6 +66,7 @@ def test_what_is_shown_tells_neither_utterance_nor_role_nor_answer() -> None:
         k: v for k, v in repeated.items() if k not in ("step", "progress")
     }
     assert [step["text"] for step in shown if step["show"] == "feedback"] == ["Happiness"]
+    assert "choose “Happiness”" in items[3]["question"]
     assert [step["practice"] for step in items] == [True] + [False] * 6
 
 

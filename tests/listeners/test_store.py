@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.listeners import small
 
 from sibboleth.errors import InvalidInput
 from sibboleth.listeners import answering, words
@@ -13,7 +14,6 @@ from sibboleth.listeners.answering import Ahead
 from sibboleth.listeners.session import Course, Listener
 from sibboleth.listeners.step import Answer
 from sibboleth.listeners.store import Store
-from tests.listeners import small
 
 
 @pytest.fixture
