@@ -19,6 +19,8 @@ from sibboleth.recipes.run import run
 
 STUDY = """
 name = "heard"
+regimes = ["within"]
+layer_mix = false
 [target]
 labels = ["angry", "sad"]
 [[corpora]]
