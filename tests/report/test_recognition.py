@@ -121,8 +121,8 @@ def test_the_page_shows_all_tables_and_the_best_and_worst(tmp_path: Path) -> Non
     [
         ({"nl": 1, "be": 1}, ["Every accent here is one voice", "cannot be told from the speaker"]),
         ({"nl": 1, "be": 7}, ["By accent, nl is one voice: there is no interval and no p"]),
-        ({"nl": 2, "be": 7}, ["groups of fewer than 6 speakers: nl (2)", "do not trust its interval"]),
-        ({"nl": 5, "be": 1, "sr": 1}, ["be and sr are each one voice", "nl (5)"]),
+        ({"nl": 2, "be": 7}, ["Groups of fewer than 6 speakers: accent nl (2). ", "do not trust its interval"]),
+        ({"nl": 5, "be": 1, "sr": 1}, ["be and sr are each one voice", "accent nl (5)"]),
     ],
 )
 def test_what_few_speakers_cannot_support_is_said(tmp_path: Path, speakers: dict[str, int], words: list[str]) -> None:
@@ -148,6 +148,14 @@ def test_utterances_of_an_unknown_group_are_counted(tmp_path: Path) -> None:
     write_table(run / "counts.parquet", run.table("counts").filter(slice="all"))
     page.write(run)
     assert said in (run / "report.html").read_text(), "even where no groups are compared"
+
+
+def test_a_single_voice_does_not_hide_a_group_that_can_be_judged(tmp_path: Path) -> None:
+    run = written(tmp_path, {"nl": 6, "be": 7, "sr": 1})
+    counts = run.table("counts").filter(unit="word").with_columns(right=pl.col("hits") / pl.col("length"))
+    worst = counts.filter(pl.col("right") == pl.col("right").min().over("run"))
+    assert worst["slice"].to_list() == ["accent=sr"] * 2, "of one speaker, who is the worst"
+    assert all("for be as for nl (p " in one for one in told(load(run)))
 
 
 def test_a_group_without_errors_is_no_divisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

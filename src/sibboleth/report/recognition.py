@@ -1,5 +1,6 @@
 """For whom recognisers err: each group's WER with its ratios, what is said of it, and what few speakers forbid."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def parted(part: str) -> tuple[str, list[str]]:
 
 def _rate(row: Row) -> float:
     rate = row.get("wer")
-    return float("inf") if rate is None or rate != rate else float(rate)
+    return float(rate) if rate is not None and math.isfinite(rate) else math.inf
 
 
 def by_domain(results: Results) -> Section:
@@ -148,15 +149,24 @@ def by_domain(results: Results) -> Section:
 
 
 def told(results: Results) -> list[str]:
-    """Say for each system and column which group has the most errors, how many times as many as the best has."""
+    """Say for each system and column which group has the most errors, how many times as many as the best has.
+
+    A group of which nothing can be said, such as a single speaker, is named only where there is no other.
+    """
     whom = Whom(results)
     worst: dict[tuple[str, str], Row] = {}
-    for row in whom.groups:
-        if "ratio" in row:
-            worst[row["run"], row["column"]] = row  # rows come best first
+    for row in whom.groups:  # the best first
+        key = (row["run"], row["column"])
+        if "ratio" in row and (_tested(row) or not _tested(worst.get(key, {}))):
+            worst[key] = row
     controls = {one.name for one in results.systems if one.control}
     plain = [row for row in worst.values() if whom.places.get(row["run"], ("",))[0] not in controls]
     return [_sentence(whom, row) for row in plain or worst.values()]
+
+
+def _tested(row: Row) -> bool:
+    p = row.get("p_holm")
+    return p is not None and math.isfinite(p)
 
 
 def _sentence(whom: Whom, row: Row) -> str:
@@ -166,7 +176,7 @@ def _sentence(whom: Whom, row: Row) -> str:
         rate = wording.number(row.get("wer"))
         return f"{system}, {where}: WER {rate} for {row['group']}, {row['against']} without error."
     said = f"{system}, {where}: {times} times as many errors per word for {row['group']} as for {row['against']}"
-    if row["p_holm"] is None or row["p_holm"] != row["p_holm"]:
+    if not _tested(row):
         one = min(row["clusters"], row["against_clusters"]) < 2
         why = "one of the two is a single speaker" if one else "the speakers of one of the two all err alike"
         return f"{said}; {why}."
@@ -180,16 +190,42 @@ def cautions(results: Results) -> list[str]:
     for row in groups:
         known = speakers.setdefault(row["column"], {})
         known[row["group"]] = max(known.get(row["group"], 0), row["clusters"])
-    found = [text for column, sizes in speakers.items() for text in _few(column, sizes)]
-    few = [row for row in groups if row["clusters"] < FEWEST_SPEAKERS]
-    if any(row.get("wer_low") == row.get("wer_high") for row in few):
+    found = [text for column, sizes in speakers.items() for text in _alone(column, sizes)]
+    if few := [text for column, sizes in speakers.items() for text in _few(column, sizes)]:
+        found.append(
+            f"Groups of fewer than {FEWEST_SPEAKERS} speakers: {'; '.join(few)}. The regression's standard error is "
+            "made from the spread between speakers, which so few do not show: do not trust its interval and p as evidence "
+            "about others, whichever way they point."
+        )
+    small = [row for row in groups if row["clusters"] < FEWEST_SPEAKERS]
+    if any(row.get("wer_low") == row.get("wer_high") for row in small):
         found.append("An interval without any width is of speakers who happen to err alike: of others it says nothing.")
-    if few and Whom(results).read("words").is_empty():
+    if small and Whom(results).read("words").is_empty():
         found.append(
             "No word was said five times or more, by two speakers or more, both in a group and in the others: which "
             "words a group loses cannot be told from this speech."
         )
     return found
+
+
+def _alone(column: str, sizes: Mapping[str, int]) -> Iterator[str]:
+    lone = [group for group, size in sizes.items() if size == 1]
+    if len(lone) == len(sizes):
+        yield (
+            f"Every {column} here is one voice: the {column} cannot be told from the speaker, no number has an "
+            f"interval, and nothing below holds for others of the same {column}. It takes more speakers of each."
+        )
+    elif lone:
+        yield (
+            f"By {column}, {wording.listing(lone)} {'is' if len(lone) == 1 else 'are each'} one voice: there is no "
+            f"interval and no p, and the {column} cannot be told from the speaker."
+        )
+
+
+def _few(column: str, sizes: Mapping[str, int]) -> Iterator[str]:
+    few = [f"{group} ({size})" for group, size in sizes.items() if 1 < size < FEWEST_SPEAKERS]
+    if few:
+        yield f"{column} {wording.listing(few)}"
 
 
 def ungrouped(results: Results) -> list[str]:
@@ -207,25 +243,3 @@ def _unknown(values: pl.Series) -> Iterator[str]:
     text = f"The {values.name} of {unknown:,} of {wording.count(len(values), 'utterance')} is unknown"
     alone = f", and that of the others is {known[0]}: by {values.name} there is nothing to compare."
     yield text + (alone if len(known) == 1 else ": they are in no group.")
-
-
-def _few(column: str, sizes: Mapping[str, int]) -> Iterator[str]:
-    lone = [group for group, size in sizes.items() if size == 1]
-    if len(lone) == len(sizes):
-        yield (
-            f"Every {column} here is one voice: the {column} cannot be told from the speaker, no number has an "
-            f"interval, and nothing below holds for others of the same {column}. It takes more speakers of each."
-        )
-        return
-    if lone:
-        yield (
-            f"By {column}, {wording.listing(lone)} {'is' if len(lone) == 1 else 'are each'} one voice: there is no "
-            f"interval and no p, and the {column} cannot be told from the speaker."
-        )
-    few = [f"{group} ({size})" for group, size in sizes.items() if 1 < size < FEWEST_SPEAKERS]
-    if few:
-        yield (
-            f"By {column}, groups of fewer than {FEWEST_SPEAKERS} speakers: {wording.listing(few)}. The regression's "
-            "standard error is made from the spread between speakers, which so few do not show: do not trust its "
-            "interval and p as evidence about others, whichever way they point."
-        )
