@@ -47,10 +47,10 @@ def _part(
         Trait(numbers[_cell(part, item)], item.answer if part.kind != "text" else "", item.speaker) for item in items
     ]
     chosen = _chosen(settings, part, traits, random, notes)
-    places = Places(traits, len(chosen[0]), random)
+    places = Places(traits, chosen, random)
     made = []
-    for mine_of_form in chosen:
-        order = places.ordered(mine_of_form)
+    for form in range(settings.forms):
+        order = places.ordered(form)
         again = _again(part, order, traits, random)
         for number, place in enumerate(spread(len(catch), len(order), random)):
             order.insert(place + number, -1 - number)

@@ -11,6 +11,10 @@ BLOCK = 6
 """Items that a block of an order has at least; within it chance and what is alike decide."""
 RUN = 2
 """Items in a row that may have one label."""
+PASSES = 100
+"""Times that all forms are gone through to make places more even."""
+EVEN = 1e-9
+"""A gain up to which places are as even as before."""
 TRIES = 12
 """Orders of a block of which the best is taken."""
 APART = 10
@@ -27,44 +31,71 @@ class Trait:
 
 
 class Places:
-    """Counts in which part of the order every item stood in the forms so far."""
+    """Deals the items of every form to blocks of its order, so that each item stands in each block equally often."""
 
-    def __init__(self, traits: Sequence[Trait], length: int, random: np.random.Generator) -> None:
-        """Begin with orders of so many of the items."""
+    def __init__(self, traits: Sequence[Trait], chosen: Sequence[Sequence[int]], random: np.random.Generator) -> None:
+        """Deal out the items of all forms, as many in each."""
         self._traits, self._random = traits, random
         cells = len({trait.cell for trait in traits})
+        length = len(chosen[0])
         self.blocks = max(1, min(-(-length // cells), length // BLOCK))
+        self._middle = (np.arange(self.blocks) - (self.blocks - 1) / 2) / self.blocks
         self._stood = np.zeros((len(traits), self.blocks))
-        self._sum = np.zeros(len(traits))
+        self._parts = [self._by_cell(items) for items in chosen]
+        self._at = [self._dealt(parts) for parts in self._parts]
+        for _ in range(PASSES):
+            if (np.ptp(self._stood, axis=1) <= 1).all():
+                break
+            for parts, at in zip(self._parts, self._at, strict=True):
+                self._exchange(parts, at)
 
-    def ordered(self, items: Sequence[int]) -> list[int]:
-        """Order the items of the next form."""
-        blocks: list[list[int]] = [[] for _ in range(self.blocks)]
+    def ordered(self, form: int) -> list[int]:
+        """Order the items of a form."""
+        at, made = self._at[form], list[int]()
+        for block in range(self.blocks):
+            made += self._arranged([item for item in at if at[item] == block], made[-RUN:])
+        return made
+
+    def _by_cell(self, items: Sequence[int]) -> list[list[int]]:
         cells: dict[int, list[int]] = {}
         for item in items:
             cells.setdefault(self._traits[item].cell, []).append(item)
-        for cell in sorted(cells):
-            self._deal(cells[cell], blocks)
-        made: list[int] = []
-        for block in blocks:
-            made += self._arranged(block, made[-RUN:])
-        return made
+        return [cells[cell] for cell in sorted(cells)]
 
-    def _deal(self, items: list[int], blocks: list[list[int]]) -> None:
-        """Put the items of a cell into different blocks, each where it was least, and on average in the middle."""
-        turns = -(-len(items) // self.blocks)
-        at = np.tile(np.arange(self.blocks), turns)
-        middle = (at - (self.blocks - 1) / 2) / self.blocks
-        full = np.array([len(block) for block in blocks])[at] + np.repeat(np.arange(turns), self.blocks) * 4
-        stood = self._stood[items][:, at]
-        mean = (self._sum[items][:, None] + middle[None, :]) ** 2
-        chance = self._random.random(stood.shape) * 0.1
-        rows, columns = linear_sum_assignment(stood * 10 + mean * 2 + full[None, :] + chance)
-        for row, column in zip(rows, columns, strict=True):
-            item, block = items[row], int(at[column])
-            blocks[block].append(item)
-            self._stood[item, block] += 1
-            self._sum[item] += middle[column]
+    def _dealt(self, parts: Sequence[Sequence[int]]) -> dict[int, int]:
+        """Put the items of each cell into different blocks, each item where it was least, all blocks equally full."""
+        at: dict[int, int] = {}
+        full = np.zeros(self.blocks)
+        for items in parts:
+            turns = -(-len(items) // self.blocks)
+            blocks = np.tile(np.arange(self.blocks), turns)
+            price = self._stood[items][:, blocks] * 10 + (full[blocks] + np.repeat(np.arange(turns), self.blocks) * 4)
+            rows, columns = linear_sum_assignment(price + self._random.random(price.shape) * 0.1)
+            for row, block in zip(rows, blocks[columns], strict=True):
+                at[items[row]] = int(block)
+                full[block] += 1
+                self._stood[items[row], block] += 1
+        return at
+
+    def _exchange(self, parts: Sequence[Sequence[int]], at: dict[int, int]) -> None:
+        """Exchange the blocks of two items of a cell where places get more even, and at times where they stay so."""
+        for items in parts:
+            for one, other in zip(items, self._random.permutation(np.asarray(items)).tolist(), strict=True):
+                here, there = at[one], at[other]
+                if here == there:
+                    continue
+                gain = self._gain(one, here, there) + self._gain(other, there, here)
+                if gain > EVEN or (gain > -EVEN and self._random.random() < 0.5):
+                    at[one], at[other] = there, here
+                    self._stood[one, [here, there]] += [-1, 1]
+                    self._stood[other, [here, there]] += [1, -1]
+
+    def _gain(self, item: int, here: int, there: int) -> float:
+        """Say how much more even the places of an item are when one of its times is moved."""
+        stood = self._stood[item]
+        mean = float(stood @ self._middle)
+        moved = mean + float(self._middle[there] - self._middle[here])
+        return 2 * float(stood[here] - stood[there] - 1) + 4 * (mean**2 - moved**2)
 
     def _arranged(self, block: list[int], before: list[int]) -> list[int]:
         best: list[int] = block

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
+import soxr
 
 from sibboleth import audio, runs
 from sibboleth.audio.reading import Samples
@@ -67,14 +68,16 @@ def name(seed: int, *parts: object) -> str:
 def loudness(samples: Samples, rate: int) -> float:
     """Return the integrated loudness of mono samples in LUFS (ITU-R BS.1770-4); -inf of silence.
 
-    A sound shorter than a block of 400 ms is one block as long as itself, so that no gate takes anything out.
+    A sound shorter than a block of 400 ms is one block as long as itself, so that no gate takes anything out. It is
+    measured at 48 kHz, the rate for which the recommendation gives its filters.
     """
     try:
         import pyloudnorm
     except ImportError:
         raise MissingExtra("measuring loudness", "listen") from None
-    seconds = len(samples) / rate
-    meter = pyloudnorm.Meter(rate, block_size=min(BLOCK, seconds))
+    if rate != RATE:
+        samples = soxr.resample(samples, rate, RATE)
+    meter = pyloudnorm.Meter(RATE, block_size=min(BLOCK, len(samples) / RATE))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of silence the mean of no block is asked for
         found = float(meter.integrated_loudness(samples.astype(np.float64)))
