@@ -368,12 +368,18 @@ def test_a_whole_test_on_a_phone(opened: Callable[..., Any], served: Served) -> 
 
 
 def to_items(page: Any) -> None:
-    """Go on to the first item."""
+    """Begin, and answer what stands before the first item as somebody did who came before."""
     page.click("text=Begin")
     page.wait_for_url("**/t/*")
     while (step := due(page))["show"] != "item":
-        by_mouse(page, step)
-        page.wait_for_function("(n) => document.querySelector('main').dataset.step > n", arg=step["step"])
+        given = small.answer(step)
+        page.evaluate(
+            """(given) => fetch(`${location.pathname}/answer`,
+                { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given) })""",
+            given,
+        )
+    page.reload()
+    page.wait_for_selector(".answers")
 
 
 def test_killed_and_gone_on(opened: Callable[..., Any], served: Served) -> None:
@@ -484,15 +490,19 @@ def test_words_of_every_language_fit_a_phone(browser: Any, served: Served, langu
             "plays": 3,
         }
         step |= {"languages": [], "dialects": [], "tones": [], "seconds": 4.0, "audio": "soundp", **show}
-        page.unroute_all()
-        page.route("**/t/*/step", lambda route, step=step: route.fulfill(json=step))
-        page.route("**/t/*", lambda route: route.fulfill(body=rendered(said), content_type="text/html; charset=utf-8"))
-        page.route("**/audio/*", lambda route: route.fulfill(path=served.folder / test.AUDIO / "soundp.wav"))
+        show_instead(page, said, step, served.folder / test.AUDIO / "soundp.wav")
         page.goto(f"{served.address}t/fake")
         page.wait_for_selector("h1")
         assert page.evaluate("document.documentElement.lang") == said.tag
         assert page.evaluate(FITS)
     context.close()
+
+
+def show_instead(page: Any, said: words.Words, step: dict[str, Any], sound: Path) -> None:
+    page.unroute_all()
+    page.route("**/t/*", lambda route: route.fulfill(body=rendered(said), content_type="text/html; charset=utf-8"))
+    page.route("**/t/*/step", lambda route: route.fulfill(json=step))
+    page.route("**/audio/*", lambda route: route.fulfill(path=sound))
 
 
 def rendered(said: words.Words) -> str:

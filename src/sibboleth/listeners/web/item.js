@@ -2,7 +2,7 @@
 
 import { choices, digit, fill, make } from "./make.js";
 import { player } from "./player.js";
-import { before, heading, missing, practice, primary } from "./steps.js";
+import { heading, missing, practice, primary } from "./steps.js";
 
 export function item({ step, words, sound, submit, say, remember, draft }) {
   const play = player(sound, words);
@@ -27,7 +27,7 @@ export function item({ step, words, sound, submit, say, remember, draft }) {
   update();
 
   return {
-    nodes: [before(step), practice(step, words), heading(step.question), play.node, body, missing(),
+    nodes: [practice(step, words), heading(step.question), play.node, body, missing(),
       make("div", { class: "actions" }, primary(words.item.go_on, submit))].filter(Boolean),
     missing: () => {
       if (!hint.hidden) return { text: words.item.listen, focus: () => play.button.focus() };

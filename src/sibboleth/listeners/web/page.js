@@ -6,10 +6,10 @@ import { item } from "./item.js";
 import { make } from "./make.js";
 import { segments } from "./segments.js";
 import { Sound } from "./sound.js";
-import { consent, ending, headphones, loudness, told } from "./steps.js";
+import { consent, ending, feedback, headphones, loudness, told } from "./steps.js";
 
 const VIEWS = {
-  consent, background, loudness, headphones,
+  consent, background, loudness, headphones, feedback,
   instructions: told, part: told, break: told,
   item: (context) => (context.step.kind === "segments" ? segments(context) : item(context)),
   done: ending, screened: ending, withdrawn: ending,

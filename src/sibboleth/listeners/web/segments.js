@@ -2,7 +2,7 @@
 
 import { choices, digit, fill, make } from "./make.js";
 import { player } from "./player.js";
-import { before, heading, missing, practice, primary } from "./steps.js";
+import { heading, missing, practice, primary } from "./steps.js";
 import { Waveform } from "./waveform.js";
 
 const STEP = 0.05; // Seconds that an arrow moves.
@@ -163,7 +163,7 @@ export function segments({ step, words, sound, submit, say, remember, draft }) {
   }
 
   return {
-    nodes: [before(step), practice(step, words), heading(step.question), play.node, wave.node,
+    nodes: [practice(step, words), heading(step.question), play.node, wave.node,
       make("div", { class: "under" }, hint, adding), inspector, nothingLabel, missing(),
       make("div", { class: "actions" }, primary(words.item.go_on, submit))].filter(Boolean),
     missing: () => {

@@ -20,11 +20,6 @@ export function practice(step, words) {
   return step.practice ? make("p", { class: "mark" }, words.part.practice) : null;
 }
 
-// What the practice item before was meant to be.
-export function before(step) {
-  return step.text ? make("p", { class: "before", role: "status" }, step.text) : null;
-}
-
 export function consent({ step, words, submit }) {
   const box = make("input", { type: "checkbox", id: "agree" });
   return {
@@ -50,6 +45,18 @@ export function told({ step, words, submit }) {
   return {
     nodes: [practice(step, words), heading(title), question, ...paragraphs(step.text),
       make("div", { class: "actions" }, primary(words.part.go_on, submit))].filter(Boolean),
+    answer: () => ({}),
+    help: [["Enter", "enter"]],
+  };
+}
+
+// What the practice item before was meant to be.
+export function feedback({ step, words, submit }) {
+  const [before, after] = words.part.feedback.split("{label}");
+  return {
+    nodes: [practice({ practice: true }, words),
+      make("h1", { tabindex: "-1", class: "meant" }, before, make("strong", {}, step.text), after),
+      make("div", { class: "actions" }, primary(words.part.go_on, submit))],
     answer: () => ({}),
     help: [["Enter", "enter"]],
   };
