@@ -223,7 +223,8 @@ def _ceiling(tables: people.Tables) -> Table:
 def _consistency(tables: people.Tables) -> Table:
     title = "error consistency: the same items wrong, beyond chance (kappa)"
     shown = printing.table(title, ("Domain", "People", "Between"), ("Kappa", "Model minus people"))
-    for row in tables.consistency.filter(pl.col("between").is_in(["people", "model and people"])).to_dicts():
+    overall = pl.col("between").is_in(["people", "model and people"]) & (pl.col("group") == people.EVERYWHERE)
+    for row in tables.consistency.filter(overall).to_dicts():
         who = "people" if row["run"] is None else f"{printing.rater(row['run'], row['rater'])} and people"
         shown.add_row(*_place(row), who, printing.interval(row), _difference(row))
     return shown
@@ -239,7 +240,8 @@ def _difference(row: dict[str, float]) -> str:
 def _confidence(tables: people.Tables) -> Table:
     title = "confidence of models and agreement of people over items (Spearman)"
     shown = printing.table(title, ("Domain", "People", "Model"), ("Largest share", "Entropy"))
-    for _, rows in tables.confidence.group_by("domain", "group", "listeners", "run", "rater", maintain_order=True):
+    overall = tables.confidence.filter(pl.col("group") == people.EVERYWHERE)
+    for _, rows in overall.group_by("domain", "group", "listeners", "run", "rater", maintain_order=True):
         found = {row["measure"]: printing.interval(row) for row in rows.to_dicts()}
         row = rows.to_dicts()[0]
         shown.add_row(*_place(row), printing.rater(row["run"], row["rater"]), found["share"], found["entropy"])
@@ -257,7 +259,7 @@ def _effects(tables: people.Tables) -> Table:
 
 
 def _disputed(tables: people.Tables, who: str) -> Table:
-    title = f"{who} right, {'models' if who == 'people' else 'people'} wrong"
+    title = f"{who} right more often than {'models' if who == 'people' else 'people'}: the widest gaps"
     shown = printing.table(title, ("Utterance", "Reference", "People say", "Models say"), ("People", "Models"))
     everybody = (pl.col("listeners") == people.ALL) & (pl.col("group") == people.EVERYWHERE)
     parted = tables.disputed.filter(everybody, pl.col("right") == who).sort(pl.col("gap").abs(), descending=True)

@@ -88,12 +88,14 @@ def gather(
 ) -> Panel:
     """Gather the first answers of all raters about one target: rows of predictions, numbers or weighted labels.
 
-    `items` are what the panel is about, by default all that was answered. Of several labels the heaviest counts.
+    `items` are what a panel of models is about; one of people is about all that they answered. Of several labels the
+    heaviest counts.
     """
     numeric = answers["label"].null_count() == len(answers)
     first, true = (_first(frame, numeric) for frame in (answers, reference))
     asked = list(dict.fromkeys(true["said"].unique().sort())) if numeric else list(labels)
     said = first["said"].unique().drop_nulls().sort()
+    people = items is None
     if items is None:
         items = first.select(ITEM).unique().sort(ITEM)
         more = [label for label in said if label not in asked]
@@ -109,7 +111,8 @@ def gather(
     matrix[first["item"].to_numpy(), first["who"].to_numpy()] = first["code"].to_numpy()
     truth = np.full(len(items), -1, dtype=np.int64)
     truth[true["item"].to_numpy()] = np.where(true["code"] < len(asked_too), true["code"], -1)
-    order = np.lexsort(matrix) if len(matrix) else np.arange(len(raters))
+    # People are resampled, so their order is one that names do not change; models keep that of their names.
+    order = np.lexsort(matrix) if people and len(matrix) else np.arange(len(raters))
     names = raters.select("run", "rater").rows()
     speakers = [clusters.get(u) or f"\0{u}" for u in items["utterance"]]
     return Panel(
