@@ -4,6 +4,7 @@ They are simulated, and what they answer is noise; they are there to see what th
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -18,6 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from sibboleth.listeners import test
+from sibboleth.listeners.step import Answer
+from sibboleth.listeners.store import Store
 
 WAIT = 0.1
 """Seconds after which somebody who could not reach the server tries again."""
@@ -61,12 +66,19 @@ class Crowd:
             given = self.answer(step)
             sent = [browser.ask("POST", f"{home}/answer", given)]
             if dice.random() < self.twice:
-                sent.append(Browser(self, []).ask("POST", f"{home}/answer", given))
+                sent.append(self._tab(f"{home}/answer", given))
             (status, _, body), *_ = await asyncio.gather(*sent)
             assert status == 200, (status, body, given)
             taken[step["step"]] = given
             step = json.loads(body)
         await browser.close()
+
+    async def _tab(self, path: str, given: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        """Send an answer from another tab."""
+        browser = Browser(self, [])
+        found = await browser.ask("POST", path, given)
+        await browser.close()
+        return found
 
     async def all(self, count: int) -> None:
         """Let so many listen."""
@@ -103,9 +115,11 @@ class Browser:
 
     async def close(self) -> None:
         """Hang up."""
-        for _, writer in self.open:
+        while self.open:
+            _, writer = self.open.pop()
             writer.close()
-        self.open.clear()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def _once(self, method: str, path: str, sent: Any) -> tuple[int, dict[str, str], bytes]:
         if not self.open:
@@ -160,6 +174,21 @@ class Server:
 def served(folder: Path) -> Server:
     """Serve a test."""
     return Server([sys.executable, "-m", "sibboleth", "listen", "serve", str(folder), "--port", "{port}"])
+
+
+def require_all(folder: Path, crowd: Crowd, count: int, steps: int) -> None:
+    """Fail where anything was lost or doubled: every acknowledged answer is there once, as it was sent."""
+    store = Store(folder / test.ANSWERS, test.read(folder).version)
+    seen = store.seen()
+    assert len(seen) == len(crowd.acknowledged) == count
+    assert {one.listener.status for one in seen} == {"finished"}
+    for token, taken in crowd.acknowledged.items():
+        listener = store.listener(token)
+        assert listener is not None
+        kept = {one.step: Answer.model_validate_json(one.given) for one in store.answers(listener.rater)}
+        assert list(kept) == list(range(steps))
+        assert kept == {step: Answer.model_validate(given) for step, given in taken.items()}
+    store.close()
 
 
 async def killing(server: Server, times: int, after: float, work: "asyncio.Task[None]") -> None:
