@@ -112,9 +112,10 @@ def _limited(design: Design, sounds: Sequence[Sound]) -> Iterator[str]:
         yield f"{_some(silent)}: silent to the measure of loudness, and left as it is"
     short = sorted((one for one in sounds if one.lacking > LACKING), key=lambda one: -one.lacking)
     if level is not None and short:
+        most, names = short[0].lacking, _some([one.utterance for one in short])
         yield (
-            f"{len(short)} sounds would clip at {level:g} LUFS and lack up to {short[0].lacking:.1f} dB of it "
-            f"({_some([one.utterance for one in short])}); level = {np.floor(level - short[0].lacking):g} reaches all"
+            f"{len(short)} sound{'s' * (len(short) > 1)} would clip at {level:g} LUFS and lack up to {most:.1f} dB of it "
+            f"({names}); level = {np.floor(level - most):g} reaches all"
         )
 
 
