@@ -25,10 +25,11 @@ export function background({ step, words, submit }) {
 
   function wanting() {
     if (!first.values().length) return { text: `${said.first}: ${said.required}`, focus: () => first.focus() };
-    const open = [...others.fields(first.values()), ...years, ...(step.least_age ? [age] : [])].find((field) => !field.valid());
+    const open = [...others.fields(first.values()), ...years].find((field) => !field.valid());
     if (open) return { text: `${open.name}: ${said.required}`, focus: () => open.input.focus() };
-    if (!age.valid() && age.input.value) return { text: `${age.name}: ${said.required}`, focus: () => age.input.focus() };
-    return step.hearing && !hearing.chosen ? { text: `${said.hearing}: ${said.required}`, focus: () => hearing.focus() } : null;
+    if (step.hearing && !hearing.chosen) return { text: `${said.hearing}: ${said.required}`, focus: () => hearing.focus() };
+    if (age.valid() || (!step.least_age && age.input.value === "")) return null;
+    return { text: `${said.age}: ${said.required}`, focus: () => age.input.focus() };
   }
 
   first.node.addEventListener("change", () => others.leave(first.values()));
