@@ -113,8 +113,9 @@ def _limited(design: Design, sounds: Sequence[Sound]) -> Iterator[str]:
     short = sorted((one for one in sounds if one.lacking > LACKING), key=lambda one: -one.lacking)
     if level is not None and short:
         most, names = short[0].lacking, _some([one.utterance for one in short])
+        several = "sounds" if len(short) > 1 else "sound"
         yield (
-            f"{len(short)} sound{'s' * (len(short) > 1)} would clip at {level:g} LUFS and lack up to {most:.1f} dB of it "
+            f"{len(short)} {several} would clip at {level:g} LUFS and lack up to {most:.1f} dB of it "
             f"({names}); level = {np.floor(level - most):g} reaches all"
         )
 
