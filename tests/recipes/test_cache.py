@@ -15,6 +15,7 @@ from rich.console import Console
 
 from sibboleth import audio, corpus
 from sibboleth.errors import SibbolethError
+from sibboleth.models.recognition.kept import Kept
 from sibboleth.models.shards import opened
 from sibboleth.progress import console
 from sibboleth.recipes import encode as encoding
@@ -264,3 +265,55 @@ def test_verify_finds_audio_that_changed_behind_size_and_time(several: Path, tmp
     (told,) = verify(audio=True, folder=several).remarks
     assert "b.wav" in told
     assert encode("logmel", tmp_path / "manifest.csv", folder=several).encoded == 1
+
+
+@pytest.fixture
+def texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with features of one encoder and transcripts of two recognisers; one has lines that tell nothing."""
+    monkeypatch.setenv("SIBBOLETH_CACHE", str(tmp_path / "cache"))
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(12_000), 16_000)
+    (tmp_path / "manifest.csv").write_text("audio,speaker\na.wav,s\n")
+    encode("logmel", tmp_path / "manifest.csv")
+    (digest,) = audio.scan(corpus.read(tmp_path / "manifest.csv").table, store=tmp_path / "cache" / "scans.sqlite")[
+        "digest"
+    ]
+    for letter, name in ("a", "one/ctc"), ("b", "two/whisper"):
+        kept = Kept(letter * 64, name)
+        with kept.adding() as adding:
+            adding.add(digest, "de kat")
+            adding.add("0" * 64, "zit")
+    with kept.path.open("a") as stream:
+        stream.write(kept.path.read_text().strip().splitlines()[-1].replace("zit", "zat") + '\n{"recogn')
+    return tmp_path / "cache"
+
+
+def test_transcripts_are_shown_mended_and_removed(texts: Path) -> None:
+    held = {one.encoder: one.utterances for one in size().encoders}
+    assert held == {"logmel": 1, "one/ctc": 2, "two/whisper": 2}
+    assert "two/whisper (transcripts)" in shown(size())
+    before = Kept("b" * 64, "two/whisper").read()
+    assert before["0" * 64] == "zit", "what was changed is passed over"
+    assert verify().title == "2 corrupt transcripts were removed"
+    assert verify().title == "every file is sound"
+    assert Kept("b" * 64, "two/whisper").read() == before
+    assert [one.encoder for one in clear("two/whisper").encoders] == ["two/whisper"]
+    assert [one.encoder for one in clear("aaaaaaaaaaaa").encoders] == ["one/ctc"]
+    assert [one.encoder for one in size().encoders] == ["logmel"] and Kept("a" * 64, "one/ctc").read() == {}
+
+
+def test_transcripts_are_pruned_as_a_whole_but_not_while_somebody_adds_to_them(texts: Path, tmp_path: Path) -> None:
+    first, second = (texts / "transcripts" / f"{letter * 64}.jsonl" for letter in "ab")
+    os.utime(first, (first.stat().st_mtime - 90 * 86_400,) * 2)
+    assert [row[0] for row in prune(unused_for=60).rows] == ["one/ctc"] and first.exists()
+    with Kept("a" * 64, "one/ctc").adding():
+        assert prune(unused_for=60, yes=True).busy == ("one/ctc",) and first.exists()
+        with pytest.raises(SibbolethError, match="in use"):
+            clear("one/ctc")
+    Kept("a" * 64, "one/ctc").read()
+    assert not prune(unused_for=60).rows, "it has just been used"
+    assert not prune(gone=True).rows
+    (tmp_path / "a.wav").unlink()
+    assert {row[0] for row in prune(gone=True).rows} == {"logmel"}, "of the other recording no scan knows"
+    assert {row[0] for row in prune(to="0", yes=True).rows} == {"logmel", "one/ctc", "two/whisper"}
+    assert not first.exists() and not second.exists()
+    assert "is empty" in shown(clear("all"))
