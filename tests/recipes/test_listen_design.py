@@ -16,8 +16,11 @@ import soundfile
 from rich.console import Console
 
 from sibboleth import predictions
+from sibboleth import study as studies
 from sibboleth.errors import InvalidInput
+from sibboleth.experiment import final as finals
 from sibboleth.experiment import listening, material
+from sibboleth.experiment.final import Wanted
 from sibboleth.listeners import test as tests
 from sibboleth.recipes import check
 from sibboleth.recipes.listen_design import Designed, design
@@ -198,9 +201,8 @@ def test_what_listeners_judge_trains_no_model_of_a_study_that_names_the_test(pla
     judged = {item.utterance for item in made.items if item.role == "item"}
     file = place / "judged.toml"
     copy = '[[corpora]]\nname = "again"\nmanifest = "de.csv"\nlanguage = "de"\n'
-    file.write_text(STUDY.replace("[target]", f"{copy}[target]") + f'listening = "{tmp_path / "test"}"\n')
-    from sibboleth import study as studies
-
+    model = '[[encoders]]\nname = "logmel"\n[[methods]]\nname = "head"\n[target]'
+    file.write_text(STUDY.replace("[target]", copy + model) + f'listening = "{tmp_path / "test"}"\n')
     stuff = material.gather(studies.read(file))
     rows = listening.judged(stuff)
     named = set(stuff.table["utterance"].gather(rows))
@@ -210,6 +212,10 @@ def test_what_listeners_judge_trains_no_model_of_a_study_that_names_the_test(pla
     assert all(not np.isin(rows, np.concatenate(fit.heard)).any() for fit in fits)
     tested = np.concatenate([test.rows for fit in fits for test in fit.tests])
     assert np.isin(rows, tested).all() and all(len(fit.train) and len(fit.dev) for fit in fits)
+    _, (stage,) = finals.narrowed(stuff, Wanted(stuff.study.encoders[0], stuff.study.methods[0], "de", None))
+    german_rows = stuff.table.filter(corpus="de")["utterance"]
+    final = set(german_rows.gather(np.concatenate([stage.train, stage.dev])))
+    assert len(final) == 36 - 12 and not final & judged, "of the final model neither"
     without = check.fits(material.gather(_plain(stuff.study)))
     assert any(np.isin(rows, np.concatenate(fit.heard)).any() for fit in without)
 
