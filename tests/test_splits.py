@@ -343,7 +343,11 @@ def test_a_regime_of_which_nothing_is_left_is_refused_with_what_to_do() -> None:
     ("count", "split", "told"),
     [
         (1, SplitSettings(), r"domain 'small': has 1 speaker\. .*test_only = \[\"small\"\]"),
-        (2, SplitSettings(scheme="leave-one-speaker-out"), "has 2 speakers.*random-folds"),
+        (
+            2,
+            SplitSettings(scheme="leave-one-speaker-out"),
+            "has 2 speakers.*lists that train on one speaker and test the other.*random-folds",
+        ),
         (4, SplitSettings(), "has 4 speakers.*splits.folds = 4 or splits.scheme = .leave-one-speaker-out"),
         (3, SplitSettings(folds=2), "has 3 speakers"),
     ],
@@ -351,6 +355,21 @@ def test_a_regime_of_which_nothing_is_left_is_refused_with_what_to_do() -> None:
 def test_too_few_speakers_say_what_to_do(count: int, split: SplitSettings, told: str) -> None:
     with pytest.raises(InvalidInput, match=told):
         folds(plain({"large": 10, "small": count}), "corpus", "emotion", split, 0)
+
+
+def test_lists_set_two_speakers_apart(tmp_path: Path) -> None:
+    table = plain({"pair": 2})
+    first, second = table["speaker"].unique().sort()
+    rows = [
+        f"{utterance},{'test' if speaker == tested else 'train'},{tested}\n"
+        for tested in (first, second)
+        for utterance, speaker in table.select("utterance", "speaker").iter_rows()
+    ]
+    (tmp_path / "lists.csv").write_text("utterance,part,fold\n" + "".join(rows))
+    split = SplitSettings(scheme="file", file=tmp_path / "lists.csv", dev_unit="utterance")
+    for fold in folds(table, "corpus", "emotion", split, 0)["pair"]:
+        heard = set(table["speaker"].gather([*fold.train, *fold.dev]))
+        assert len(fold.dev) and heard.isdisjoint(table["speaker"].gather(fold.test)) and len(heard) == 1
 
 
 def test_what_the_errors_advise_works() -> None:

@@ -334,6 +334,9 @@ def _refusal(few: Mapping[str, int], column: str, folds: int | None) -> InvalidI
         ways = [f'splits.test_only = ["{domain}"] only tests it, by models of the other domains']
         if size >= 3 and folds is not None:
             ways.insert(0, f'splits.folds = {min(folds - 1, size)} or splits.scheme = "leave-one-{column}-out"')
+        if size == 2:
+            lists = f"lists that train on one {column} and test the other"
+            ways.append(f'splits.scheme = "file" and splits.dev_unit = "utterance", with {lists}')
         ways.append('splits.scheme = "random-folds" with allow = ["shared-speakers"] mixes speakers, which flatters')
         problems.append(Problem(f"domain {domain!r}", f"{message}. What to do: {'; or '.join(ways)}"))
     wanted = f"{folds} folds of whole {column}s" if folds else f"leaving one {column} out"

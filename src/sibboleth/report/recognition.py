@@ -194,8 +194,8 @@ def cautions(results: Results) -> list[str]:
     if few := [text for column, sizes in speakers.items() for text in _few(column, sizes)]:
         found.append(
             f"Groups of fewer than {FEWEST_SPEAKERS} speakers: {'; '.join(few)}. The regression's standard error is "
-            "made from the spread between speakers, which so few do not show: do not trust its interval and p as evidence "
-            "about others, whichever way they point."
+            "made from the spread between speakers, which so few do not show: do not trust its interval and p as "
+            "evidence about others, whichever way they point."
         )
     small = [row for row in groups if row["clusters"] < FEWEST_SPEAKERS]
     if any(row.get("wer_low") == row.get("wer_high") for row in small):

@@ -1,14 +1,14 @@
 """The table of matched pairs: two recognisers compared over segments of speech."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import polars as pl
 
-from sibboleth.metrics import transcription
 from sibboleth.metrics.edits import Edit, sclite_edits, segments
 from sibboleth.scores.recognition.transcripts import Transcripts
-from sibboleth.scores.slices import Codes
+from sibboleth.scores.slices import Codes, Items
 from sibboleth.stats import holm, matched_pairs
 
 Pair = tuple[str, str, str, str]
@@ -40,11 +40,18 @@ def compare_segments(transcripts: Transcripts, pairs: Sequence[Pair]) -> pl.Data
     is corrected over all rows. Segments count as independent, whoever speaks: with few speakers p is too small for a
     claim about others, which `scores.compare` is for.
     """
+    texts = transcripts.answers
+
+    @cache
+    def aligned(row: int) -> list[Edit]:  # once for all pairs that an answer is in
+        return sclite_edits(texts.reference[row].split(), texts.hypothesis[row].split())
+
     made: list[dict[str, object]] = []
     for a_run, a_rater, b_run, b_rater in pairs:
         a, b = _both(transcripts, (a_run, a_rater), (b_run, b_rater))
         names = {"a_run": a_run, "a_rater": a_rater, "b_run": b_run, "b_rater": b_rater}
-        made += [names | row for row in _slices(transcripts, a, b)]
+        found = [segments(aligned(x), aligned(y)) for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+        made += [names | row for row in _slices(transcripts.items.take(a), found)]
     table = pl.DataFrame(made, schema={name: kind for name, kind in PAIRS.items() if name != "p_holm"})
     corrected = pl.Series("p_holm", holm(table["p"].to_numpy()), pl.Float64)
     return table.with_columns(corrected).select(list(PAIRS))
@@ -63,20 +70,12 @@ def _both(transcripts: Transcripts, a: tuple[str, str], b: tuple[str, str]) -> t
     return first, second
 
 
-def _slices(transcripts: Transcripts, a: Codes, b: Codes) -> Iterator[dict[str, object]]:
-    aligned = [_aligned(transcripts.answers.take(rows)) for rows in (a, b)]
-    found = [np.array(segments(*both), dtype=np.int64).reshape(-1, 2) for both in zip(*aligned, strict=True)]
-    items = transcripts.items.take(a)
+def _slices(items: Items, found: Sequence[Sequence[tuple[int, int]]]) -> Iterator[dict[str, object]]:
+    """Test the segments found in each pair of answers, for all and each slice."""
+    each = [np.array(one, dtype=np.int64).reshape(-1, 2) for one in found]
     parts = [(f"{column}={value}", rows) for column, groups in items.groups() for value, rows in groups]
-    for name, rows in [("all", np.arange(len(a))), *parts]:
-        errors = np.concatenate([np.zeros((0, 2), np.int64), *(found[row] for row in rows)])
+    for name, rows in [("all", np.arange(len(each))), *parts]:
+        errors = np.concatenate([np.zeros((0, 2), np.int64), *(each[row] for row in rows)])
         a_errors, b_errors = errors.sum(axis=0).tolist()
         test = matched_pairs(errors[:, 0] - errors[:, 1])
         yield {"slice": name, "a_errors": a_errors, "b_errors": b_errors, **test._asdict(), "n": len(rows)}
-
-
-def _aligned(answers: transcription.Answers) -> list[list[Edit]]:
-    return [
-        sclite_edits(reference.split(), hypothesis.split())
-        for reference, hypothesis in zip(answers.reference, answers.hypothesis, strict=True)
-    ]
