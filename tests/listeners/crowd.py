@@ -24,8 +24,9 @@ from sibboleth.listeners import test
 from sibboleth.listeners.step import Answer
 from sibboleth.listeners.store import Store
 
-WAIT = 0.1
-"""Seconds after which somebody who could not reach the server tries again."""
+FIRST_WAIT = 1.0
+"""Seconds after which somebody who could not reach the server tries again, each time twice as many: `connection.js`."""
+LONGEST_WAIT = 30.0
 Answering = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -98,6 +99,7 @@ class Browser:
 
     async def ask(self, method: str, path: str, sent: Any = None) -> tuple[int, dict[str, str], bytes]:
         """Ask until there is an answer."""
+        wait = FIRST_WAIT
         while True:
             try:
                 begun = time.perf_counter()
@@ -105,7 +107,8 @@ class Browser:
             except (OSError, EOFError, Lost):
                 self.crowd.broken += 1
                 await self.close()
-                await asyncio.sleep(WAIT)
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
                 continue
             if found[0] in (429, 503):
                 await asyncio.sleep(float(found[1].get("retry-after", "1")))
@@ -148,13 +151,14 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, and wait until it answers; `begun` is the processor time that it took, in seconds."""
         environment = {**os.environ, "SIBBOLETH_LISTEN_PASSWORD": "a long password"}
         self.process = subprocess.Popen(self._command, env=environment, stdout=subprocess.DEVNULL)
         until = time.monotonic() + 60
         while time.monotonic() < until and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                self.begun = _used(self.process.pid)
                 return
             except OSError:
                 time.sleep(0.02)
@@ -169,6 +173,15 @@ class Server:
         """End it as Ctrl-C does, and return its exit status."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(30)
+
+
+def _used(process: int) -> float:
+    """Return the seconds of processor time of a process; 0 where the system does not tell."""
+    place = Path(f"/proc/{process}/stat")
+    if not place.exists():
+        return 0.0
+    fields = place.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def served(folder: Path) -> Server:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -257,6 +257,8 @@ class Words(Settings):
 
     tag: str = Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")
     """Language tag of BCP 47, such as `pt-BR`, for speech and hyphens."""
+    direction: Literal["ltr", "rtl"] = "ltr"
+    """Whether it is written from left to right."""
     extends: str = ""
     """Language of the box whose words stand where this file has none; empty: the file has every word."""
     begin: BeginWords

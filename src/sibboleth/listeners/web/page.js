@@ -42,7 +42,9 @@ function say(text) {
 
 function draft() {
   const kept = recall(draftKey);
-  return kept?.step === step.step ? kept : { step: step.step, plays: 0 };
+  if (kept?.step === step.step) return kept;
+  keep(draftKey, null);
+  return { step: step.step, plays: 0 };
 }
 
 function remember(parts) {
@@ -92,22 +94,22 @@ async function submit(parts = {}) {
   main.classList.add("sending");
   const seconds = (performance.now() - shown) / 1000;
   const answer = { step: step.step, plays: sound?.plays ?? 0, duration: seconds, ...view.answer(), ...parts };
-  if (alert.dataset.kind !== "back") tell(null);
+  tell(null);
   await going(connection.answer(answer));
 }
 
 async function going(promised) {
   busy = true;
   try {
-    const next = await promised;
-    keep(draftKey, null);
-    await show(next);
+    await show(await promised);
   } catch (error) {
     if (!(error instanceof Gone)) throw error;
     main.replaceChildren(make("h1", {}, document.title), make("p", {}, words.connection.gone));
     tell(null);
   }
 }
+
+main.addEventListener("change", () => { main.querySelector("#missing")?.replaceChildren(); });
 
 function complain({ text, focus }) {
   main.querySelector("#missing").textContent = text;
@@ -116,18 +118,19 @@ function complain({ text, focus }) {
 
 function goes(event) {
   const { target } = event;
-  if (target.closest("button, a, summary, select, dialog")) return false;
+  if (target.closest("button, a, summary, select")) return false;
   return target.tagName !== "TEXTAREA" || !event.shiftKey;
 }
 
 function plays(target) {
-  if (target.closest("button, a, summary, select, textarea, dialog")) return false;
+  if (target.closest("button, a, summary, select, textarea")) return false;
   return target.tagName !== "INPUT" || (target.type === "radio" && target.checked);
 }
 
 document.addEventListener("keydown", (event) => {
   // Enter and digits choose characters while somebody writes Chinese.
-  if (event.isComposing || event.repeat && event.key === "Enter" || busy || !view) return;
+  if (event.isComposing || (event.repeat && event.key === "Enter") || busy || !view) return;
+  if (document.querySelector("dialog")) return;
   if (view.key?.(event)) return event.preventDefault();
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Enter" && goes(event)) {

@@ -101,7 +101,7 @@ export function headphones({ step, words, submit, say, connection }) {
     answer: () => ({ tone: Number(asked.values[0]), plays: row.plays }),
     key: (event) => { const index = digit(event); if (index == null) return false; asked.press(index); return true; },
     press,
-    close: () => tones.forEach((tone) => tone.close()),
+    close: () => row.close(),
     help: [[words.keys.space_key, "space"], ["1–3", "digits"], ["Enter", "enter"]],
   };
 }
@@ -143,6 +143,11 @@ class Row extends EventTarget {
     this.#become("ready");
   }
 
+  close() {
+    this.#now = -1;
+    this.#tones.forEach((tone) => tone.close());
+  }
+
   #start(index) {
     this.#now = index;
     this.#become("playing");
@@ -171,8 +176,10 @@ class Row extends EventTarget {
 export function ending({ step, words, say }) {
   const title = { done: words.done.heading, screened: words.done.screened, withdrawn: words.withdraw.heading }[step.show];
   const copy = make("button", { type: "button", class: "secondary", onclick: async () => {
-    await navigator.clipboard?.writeText(step.code).catch(() => {});
     getSelection().selectAllChildren(code);
+    // Only encrypted pages have the clipboard.
+    if (navigator.clipboard) await navigator.clipboard.writeText(step.code).catch(() => {});
+    else document.execCommand("copy");
     copy.textContent = words.done.copied;
     say(words.done.copied);
   } }, words.done.copy_code);
