@@ -22,6 +22,7 @@ from sibboleth.experiment import (
     material,
     pairs,
     plan,
+    pretrained,
     recognition,
     recommendation,
     transcripts,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 RESULTS = (
     *("predictions", "scores", "comparisons", "cells", "selection"),
-    *("methods", "learning", "gaps", "erasure", "recommendation", "recommendation-score"),
+    *("methods", "learning", "gaps", "pretrained", "erasure", "recommendation", "recommendation-score"),
     *("listeners", "listeners-scores"),
     *recognition.TABLES,
 )
@@ -227,6 +228,11 @@ def _score(stuff: Material, filled: Sequence[Cell | TunedCell], directory: RunDi
                 leading, reference, stuff.target, quartets, clusters=clusters, statistics=statistics, seed=seed
             )
             write_table(directory / "gaps.parquet", closed)
+        if matches := pretrained.matches(runs, record.facts["encoders"], stuff.table):
+            held = scores.pretrained(
+                leading, reference, stuff.target, matches, clusters=clusters, statistics=statistics, seed=seed
+            )
+            write_table(directory / "pretrained.parquet", held)
     if stuff.target.kind == "transcription":
         with console.status("counting errors by group of speakers"):
             answered = recognition.Answers(stuff, runs, leading, reference)

@@ -16,6 +16,7 @@ from sibboleth.report import (
     ladder,
     listings,
     methods,
+    pretrained,
     published,
     recognition,
     recognition_tables,
@@ -118,6 +119,7 @@ TABLES = (
     recommendation.cases,
     recommendation.measures,
     recommendation.ranks,
+    pretrained.compared,
     recognition_tables.by_group,
     recognition_tables.gaps,
     recognition_tables.matched,
@@ -139,7 +141,7 @@ def _parts(results: Results) -> Parts:
     drawn = {name: step(results) for name, step in track(STEPS.items(), "Drawing the report", len(STEPS), "sections")}
     tables = [make(results) for make in TABLES]
     said = answer(results)
-    said = replace(said, more=(*said.more, *alignment.told(results)))
+    said = replace(said, more=(*pretrained.told(results), *said.more, *alignment.told(results)))
     return Parts(said, drawn, {table.name: table for table in tables})
 
 

@@ -7,20 +7,24 @@ from sibboleth.scores.comparison import COMPARISON, Pair, compare
 from sibboleth.scores.gaps import GAPS, Quartet, gaps
 from sibboleth.scores.groups import Groups
 from sibboleth.scores.mistakes import judge, worst
+from sibboleth.scores.pretrained import PRETRAINED, Match, pretrained
 from sibboleth.scores.scoring import SCHEMA, score
 from sibboleth.scores.slices import Clusters
 
 __all__ = [
     "COMPARISON",
     "GAPS",
+    "PRETRAINED",
     "SCHEMA",
     "Clusters",
     "Groups",
+    "Match",
     "Pair",
     "Quartet",
     "compare",
     "gaps",
     "judge",
+    "pretrained",
     "score",
     "worst",
 ]

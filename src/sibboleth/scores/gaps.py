@@ -67,7 +67,7 @@ def gaps(
     parts = metric.parts(aligned.answers)
     places = code(aligned.keys["utterance"], utterances.to_list())
     rows = aligned.keys.with_row_index("row").group_by("run").agg("row").iter_rows()
-    answered = {run: _averaged(parts[mine], places[mine]) for run, mine in rows}
+    answered = {run: averaged(parts[mine], places[mine]) for run, mine in rows}
     made: list[tuple[object, ...]] = []
     for one in quartets:
         names = [one.within, one.zero_shot, one.within_after, one.run]
@@ -92,7 +92,7 @@ def gaps(
     return pl.DataFrame(made, schema=GAPS, orient="row")
 
 
-def _averaged(parts: Array, places: Codes) -> tuple[Codes, Array]:
+def averaged(parts: Array, places: Codes) -> tuple[Codes, Array]:
     """Return the utterances that a run answered, sorted, and their parts, averaged over trials."""
     there, index, count = np.unique(places, return_inverse=True, return_counts=True)
     return there, sum_by(parts, index, len(there)) / count[:, None]

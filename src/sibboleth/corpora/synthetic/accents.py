@@ -12,13 +12,13 @@ from sibboleth.corpus import Corpus
 
 DESIGN = Design(
     languages=("nl",),
-    speakers=30,
+    speakers=36,
     utterances=6,
     sentences=24,
     accents={"nl": ("de", "en", "fr")},
     accented=18,
 )
-"""12 native speakers and 6 with each first language, as many women as men; each says the same 24 sentences once."""
+"""18 native speakers and 6 with each first language, as many women as men; each says the same 24 sentences once."""
 
 
 def prepare(root: Path) -> Corpus:
