@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.faults.conftest import Warm, Workplace
 from tests.recipes.test_run import tones
 from tests.recipes.test_train import write
+from tests.recipes.test_transcription import LOGMEL, study
+from tests.recipes.test_transcription import tones as spelt
 
 from sibboleth.errors import SibbolethError
 from sibboleth.models.tuning import folder
@@ -54,3 +57,29 @@ def test_a_killed_training_goes_on_to_equal_weights(warm: Warm, tmp_path: Path) 
     one, other = weights(tmp_path / "whole"), weights(tmp_path / "killed")
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
     assert not (tmp_path / "killed" / "state").exists()
+
+
+@pytest.mark.soak
+def test_a_killed_training_of_transcripts_goes_on_with_the_learning_rate_it_was_at(warm: Warm, tmp_path: Path) -> None:
+    spelt(tmp_path, each=2)
+    head = '[[methods]]\nname = "head"\n[methods.training]\nepochs = 3\nlearning_rate = [0.001, 0.03]\nsave = 1e-6\n'
+    study(tmp_path, LOGMEL, head)
+    place = Workplace(tmp_path)
+
+    def arguments(output: str) -> list[str]:
+        return ["train", "study.toml", "--source", "aa", "--output", output]
+
+    ended, _, said = warm.run(place, *arguments("whole"))
+    assert ended == 0, said
+    for state in (2, 5):
+        ended, _, said = warm.run(place, *arguments("killed"), state=state)
+        assert ended == -9, said
+    assert (tmp_path / "killed" / "state" / "stage-1-rate-0.pt").exists(), "in the second training"
+    ended, _, said = warm.run(place, *arguments("killed"))
+    assert ended == 0, said
+    one, other = (load_file(tmp_path / name / "head.safetensors") for name in ("whole", "killed"))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    logs = [
+        pl.read_parquet(tmp_path / name / "training.parquet").drop("seconds", "memory") for name in ("whole", "killed")
+    ]
+    assert logs[0].equals(logs[1]) and len(logs[0]) == 6

@@ -112,7 +112,7 @@ def test_it_says_what_it_said_in_memory_and_so_does_the_program_on_its_card(fami
     encoder = load(EncoderSettings(name=f"untrained:{name}"))
     assert isinstance(encoder, Transformer)
     encoder = dataclasses.replace(encoder, config={**encoder.config, **changes})
-    for kind in ("head", "mix", "lora", "all", "encoder"):
+    for kind in ("head", "mix", "lora", "all", "encoder") if family == "wav2vec2" else ("head", "mix", "lora"):
         tuning, network = made(encoder, kind)
         place = saved(tmp_path / kind, encoder, tuning, network)
         expected = in_memory(encoder, tuning, network, SEVERAL)
