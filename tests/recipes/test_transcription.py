@@ -203,6 +203,15 @@ def test_every_layer_answers_and_dev_takes_the_one_with_the_fewest_errors(layere
     assert len(chosen) == len(table.filter(rater="selected")) and (chosen["label"] == chosen["label_of_layer"]).all()
 
 
+def test_every_epoch_of_every_layer_is_logged(layered: RunDirectory) -> None:
+    log = layered.table("learning").filter(method="ctc")
+    assert set(log["layer"]) == set(range(5)) and set(log["epoch"]) == {1, 2, 3}
+    chosen = log.filter("selected").select("source", "fold", "trial", "layer", choice=pl.col("epoch").cast(pl.Float64))
+    said = layered.table("selection").filter(pl.col("run").str.contains("/ctc/within/"))
+    assert len(chosen) == len(said) and len(chosen.join(said, on=["fold", "trial", "layer", "choice"], how="semi"))
+    assert layered.table("learning").filter(pl.col("method") != "ctc")["layer"].unique().to_list() == [4]
+
+
 def test_all_methods_transcribe(layered: RunDirectory) -> None:
     cells = layered.table("cells")
     assert set(cells.filter("tuned")["method"]) == {"lora", "full", "mixed"}
