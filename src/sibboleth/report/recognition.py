@@ -164,6 +164,10 @@ def told(results: Results) -> list[str]:
     return [_sentence(whom, row) for row in plain or worst.values()]
 
 
+def _sizes(row: Row) -> tuple[tuple[str, int], tuple[str, int]]:
+    return (row["group"], row["clusters"]), (row["against"], row["against_clusters"])
+
+
 def _tested(row: Row) -> bool:
     p = row.get("p_holm")
     return p is not None and math.isfinite(p)
@@ -177,9 +181,9 @@ def _sentence(whom: Whom, row: Row) -> str:
         return f"{system}, {where}: WER {rate} for {row['group']}, {row['against']} without error."
     said = f"{system}, {where}: {times} times as many errors per word for {row['group']} as for {row['against']}"
     if not _tested(row):
-        one = min(row["clusters"], row["against_clusters"]) < 2
-        why = "one of the two is a single speaker" if one else "the speakers of one of the two all err alike"
-        return f"{said}; {why}."
+        lone = [group for group, size in _sizes(row) if size < 2]
+        why = f"{wording.listing(lone)} {'is one voice' if len(lone) == 1 else 'are one voice each'}"
+        return f"{said}; {why if lone else 'the speakers of one of the two all err alike'}."
     return f"{said} (p {wording.p_value(row['p_holm'])} after Holm)."
 
 
