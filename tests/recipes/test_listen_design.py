@@ -108,7 +108,7 @@ def test_a_killed_one_leaves_no_test_and_the_same_command_goes_on(place: Path, t
     slow = (
         "import time; from sibboleth.listeners import sound; from pathlib import Path; import sys\n"
         "real = sound.write\n"
-        "def write(*given):\n    real(*given); time.sleep(0.02)\n"
+        "def write(*given):\n    real(*given); time.sleep(0.1)\n"
         "sound.write = write\n"
         "from sibboleth.recipes.listen_design import design; design(Path(sys.argv[1]), output=Path(sys.argv[2]))"
     )
@@ -122,7 +122,7 @@ def test_a_killed_one_leaves_no_test_and_the_same_command_goes_on(place: Path, t
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert not (folder / "test.json").exists() and 5 <= len(list(folder.glob("audio/*.wav"))) < 40
+    assert not (folder / "test.json").exists() and len(list(folder.glob("audio/*.wav"))) >= 5
     design(place / "listen.toml", output=folder)
     design(place / "listen.toml", output=tmp_path / "undisturbed")
     assert content(folder) == content(tmp_path / "undisturbed")
@@ -183,6 +183,7 @@ def test_with_a_study_only_what_its_models_have_not_heard_is_drawn(place: Path, 
         + "[[corpora]]"
         + german[1]
         + '[target]\nlabels = ["angry", "happy", "sad"]\n[splits]\nscheme = "file"\nfile = "lists.csv"\n'
+        + 'listening = "not-yet-drawn"\n'
     )
     file = place / "unheard.toml"
     file.write_text(FILE.format('study = "fixed.toml"', ""))
@@ -231,6 +232,15 @@ def test_too_many_items_to_train_without_are_refused(place: Path, tmp_path: Path
     file = place / "nothing-left.toml"
     file.write_text(STUDY + f'listening = "{tmp_path / "test"}"\n')
     with pytest.raises(InvalidInput, match="splits.listening: without what listeners judge, too little is left"):
+        check.check(file)
+    lacking = STUDY.replace(CORPORA, CORPORA.replace('"de"', '"xx"').replace('"pl"', '"yy"')).replace(
+        "folds = 3", "folds = 2"
+    )
+    soundless = tests.read(tmp_path / "test")
+    nameless = [item.model_copy(update={"digest": ""}) for item in soundless.items]
+    tests.write(tmp_path / "test", soundless.model_copy(update={"items": tuple(nameless)}))
+    file.write_text(lacking + f'listening = "{tmp_path / "test"}"\n')
+    with pytest.raises(InvalidInput, match=r"none of the \d+ items of .* is an utterance of the study"):
         check.check(file)
     file.write_text(STUDY + 'listening = "nowhere"\n')
     with pytest.raises(InvalidInput, match="nowhere: no test.json there"):

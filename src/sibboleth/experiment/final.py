@@ -75,8 +75,9 @@ def narrowed(material: Material, wanted: Wanted) -> tuple[Material, tuple[Stage,
     mask = material.table[study.domain].is_in(names)
     kept = replace(material, table=material.table.filter(mask), scan=material.scan.filter(mask))
     folds = splits.whole(kept.table, study.domain, kept.target.name, study.splits, study.seed)
+    judged = np.flatnonzero(np.isin(np.flatnonzero(mask), listening.judged(material)))
     single = {name: [fold] for name, fold in folds.items()}
-    folds = {name: fold for name, (fold,) in listening.withheld(single, listening.judged(kept)).items()}
+    folds = {name: fold for name, (fold,) in listening.withheld(single, judged).items()}
     stages = tuple(Stage(name, folds[name].train, folds[name].dev) for name in names)
     return transcripts.lettered(kept, [_fit(one) for one in stages]), stages
 

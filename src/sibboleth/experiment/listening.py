@@ -50,14 +50,23 @@ def heard(stuff: Material, fits: Sequence[Fit]) -> pl.DataFrame:
 
 
 def judged(stuff: Material) -> Rows:
-    """Return the rows of a study that are items of its listening test, or the very same recording as one."""
+    """Return the rows of a study that are items of its listening test, or the very same recording as one.
+
+    Raises `InvalidInput` where there is no such test, or none of its items is in the study.
+    """
     folder = stuff.study.splits.listening
     if folder is None:
         return schemes.NONE
     items = [item for item in tests.read(folder).items if item.role in ("item", "repeat")]
     known = stuff.table["utterance"].is_in([item.utterance for item in items])
     same = stuff.scan["digest"].is_in([item.digest for item in items]).fill_null(False)
-    return np.flatnonzero(known | same)
+    rows = np.flatnonzero(known | same)
+    if not len(rows):
+        raise InvalidInput(
+            f"splits.listening: none of the {len(items)} items of {folder} is an utterance of the study; its corpora "
+            "have to have the names that they have in the test's file"
+        )
+    return rows
 
 
 def withheld(folds: Mapping[str, Sequence[Fold]], rows: Rows) -> dict[str, tuple[Fold, ...]]:

@@ -89,7 +89,10 @@ def _studied(asked: ListeningTest) -> tuple[pl.DataFrame | None, set[str] | None
     """Return what models of the test's study have heard, and the utterances that they answer; None without one."""
     if asked.study is None:
         return None, None
-    stuff = material.gather(studies.read(asked.study))
+    study = studies.read(asked.study)
+    # A study may name the very test that is drawn here, and what that keeps out of training is not known yet.
+    study = study.model_copy(update={"splits": study.splits.model_copy(update={"listening": None})})
+    stuff = material.gather(study)
     fits = check.fits(stuff)
     rows = [row for fit in fits for one in fit.tests for row in one.rows.tolist()]
     return listening.heard(stuff, fits), set(stuff.table["utterance"].gather(sorted(set(rows))))
