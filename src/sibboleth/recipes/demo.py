@@ -10,19 +10,32 @@ from sibboleth.runs import write_text
 
 
 def demo(*, output: Path = Path("demo")) -> Path:
-    """Speak a controlled corpus in four languages, run a study on it and write the report.
+    """Speak two controlled corpora, run a study on each and write their reports: emotion over languages, and accents.
 
     Args:
-        output: Folder for the speech, the study file and the run.
+        output: Folder for the speech, the study files and the runs.
 
     Returns:
-        The path of the report.
+        The path of the report on emotion; that on accents lies beside it, in `accents-run`.
     """
     console.print(f"speaking a small corpus in four languages into {output / 'speech'}")
     prepare("synthetic", output / "speech")
-    study = output / "study.toml"
-    if not study.exists():
-        write_text(study, resources.files("sibboleth.recipes").joinpath("demo.toml").read_text(encoding="utf-8"))
-    page = run(study, output=output / "run")
-    console.print(f"\nThe study file is {study}: change it and run it. The report is")
+    page = run(_study(output, "study", "demo"), output=output / "run")
+    console.print(f"speaking Dutch with French, German and English phones into {output / 'accents'}")
+    prepare("synthetic-accents", output / "accents")
+    other = run(_study(output, "accents", "demo-accents"), output=output / "accents-run")
+    console.print(
+        f"\nThe study files are {output / 'study.toml'} and {output / 'accents.toml'}: change them and run them."
+    )
+    console.print(f"Does an English encoder carry to Dutch as well as a Dutch one, and for whom: {other}")
+    console.print("Does emotion carry from language to language:")
     return page
+
+
+def _study(output: Path, name: str, template: str) -> Path:
+    """Write a study file of the demo, unless there is one, which may have been changed."""
+    study = output / f"{name}.toml"
+    if not study.exists():
+        text = resources.files("sibboleth.recipes").joinpath(f"{template}.toml").read_text(encoding="utf-8")
+        write_text(study, text)
+    return study
