@@ -2,6 +2,7 @@
 
 import { choices, digit, make, paragraphs } from "./make.js";
 import { player } from "./player.js";
+import { inRow } from "./row.js";
 import { Sound } from "./sound.js";
 
 export function heading(text) {
@@ -76,101 +77,50 @@ export function loudness({ step, words, sound, submit }) {
 
 export function headphones({ step, words, submit, say, connection }) {
   const { first, second, third } = words.headphones;
-  const tones = step.tones.map((address) => new Sound(() => connection.sound(address)));
-  const marks = tones.map((_, index) => make("span", { class: "tone" }, String(index + 1)));
-  // The three are one recording to the button; a tone that has ended starts the next.
-  const row = new Row(tones, marks, step.plays);
-  const { node, button, press } = player(row, words);
+  let starts = [];
+  const sound = new Sound(async () => {
+    const row = await inRow(await Promise.all(step.tones.map((name) => connection.sound(name))));
+    starts = row.starts;
+    return row.blob;
+  }, 0, step.plays);
+  const marks = step.tones.map((_, index) => make("span", { class: "tone" }, String(index + 1)));
+  const { node, button, press } = player(sound, words);
   const options = [first, second, third].map((said, index) => ({ value: index, words: said }));
   const asked = choices({ name: "tone", legend: words.headphones.question, options, look: "options keyed" });
   asked.node.disabled = true;
-  row.addEventListener("change", () => {
-    if (row.heard == null || !asked.node.disabled) return;
+
+  function mark() {
+    const playing = sound.state === "playing";
+    const now = playing ? starts.filter((start) => start <= sound.time).length - 1 : -1;
+    marks.forEach((one, index) => one.classList.toggle("on", index === now));
+    if (playing) requestAnimationFrame(mark);
+  }
+
+  sound.addEventListener("change", () => {
+    mark();
+    if (sound.heard == null || !asked.node.disabled) return;
     asked.node.disabled = false;
     say(words.item.answer);
   });
-  row.load();
+  sound.load();
   return {
     nodes: [heading(words.headphones.heading), ...paragraphs(step.text), node,
       make("div", { class: "tones", "aria-hidden": "true" }, ...marks), asked.node, missing(),
       make("div", { class: "actions" }, primary(words.item.go_on, submit))],
     missing: () => {
-      if (row.heard == null) return { text: words.item.listen, focus: () => button.focus() };
+      if (sound.heard == null) return { text: words.item.listen, focus: () => button.focus() };
       return asked.chosen ? null : { text: words.headphones.question, focus: () => asked.focus() };
     },
-    answer: () => ({ tone: Number(asked.values[0]), plays: row.plays }),
-    key: (event) => { const index = digit(event); if (index == null) return false; asked.press(index); return true; },
+    answer: () => ({ tone: Number(asked.values[0]), plays: sound.plays }),
+    key: (event) => {
+      const index = digit(event);
+      if (index != null) asked.press(index);
+      return index != null;
+    },
     press,
-    close: () => row.close(),
+    close: () => sound.close(),
     help: [[words.keys.space_key, "space"], ["1–3", "digits"], ["Enter", "enter"]],
   };
-}
-
-class Row extends EventTarget {
-  state = "loading";
-  plays = 0;
-  heard = null;
-  #tones;
-  #marks;
-  #now = -1;
-
-  constructor(tones, marks, most) {
-    super();
-    this.#tones = tones;
-    this.#marks = marks;
-    this.most = most;
-    tones.forEach((tone) => tone.addEventListener("change", () => this.#follow()));
-  }
-
-  get left() { return this.most ? Math.max(this.most - this.plays, 0) : Infinity; }
-
-  async load() {
-    this.#become("loading");
-    await Promise.all(this.#tones.map((tone) => tone.load()));
-    this.#become(this.#tones.every((tone) => tone.state === "ready") ? "ready" : "failed");
-  }
-
-  play() {
-    if (this.state !== "ready" || !this.left) return;
-    this.plays += 1;
-    this.#start(0);
-  }
-
-  stop() {
-    const playing = this.#tones[this.#now];
-    this.#now = -1;
-    playing?.stop();
-    this.#become("ready");
-  }
-
-  close() {
-    this.#now = -1;
-    this.#tones.forEach((tone) => tone.close());
-  }
-
-  #start(index) {
-    this.#now = index;
-    this.#become("playing");
-    this.#tones[index].play();
-  }
-
-  #follow() {
-    if (this.state !== "playing" || this.#now < 0) return;
-    const { state } = this.#tones[this.#now];
-    if (state === "failed") { this.#now = -1; this.#become("failed"); }
-    if (state !== "ready") return;
-    const next = this.#now + 1;
-    if (next < this.#tones.length) return void setTimeout(() => { if (this.#now === next - 1) this.#start(next); }, 500);
-    this.#now = -1;
-    this.heard ??= performance.now();
-    this.#become("ready");
-  }
-
-  #become(state) {
-    this.state = state;
-    this.#marks.forEach((mark, index) => mark.classList.toggle("on", state === "playing" && index === this.#now));
-    this.dispatchEvent(new Event("change"));
-  }
 }
 
 export function ending({ step, words, say }) {
