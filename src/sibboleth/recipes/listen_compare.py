@@ -244,7 +244,7 @@ def _confidence(tables: people.Tables) -> Table:
     for _, rows in overall.group_by("domain", "group", "listeners", "run", "rater", maintain_order=True):
         found = {row["measure"]: printing.interval(row) for row in rows.to_dicts()}
         row = rows.to_dicts()[0]
-        shown.add_row(*_place(row), printing.rater(row["run"], row["rater"]), found["share"], found["entropy"])
+        shown.add_row(*_place(row), printing.rater(row["run"], row["rater"]), found["share"], found.get("entropy", ""))
     return shown
 
 

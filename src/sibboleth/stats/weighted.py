@@ -29,9 +29,10 @@ def weighted(
 ) -> tuple[Array, Array, Array]:
     """Estimate, low and high `[number]` of a statistic of weights, both speakers and raters resampled.
 
-    `speakers` and `raters` count the answers of each, `width` says how many numbers the statistic holds for a
-    resample. Degrees of freedom are Satterthwaite's, from the variance over resamples of speakers alone and of raters
-    alone. The limits are NaN with fewer than two speakers; below `FEWEST_RATERS` raters speakers alone are resampled.
+    `speakers` and `raters` count the answers of each (raters without any are not resampled), `width` says how many
+    numbers the statistic holds for a resample. Degrees of freedom are Satterthwaite's, from the variance over resamples
+    of speakers alone and of raters alone. The limits are NaN with fewer than two speakers; below `FEWEST_RATERS` raters
+    speakers alone are resampled.
     """
     whole = np.ones((1, len(speakers))), np.ones((1, len(raters)))
     estimate = statistic(*whole)[0]
@@ -41,7 +42,7 @@ def weighted(
     by_speaker = np.concatenate(list(resampler.weights(len(speakers))))
     drawn = _over(statistic, by_speaker, whole[1], width)
     freedom = np.full_like(estimate, max(float(effective(speakers)) - 1, 1.0))
-    if len(raters) >= FEWEST_RATERS:
+    if np.count_nonzero(raters) >= FEWEST_RATERS:
         by_rater = np.concatenate(list(resampler.weights(len(raters), _RATERS)))
         both = _over(statistic, by_speaker, by_rater, width)
         each = np.stack([freedom, np.full_like(estimate, max(float(effective(raters)) - 1, 1.0))])

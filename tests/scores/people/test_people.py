@@ -349,3 +349,42 @@ def test_the_first_answer_counts_for_agreement_and_all_for_scores() -> None:
     scored = people.beside(answers, reference_of(truth), TARGET, clusters=speakers_of(truth), statistics=FEW).scores
     assert scored.filter(metric="uar", slice="all", group="all")["n"].item() == 64
     assert set(scored.columns) >= set(scores.scoring.SCHEMA)
+
+
+def test_votes_of_unknown_people_have_a_crowd_and_no_persons() -> None:
+    """Votes are sorted by frequency, as corpora give them, and are not told from each other by it."""
+    truth = truth_of(24)
+    known = simulate(truth, LABELS, listeners(9), target="emotion")
+    votes = known.sort("utterance", "label").with_columns(
+        rater=pl.lit("panel"), trial=pl.int_range(pl.len()).over("utterance").cast(pl.Int32)
+    )
+    tables = [
+        people.beside(
+            pl.concat([each, model(truth)]), reference_of(truth), TARGET, clusters=speakers_of(truth), statistics=FEW
+        )
+        for each in (known, votes)
+    ]
+    for coefficient in ("alpha_nominal", "fleiss_kappa"):
+        first, second = (t.agreement.filter(coefficient=coefficient).to_dicts()[0] for t in tables)
+        assert first["estimate"] == pytest.approx(second["estimate"], abs=1e-9)
+        assert first["low"] != second["low"]  # nobody is resampled among votes
+    ceilings = [t.ceiling.filter(pl.col("run").is_in([people.PEOPLE, "run"])) for t in tables]
+    for column in ("estimate", "difference"):
+        np.testing.assert_allclose(*(c[column].drop_nulls().to_numpy() for c in ceilings))
+    assert len(tables[1].ceiling) == len(ceilings[1]) and tables[1].consistency.is_empty()
+    assert tables[1].effects.is_empty()
+    assert tables[0].confidence["estimate"].to_list() == pytest.approx(tables[1].confidence["estimate"].to_list())
+
+    wrong = pl.when(pl.col("label") != pl.col("utterance").replace_strict(truth)).then(pl.lit("(other)"))
+    unknown = people.beside(
+        pl.concat([votes.with_columns(label=wrong.otherwise("label")), model(truth)]),
+        reference_of(truth),
+        TARGET,
+        clusters=speakers_of(truth),
+        statistics=FEW,
+    )
+    assert unknown.agreement.is_empty() and unknown.ceiling.is_empty()
+    assert unknown.confidence["measure"].to_list() == ["share"]
+    assert unknown.disputed.sort("utterance")["people_right"].to_list() == pytest.approx(
+        tables[1].disputed.sort("utterance")["people_right"].to_list()
+    )

@@ -5,6 +5,7 @@ import polars as pl
 
 from sibboleth import stats
 from sibboleth.metrics.agreement import BOUNDS, Kappas, Level, Tally
+from sibboleth.metrics.classification import OTHER
 from sibboleth.scores.people.panel import Array, Codes, Panel
 from sibboleth.stats import Resampler
 
@@ -24,9 +25,11 @@ MOST_PAIRS = 5000
 def agree(panel: Panel, resampler: Resampler) -> pl.DataFrame:
     """Return Krippendorff's alpha, Fleiss' kappa and the mean of Cohen's kappa over pairs; rows of `SCHEMA`.
 
-    Alpha is nominal; also ordinal and interval where answers are numbers, and kappa is left out where these have no
-    labels. A mean over pairs is over those in which it is defined.
+    Alpha is nominal; also ordinal and interval where answers are numbers. A mean over pairs is over those in which it
+    is defined, and votes have no pairs. Nothing is told where it is not known which wrong label was answered.
     """
+    if OTHER in panel.labels:
+        return pl.DataFrame(schema=SCHEMA)
     values, levels = _levels(panel.labels)
     tally = Tally(panel.answers, values)
 
@@ -37,7 +40,7 @@ def agree(panel: Panel, resampler: Resampler) -> pl.DataFrame:
     found = stats.weighted(resampler, overall, *panel.sizes, BOUNDS, width)
     names = [*(f"alpha_{level}" for level in levels), "fleiss_kappa"]
     rows = [(name, *(float(number[k]) for number in found)) for k, name in enumerate(names)]
-    if panel.labels and len(panel.raters) * (len(panel.raters) - 1) <= 2 * MOST_PAIRS:
+    if not panel.votes and len(panel.raters) * (len(panel.raters) - 1) <= 2 * MOST_PAIRS:
         rows.append(("cohen_kappa_mean", *mean_kappa(panel, panel.answers, len(panel.labels), resampler)))
     frame = pl.DataFrame(rows, schema=list(SCHEMA)[:4], orient="row")
     return frame.with_columns(**panel.counted).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())

@@ -11,6 +11,7 @@ import polars as pl
 
 from sibboleth import stats
 from sibboleth.metrics.agreement import Tally
+from sibboleth.metrics.classification import OTHER
 from sibboleth.metrics.metric import divide
 from sibboleth.scores.groups import Name
 from sibboleth.scores.people.panel import Array, Codes, Panel
@@ -44,10 +45,10 @@ def ceiling(panel: Panel, models: Panel, resampler: Resampler) -> pl.DataFrame:
     `models` answered (some of) the items of `panel`; a model is scored, and compared with people (`difference`, model
     minus people), on the items that it answered. Items with one answer have no others. Speakers and people are
     resampled together: with the soft crowd also as its members, while a majority is held as it is; a listener alone
-    has speakers only.
+    has speakers only. Nothing is told where it is not known which wrong label was answered.
     """
     rows: list[tuple[object, ...]] = []
-    for crowd in ("soft", "majority"):
+    for crowd in () if OTHER in panel.labels else ("soft", "majority"):
         rows += _crowd(crowd, panel, models, resampler)
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
@@ -57,8 +58,9 @@ def _crowd(crowd: str, panel: Panel, models: Panel, resampler: Resampler) -> Ite
     sizes = panel.counted
     for k, metric in enumerate(METRICS):
         yield crowd, *PEOPLE, metric, *everything[k], None, None, None, *sizes.values()
-    for name, answers in zip(panel.raters, panel.answers.T, strict=True):
-        yield from _listener(crowd, name, answers, panel, resampler)
+    crowds = others(_tally(panel).counts(np.ones((1, len(panel.raters))))[0], crowd)
+    for name, answers in () if panel.votes else zip(panel.raters, panel.answers.T, strict=True):
+        yield from _listener(crowd, name, answers, crowds, panel, resampler)
     for name, answers in zip(models.raters, models.answers.T, strict=True):
         there = answers >= 0
         shared = panel.about(there)
@@ -70,8 +72,8 @@ def _crowd(crowd: str, panel: Panel, models: Panel, resampler: Resampler) -> Ite
 
 def _estimates(crowd: str, panel: Panel, model: Codes | None, resampler: Resampler) -> list[tuple[float, float, float]]:
     """Return people's UAR and accuracy; with a model also its, and the differences."""
-    size = len(panel.labels) + 1
-    tally = Tally(panel.answers, np.arange(size, dtype=np.float64))
+    tally = _tally(panel)
+    size = len(tally.values)
     fixed = None if crowd == "soft" else others(tally.counts(np.ones((1, len(panel.raters))))[0], crowd)
     said = None if model is None else np.eye(size)[model]
 
@@ -125,14 +127,16 @@ def others(counts: Array, crowd: str) -> Array:
     return np.nan_to_num(divide(left, left.sum(axis=-1, keepdims=True)))
 
 
+def _tally(panel: Panel) -> Tally:
+    return Tally(panel.answers, np.arange(len(panel.labels) + 1, dtype=np.float64))
+
+
 def _listener(
-    crowd: str, name: Name, answers: Codes, panel: Panel, resampler: Resampler
+    crowd: str, name: Name, answers: Codes, others_of: Array, panel: Panel, resampler: Resampler
 ) -> Iterator[tuple[object, ...]]:
     there = answers >= 0
-    size = len(panel.labels) + 1
-    counts = Tally(panel.answers[there], np.arange(size, dtype=np.float64)).counts(np.ones((1, len(panel.raters))))[0]
-    said = answers[there]
-    crowds = others(counts, crowd)[np.arange(len(said)), said]
+    size, said = len(panel.labels) + 1, answers[there]
+    crowds = others_of[there, said]
     cells = np.zeros((len(said), size, size))
     cells[np.arange(len(said)), :, said] = crowds
     _, speakers = np.unique(panel.speakers[there], return_inverse=True)

@@ -161,16 +161,16 @@ class _Work:
             named = {EVERYWHERE: list(kept)} | {
                 g: [n for n in names if n in set(kept)] for g, names in self.groups.items()
             }
-            named = {group: [n for n in names if n in panel.raters] for group, names in named.items()}
+            named = {group: [n for n in names if panel.votes or n in panel.raters] for group, names in named.items()}
             named = {group: names for group, names in named.items() if names}
-            if part.name != EVERYWHERE or len(parts) == 1:
+            if not panel.votes and (part.name != EVERYWHERE or len(parts) == 1):
                 panels[part.name] = panel
             for name, frame in self.scored(part, named).items():
                 found[name].append(_placed(name, frame, version, part.name, None))
             for group, names in named.items():
-                for name, frame in self.grouped(part, panel.of(names)).items():
+                for name, frame in self.grouped(part, panel if panel.votes else panel.of(names)).items():
                     found[name].append(_placed(name, frame, version, part.name, group))
-        if parts[0].target.kind == "classification":
+        if parts[0].target.kind == "classification" and panels:
             fitted = effects(panels, self.backgrounds, self.settings.confidence)
             found["effects"].append(_placed("effects", fitted, version, None, None))
         return {name: pl.concat(frames) for name, frames in found.items()}

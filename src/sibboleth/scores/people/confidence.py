@@ -7,6 +7,7 @@ from sibboleth import predictions as table
 from sibboleth import stats
 from sibboleth.metrics.agreement import BOUNDS
 from sibboleth.metrics.alignment import ITEM
+from sibboleth.metrics.classification import OTHER
 from sibboleth.scores.people.panel import Array, Codes, Panel
 from sibboleth.stats import Resampler
 
@@ -28,7 +29,8 @@ def confidence(panel: Panel, models: pl.DataFrame, resampler: Resampler) -> pl.D
     """Return Spearman's correlation over items for every model that gives distributions; rows of `SCHEMA`.
 
     `models` are rows of predictions. Trials are averaged. Speakers are resampled, people are not: the claim is about
-    these listeners. Items with one listener's answer have no agreement.
+    these listeners. Items with one listener's answer have no agreement. There is no entropy where it is not known which
+    wrong label was answered.
     """
     rows: list[tuple[object, ...]] = []
     shares = _crowd(panel)
@@ -39,7 +41,7 @@ def confidence(panel: Panel, models: pl.DataFrame, resampler: Resampler) -> pl.D
             continue  # forced choices: there is no confidence
         place, posteriors = place[several[place]], posteriors[several[place]]
         _, speakers = np.unique(panel.speakers[place], return_inverse=True)
-        for measure in MEASURES:
+        for measure in MEASURES[:1] if OTHER in panel.labels else MEASURES:
             ours, theirs = _measure(measure, posteriors), _measure(measure, shares[place])
             found = correlation(ours, theirs, speakers.astype(np.int64), resampler)
             rows.append((run, rater, measure, *found, len(place), int(speakers.max(initial=-1)) + 1))

@@ -41,8 +41,11 @@ def consistency(panel: Panel, models: Panel, resampler: Resampler) -> pl.DataFra
 
     `people` is the mean over pairs of listeners, the ceiling; `model and people` a model's mean over listeners, with
     its `difference` to the ceiling on the model's own items; `model and listener` each of these, and `models` pairs of
-    models, whose intervals resample speakers only. Speakers and people are resampled together.
+    models, whose intervals resample speakers only. Speakers and people are resampled together. Votes have no rows: it
+    must be known who failed on which items.
     """
+    if panel.votes:
+        return pl.DataFrame(schema=SCHEMA)
     known = panel.about(panel.truth >= 0)
     answered = models.about(panel.truth >= 0)
     rows = [*_people(known, resampler)]

@@ -35,6 +35,8 @@ class Panel:
     raters: tuple[Name, ...]
     answers: Codes
     """`[item, rater]`: index of the label, `len(labels)` for any other, -1 for none."""
+    votes: bool = False
+    """Nobody knows who gave which answer: columns are votes, the counts of an item all that they say."""
 
     @property
     def right(self) -> Codes:
@@ -44,9 +46,10 @@ class Panel:
 
     @property
     def sizes(self) -> tuple[Array, Array]:
-        """Answers about each speaker and of each rater."""
+        """Answers about each speaker and of each rater who may be resampled, of whom votes have none."""
         there = (self.answers >= 0).astype(np.float64)
-        return np.bincount(self.speakers, there.sum(axis=1)).astype(np.float64), there.sum(axis=0)
+        raters = np.zeros(there.shape[1]) if self.votes else there.sum(axis=0)
+        return np.bincount(self.speakers, there.sum(axis=1)).astype(np.float64), raters
 
     @property
     def counted(self) -> dict[str, int]:
@@ -91,11 +94,12 @@ def gather(
     `items` are what a panel of models is about; one of people is about all that they answered. Of several labels the
     heaviest counts.
     """
+    people = items is None
+    answers, votes = _voters(answers) if people else (answers, False)
     numeric = answers["label"].null_count() == len(answers)
     first, true = (_first(frame, numeric) for frame in (answers, reference))
     asked = list(dict.fromkeys(true["said"].unique().sort())) if numeric else list(labels)
     said = first["said"].unique().drop_nulls().sort()
-    people = items is None
     if items is None:
         items = first.select(ITEM).unique().sort(ITEM)
         more = [label for label in said if label not in asked]
@@ -124,7 +128,24 @@ def gather(
         truth,
         tuple((names[k][0], names[k][1]) for k in order),
         matrix[:, order],
+        votes,
     )
+
+
+def _voters(answers: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
+    """Give every vote a column of its own, where a rater stands for people of whom nobody knows who said what.
+
+    That is the only rater of a run, with several answers to most items. Beside known listeners it is left out.
+    """
+    each = answers.group_by("run", "rater", *ITEM).agg(trials=pl.col("trial").n_unique())
+    runs = each.group_by("run").agg(pl.col("trials").median() > 1, pl.col("rater").n_unique())
+    several = runs.filter("trials", pl.col("rater") == 1)
+    if several.is_empty():
+        return answers, False
+    known = answers.join(several, on="run", how="anti")
+    if len(known):
+        return known, False
+    return answers.with_columns(rater=pl.format("{} {}", "rater", "trial"), trial=pl.lit(0, pl.Int32)), True
 
 
 def _first(frame: pl.DataFrame, numeric: bool) -> pl.DataFrame:
