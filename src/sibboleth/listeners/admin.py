@@ -12,7 +12,6 @@ from sibboleth.listeners.export import Answered
 from sibboleth.listeners.session import Course, Listener
 from sibboleth.listeners.step import Answer
 from sibboleth.listeners.store import AWAY, Seen, Store
-from sibboleth.metrics import agreement
 
 STATES = {
     "invited": "invited, not here yet",
@@ -97,6 +96,8 @@ def alpha(answered: Sequence[Answered]) -> float:
         codes[items[one.item.utterance], raters[one.rater]] = labels[tuple(sorted(one.labels))]
     if len(raters) < 2 or len(labels) < 2:
         return float("nan")
+    from sibboleth.metrics import agreement  # scipy, without which a server starts faster
+
     return agreement.alpha(codes, np.arange(len(labels), dtype=np.float64))
 
 

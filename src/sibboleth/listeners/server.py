@@ -251,7 +251,7 @@ class Site:
         try:
             yield
         finally:
-            await to_thread.run_sync(self._writer.close)
+            await self._writer.close()
             self._writer = None
 
 

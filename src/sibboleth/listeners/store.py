@@ -21,8 +21,8 @@ AWAY = 3600.0
 """Seconds without an answer after which somebody who has not finished no longer counts where forms are dealt."""
 KEPT = 20
 """Links of one listener that work: who comes again from a platform is given a new one."""
-_BUSY = 20.0
-"""Seconds to wait for another process that writes."""
+_BUSY = 20_000
+"""Milliseconds to wait for another process that writes."""
 
 _SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -87,7 +87,9 @@ class Store:
         if not make and not path.exists():
             raise InvalidInput(f"{path}: nobody has begun this test yet")
         try:
-            self._connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY / 1000, isolation_level=None, check_same_thread=False
+            )
             self._prepare(version)
         except sqlite3.Error as error:
             raise SibbolethError(f"{path}: cannot be used ({error}); is the disk full, or the file damaged?") from None
@@ -99,14 +101,33 @@ class Store:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Write everything that the block does, or nothing; it is on the disk afterwards."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        self.begin()
         try:
             yield
-            self._connection.execute("COMMIT")
+            self.commit()
         except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self.rollback()
             raise
+
+    def begin(self, *, wait: bool = True) -> bool:
+        """Begin a transaction; without waiting, says whether no other process was writing."""
+        self._connection.execute(f"PRAGMA busy_timeout = {_BUSY if wait else 0}")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if wait or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        return True
+
+    def commit(self) -> None:
+        """End a transaction; everything is on the disk then."""
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """End a transaction, if one is open, as if it had not begun."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
     @contextlib.contextmanager
     def moment(self) -> Iterator[None]:
