@@ -4,7 +4,7 @@ import { make } from "./make.js";
 
 const BAR = 3; // Pixels from bar to bar.
 const SLIP = 4; // Pixels that a click may move and still be a click.
-const TICKS = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300];
+const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300];
 const TICK_ROOM = 64; // Pixels that a tick wants.
 
 export class Waveform {
