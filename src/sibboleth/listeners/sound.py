@@ -89,12 +89,21 @@ def heard(stretch: Stretch, level: float | None) -> tuple[Samples, int, Sound]:
     rate = min(stretch.rate, RATE)
     samples, _ = audio.read(stretch.audio, rate, stretch.start, stretch.end)
     before = loudness(samples, rate)
-    wanted = 0.0 if level is None or not np.isfinite(before) else level - before
+    wanted = 0.0
+    if level is not None and np.isfinite(before):
+        wanted = level - before
+        for _ in range(2):  # amplified, more of a faint recording passes the gate, which is absolute
+            wanted += level - loudness(_amplified(samples, wanted), rate)
     peak = 20 * np.log10(max(float(np.abs(samples).max()), 1e-9))
     room = -peak if level is None else PEAK - peak
     gain = min(wanted, room) if level is not None else min(0.0, room)
-    told = Sound(stretch.name, stretch.utterance, before, before + gain, max(0.0, wanted - gain))
-    return (samples * 10 ** (gain / 20)).astype(np.float32), rate, told
+    made = _amplified(samples, gain) if gain else samples
+    after = loudness(made, rate) if gain else before
+    return made, rate, Sound(stretch.name, stretch.utterance, before, after, max(0.0, wanted - gain))
+
+
+def _amplified(samples: Samples, gain: float) -> Samples:
+    return (samples * 10 ** (gain / 20)).astype(np.float32)
 
 
 def write(folder: Path, name: str, samples: npt.NDArray[np.float32], rate: int) -> None:
