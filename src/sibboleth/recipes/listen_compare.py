@@ -151,8 +151,9 @@ def _remarks(tables: people.Tables) -> Iterator[str]:
             "WARNING: domains have different numbers of labels, so chance differs, and with it accuracy and odds of"
             " being right; compare domains with that in mind"
         )
-    versions = set(tables.agreement["listeners"])
-    if people.ATTENTIVE in versions:
+    if (tables.domains["people"] == 1).all() and tables.consistency.is_empty():
+        yield "these are votes of people who are not known: nobody is resampled, and who fails with whom cannot be told"
+    if people.ATTENTIVE in set(tables.scores["listeners"]):
         yield "some listeners failed: rows 'attentive' are without them"
 
 
