@@ -9,7 +9,7 @@ from sibboleth.listeners import words as language
 from sibboleth.listeners.settings import PartSettings
 from sibboleth.listeners.step import Answer, Background, Choice, Scale, Show, Step
 from sibboleth.listeners.test import Item, Test
-from sibboleth.listeners.words import Words
+from sibboleth.listeners.vocabulary import Words
 
 Status = Literal["invited", "active", "finished", "screened", "withdrawn"]
 
