@@ -13,6 +13,7 @@ from sibboleth.methods import HeadSettings, TuningSettings
 from sibboleth.models.tuning import course as courses
 from sibboleth.models.tuning import ctc
 from sibboleth.models.tuning.course import Place
+from sibboleth.models.tuning.epochs import epochs
 from sibboleth.models.tuning.inputs import Inputs
 from sibboleth.models.tuning.masking import Masking, drawn
 from sibboleth.models.tuning.network import Head
@@ -159,6 +160,38 @@ def test_heads_side_by_side_learn_and_choose_as_each_alone(tmp_path: Path) -> No
             assert torch.allclose(mine[f"head.{layer}.0.weight"], theirs["head.0.weight"], atol=1e-6)
     best = [one.best[0] for one in both.watches if one.best]
     assert best[0] == best[2] == 0 and max(best[1], best[3]) < -0.5, "the head that hears the text spells it"
+
+
+def test_the_loop_takes_the_steps_of_a_plain_one(tmp_path: Path) -> None:
+    inputs, settings = Second(0), TuningSettings(epochs=6, patience=6, learning_rate=0.03, head_rate=0.1, batch_size=7)
+    network = Transcriber(None, [Head(6, HeadSettings(), 4, 0)], 1, 6, mixed=0, out=4, trains_front=False,
+                          masking=Masking(0.0, 1))  # fmt: skip
+    course = courses.course(network, inputs, np.arange(40), [np.arange(40, 60)], settings, error, 0, better=-1)
+    for _ in courses.run(course, Place.of(network, False), tmp_path, {}, 0):
+        pass
+
+    (plain,) = Head(6, HeadSettings(), 4, 0)
+    kinds = [{"params": [plain.weight], "weight_decay": 0.01}, {"params": [plain.bias], "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(kinds)
+    batches = epochs(np.arange(40), inputs.seconds, None, settings, 0, 6).batches
+    rising = round(0.1 * len(batches))
+    for step, rows in enumerate(batches):
+        up, down = (step + 1) / rising, (len(batches) - step) / (len(batches) - rising)
+        for group in optimiser.param_groups:
+            group["lr"] = 0.1 * min(up, down)
+        said = plain(inputs.states[rows, 0]).log_softmax(-1).transpose(0, 1)
+        texts = [[int(token) for token in row if token > 0] for row in inputs.truth[rows]]
+        lengths = torch.tensor([len(text) for text in texts])
+        tokens = torch.tensor([token for text in texts for token in text])
+        # torch's own mean: each row's loss by its number of tokens.
+        loss = nn.functional.ctc_loss(said, tokens, torch.full((len(rows),), 9), lengths, reduction="mean")
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
+        optimiser.step()
+    learnt = network.trained()
+    assert torch.allclose(learnt["head.0.weight"], plain.weight, atol=1e-5)
+    assert torch.allclose(learnt["head.0.bias"], plain.bias, atol=1e-5)
 
 
 def test_a_transcription_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> None:
