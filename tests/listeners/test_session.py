@@ -8,6 +8,7 @@ from tests.listeners import small
 
 from sibboleth.listeners import words
 from sibboleth.listeners.session import Course, Listener, Unfit
+from sibboleth.listeners.settings import PeopleSettings
 from sibboleth.listeners.step import Answer
 
 SHOWN = [
@@ -85,8 +86,8 @@ def test_headphone_trials_come_before_the_parts_and_are_counted() -> None:
         ({}, {"age": 17}, "age"),
         ({"least_age": 16}, {"age": 17}, ""),
         ({}, {"age": None}, ""),
-        ({"first_language": ["DE", "nl"]}, {"first": ["en", "de"]}, ""),
-        ({"first_language": ["nl"]}, {"first": ["en", "de"]}, "first language"),
+        ({"languages": ["de", "nl"], "first_language": ["DE", "nl"]}, {"first": ["en", "de"]}, ""),
+        ({"languages": ["nl"], "first_language": ["nl"]}, {"first": ["en", "de"]}, "first language"),
         ({"hearing": "screen-out"}, {"hearing": "loss"}, "hearing"),
         ({"hearing": "screen-out"}, {"hearing": "unsaid"}, ""),
         ({"hearing": "ask"}, {"hearing": "loss"}, ""),
@@ -103,6 +104,11 @@ def test_who_does_not_fit_is_screened_out_before_a_form_is_dealt(
     if reason:
         shown = made.step(replace(listener, due=2, status=taken.status, reason=reason))
         assert (shown.show, shown.link, shown.code) == ("screened", "https://example.org/out", "")
+
+
+def test_a_first_language_that_the_page_does_not_ask_about_would_screen_out_everybody() -> None:
+    with pytest.raises(ValueError, match="first_language: also name dutch in languages"):
+        PeopleSettings(languages=("nl",), first_language=("Dutch",))
 
 
 def test_who_does_not_consent_is_thanked_and_not_paid() -> None:

@@ -112,6 +112,14 @@ class PeopleSettings(Settings):
     registration: Literal["open", "links"] = "open"
     """`open`: whoever opens the address may begin; `links`: only who has a link made by `sibboleth listen links`."""
 
+    @model_validator(mode="after")
+    def _first_languages_are_asked_about(self) -> "PeopleSettings":
+        # The page sends a language that it asks about as it is written here, and others by their codes.
+        absent = {one.casefold() for one in self.first_language} - {one.casefold() for one in self.languages}
+        if absent:
+            raise ValueError(f"first_language: also name {', '.join(sorted(absent))} in languages, so that it is asked")
+        return self
+
 
 class ListeningTest(Settings):
     """One listening test."""
