@@ -89,3 +89,12 @@ def test_a_run_without_such_a_pair_says_nothing(make_run: MakeRun, kind: str) ->
     results = load(make_run(kind=kind, comparisons=kind == "classification"))
     assert pretrained.told(results) == []
     assert pretrained.compared(results).rows == ()
+
+
+def test_of_many_pairs_the_first_are_told_and_the_rest_counted(make_run: MakeRun) -> None:
+    several = [rows("lora", "nl", difference=(-0.05, -0.08, -0.02))] + [
+        [(NL, f"other{k}", "nl", "en", *row[4:]) for row in HOME] for k in range(6)
+    ]
+    told = pretrained.told(written(make_run, *several))
+    assert len(told) == pretrained.MOST + 1
+    assert told[-1].startswith("3 more such pairs")

@@ -25,7 +25,8 @@ def matches(runs: pl.DataFrame, encoders: list[dict[str, Any]], table: pl.DataFr
         pl.col("alignment").is_null() & ~pl.col("control") & pl.col("encoder_language").is_not_null()
     ).sort("run")
     found: list[Match] = []
-    for a, b in itertools.permutations(dict.fromkeys(plain["encoder"]), 2):
+    there = set(plain["encoder"])
+    for a, b in itertools.permutations([one["name"] for one in encoders if one["name"] in there], 2):
         languages = [plain.filter(encoder=one)["encoder_language"][0] for one in (a, b)]
         if languages[0] == spoken[0] and languages[1] not in (spoken[0], SEVERAL) and sizes[a] == sizes[b]:
             found += _met(plain.filter(pl.col("encoder").is_in([a, b])).to_dicts(), a, b, *languages)

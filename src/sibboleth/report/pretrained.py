@@ -14,6 +14,8 @@ from sibboleth.report.tables import Table, table
 from sibboleth.scores.pretrained import PRETRAINED
 
 Row = dict[str, Any]
+MOST = 4
+"""Pairs, methods and trainings that are told; the table has all."""
 KEY = ("a", "b", "method", "source", "seconds")
 MEANT = {
     "difference": "{a} \N{MINUS SIGN} {b}",
@@ -26,12 +28,15 @@ MEANT = {
 def told(results: Results) -> list[str]:
     """Say of each pair of encoders how they differ on every domain, and what going away costs each of them.
 
-    Of fine-tuned pairs where there are any, else of probes; of whole trainings, not of budgets.
+    Of fine-tuned pairs where there are any, else of probes; of whole trainings, not of budgets; of the first few.
     """
     rows = [row for row in _rows(results) if row["seconds"] is None]
     methods = {system.method for system in results.tuned}
     chosen = [row for row in rows if row["method"] in methods] or rows
-    return [text for _, mine in groupby(chosen, _key) for text in _sentences(results, list(mine))]
+    groups = [list(mine) for _, mine in groupby(chosen, _key)]
+    texts = [text for mine in groups[:MOST] for text in _sentences(results, mine)]
+    more = len(groups) - MOST
+    return [*texts, f"{more} more such pairs are under Pre-trained on which language."] if more > 0 else texts
 
 
 def compared(results: Results) -> Table:
