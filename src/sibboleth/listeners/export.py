@@ -33,7 +33,7 @@ class Export:
 
     predictions: pl.DataFrame
     listeners: pl.DataFrame
-    """A row per listener: language background, checks, how far, how fast."""
+    """A row per listener who answered anything or withdrew: language background, checks, how far, how fast."""
     answers: pl.DataFrame
     """A row per answer to an item, practice and catch trials too: plays, seconds, whether it was right."""
 
@@ -73,7 +73,7 @@ def rater(number: int) -> str:
 def export(store: Store, course: Course) -> Export:
     """Make the tables of everything that was answered so far."""
     with store.moment():
-        listeners = [seen.listener for seen in store.seen()]
+        listeners = [one.listener for one in store.seen() if one.listener.due or one.listener.status == "withdrawn"]
         given = [*store.answers()]
     return tables(course, listeners, given)
 

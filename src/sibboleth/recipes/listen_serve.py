@@ -52,7 +52,7 @@ def listen_serve(folder: Path, *, host: str = "127.0.0.1", port: int = 8000, pro
         config = uvicorn.Config(
             application,
             lifespan="on",
-            log_level="warning",
+            log_level="error",
             access_log=False,  # no addresses, no tokens in logs
             server_header=False,
             proxy_headers=proxy,
