@@ -47,12 +47,6 @@ def give(store: Store, course: Course, token: str, answer: Answer) -> Listener |
     return store.numbered(listener.rater)
 
 
-def withdraw(store: Store, listener: Listener) -> Listener | None:
-    """Delete what is known of a listener; `Store.purge` afterwards."""
-    store.withdraw(listener.rater)
-    return store.numbered(listener.rater)
-
-
 def heard(store: Store, course: Course, rater: int) -> tuple[int, int]:
     """Count a listener's right headphone trials, and all that were answered."""
     trials = course.trials()

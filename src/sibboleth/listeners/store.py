@@ -223,10 +223,6 @@ class Store:
         """Bring the journal into the file and empty it, outside a transaction: what was deleted is then nowhere."""
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def events(self) -> dict[str, int]:
-        """Count what happened, by name."""
-        return dict(self._connection.execute("SELECT name, count(*) FROM events GROUP BY name").fetchall())
-
     def _event(self, rater: int, name: str) -> None:
         self._connection.execute("INSERT INTO events VALUES (?, ?, ?)", (rater, name, time.time()))
 
