@@ -34,8 +34,9 @@ class CorpusSettings(Settings):
     or a table with the columns said, accent and dialect, relative to the study file, put over the built-in one."""
 
     ratings: Path | None = None
-    """What people said of the utterances: a predictions table, as `listen import` and `corpus prepare` write it,
-    relative to the study file. They are scored beside the models, on what these are tested on."""
+    """What people said of the utterances: a predictions table, as `listen import` and `corpus prepare` write it, or the
+    folder that `listen export` wrote, relative to the study file. They are scored beside the models, on what these are
+    tested on."""
 
     @field_validator("accents")
     @classmethod
@@ -44,6 +45,25 @@ class CorpusSettings(Settings):
         return value if value in (None, accents.BUILT_IN) or folder is None else str(Path(folder) / value)
 
     @field_validator("manifest", "ratings")
+    @classmethod
+    def _beside_the_study(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        folder = (info.context or {}).get("folder")
+        return value if value is None or folder is None else Path(folder) / value
+
+
+class ListenersSettings(Settings):
+    """What is known of the people whose answers `ratings` of the corpora are."""
+
+    people: Path | None = None
+    """Table with a row per `rater`; the `listeners.csv` beside the ratings where not given."""
+    test: Path | None = None
+    """Folder of the listening test; that above the ratings' folder where not given and there is one."""
+    groups: tuple[str, ...] = ()
+    """Columns of the people's table by which they are told apart, beside language and dialect."""
+    names: dict[str, tuple[str, ...]] = {}
+    """What people call a language or dialect of the utterances, where they differ: `{ de = ["German", "Deutsch"] }`."""
+
+    @field_validator("people", "test")
     @classmethod
     def _beside_the_study(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         folder = (info.context or {}).get("folder")
@@ -224,6 +244,7 @@ class Study(Settings):
     allow: tuple[str, ...] = ()
     """Audit errors accepted by name; they stay in the report."""
     corpora: tuple[CorpusSettings, ...] = Field(min_length=1)
+    listeners: ListenersSettings = ListenersSettings()
     target: TargetSettings = TargetSettings()
     encoders: tuple[EncoderSettings, ...] = ()
     probe: Probe = LinearProbe()

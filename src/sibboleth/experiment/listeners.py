@@ -10,6 +10,7 @@ import polars as pl
 
 from sibboleth import predictions, scores, texts
 from sibboleth.errors import InvalidInput
+from sibboleth.experiment import backgrounds, conditions
 from sibboleth.experiment.material import Material
 from sibboleth.metrics.classification import OTHER
 from sibboleth.study import CorpusSettings
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 PEOPLE = ("listener", "simulated")
 """Sources that are taken from a file of ratings."""
+ANSWERS = "predictions.csv"
+"""Answers in the folder of an export."""
 OF_WRONG_LABELS = ("precision", "f1", "macro_f1")
 """Metrics that cannot be told where it is not known which wrong label people said."""
 ANSWERED = ("utterance", "start", "end", "target", "rater", "trial")
@@ -33,30 +36,48 @@ class Listeners:
     """Predictions, with the labels and ids of the study."""
     record: tuple[dict[str, Any], ...]
     """Of each file: `corpus, file, digest, answers, people, utterances`, and `elsewhere`, answers about others."""
+    people: pl.DataFrame | None = None
+    """A row for each `rater` of whom something is known, without what could say who they are."""
+    conditions: dict[str, Any] | None = None
+    """Of the listening test in which they answered, where that is known (`conditions.told`)."""
 
 
 def gather(material: Material) -> Listeners | None:
-    """Read the ratings that the study's corpora name; None where they name none.
+    """Read the ratings that the study's corpora name, and who answered; None where they name none.
 
-    A run of one name in two files is two groups of people. Raises `InvalidInput` for a file that cannot be used, or
-    that has no answer about the target or about an utterance of its corpus.
+    A run of one name in two files is two groups of people. Raises `InvalidInput` for a file that cannot be used or has
+    no answer about the target or an utterance of its corpus, and for people together with simulated listeners.
     """
-    files = {one.name: one.ratings for one in material.study.corpora if one.ratings is not None}
-    if not files:
+    given = {one.name: one.ratings for one in material.study.corpora if one.ratings is not None}
+    if not given:
         return None
+    files = {name: table_of(path) for name, path in given.items()}
     read = {path: predictions.read(path) for path in dict.fromkeys(files.values())}
     named = [run for table in read.values() for run in table["run"].unique()]
     frames, record = [], []
     for settings in material.study.corpora:
         if settings.ratings is None:
             continue
-        table = _asked(read[settings.ratings], settings, material)
+        path = files[settings.name]
+        table = _asked(read[path], path, settings, material)
         there = table.join(material.table.select("utterance"), on="utterance", how="semi")
-        record.append(_told(settings.name, settings.ratings, table, there))
+        record.append(_told(settings.name, path, table, there))
         twice = pl.col("run").is_in([run for run in set(named) if named.count(run) > 1])
         run = pl.when(twice).then(pl.concat_str(pl.lit(f"{settings.name}/"), "run")).otherwise("run")
         frames.append(there.with_columns(run.alias("run")))
-    return Listeners(pl.concat(frames).sort(predictions.KEY), tuple(record))
+    every = pl.concat(frames).sort(predictions.KEY)
+    if every["source"].n_unique() > 1:
+        raise InvalidInput(
+            "ratings: some are of people and some of simulated listeners, which are never mixed; use one"
+        )
+    folders = tuple(dict.fromkeys(path.parent for path in files.values()))
+    known = backgrounds.read(material.study.listeners, folders, set(every["rater"]))
+    return Listeners(every, tuple(record), known, conditions.read(material.study, folders))
+
+
+def table_of(ratings: Path) -> Path:
+    """Return the table of answers that is named by itself, or by the folder of an export."""
+    return ratings / ANSWERS if ratings.is_dir() else ratings
 
 
 def tested(listeners: Listeners, material: Material, cells: "Sequence[Cell | TunedCell]") -> pl.DataFrame:
@@ -99,9 +120,9 @@ def _groups(answers: pl.DataFrame) -> Iterator[tuple[tuple[str, str], list[tuple
             yield (str(run), f"{len(some)} people"), list(some.iter_rows())
 
 
-def _asked(table: pl.DataFrame, settings: CorpusSettings, material: Material) -> pl.DataFrame:
+def _asked(table: pl.DataFrame, path: Path, settings: CorpusSettings, material: Material) -> pl.DataFrame:
     """Return what people said of the target, in the study's names; ids may already be the study's."""
-    path, target = settings.ratings, material.target
+    target = material.target
     said = table.filter(pl.col("source").is_in(PEOPLE), pl.col("target") == target.name)
     if said.is_empty():
         there = ", ".join(table.filter(pl.col("source").is_in(PEOPLE))["target"].unique().sort()) or "nothing"

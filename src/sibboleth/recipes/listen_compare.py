@@ -107,6 +107,7 @@ def listen_compare(
     rule = texts.named("none")
     theirs = reading.gather([answers], truth, names, rule)
     ours = reading.gather([models], truth, names, rule)
+    _require_people(answers)
     heard = theirs.answers.with_columns(pl.col("source").replace("model", "listener"))
     made = ours.answers.filter(pl.col("source") == "model")
     made, dropped = _chosen(made)
@@ -125,6 +126,17 @@ def listen_compare(
     if output is not None:
         _write(output, tables)
     return Compared(theirs.target, tables, notes, output)
+
+
+def _require_people(answers: Path) -> None:
+    """Refuse a predictions table that says itself that its answers are models'; other tables say nothing of it."""
+    file = outputs.open_file(answers)
+    said = set(file.frame["source"].drop_nulls()) if file.ours else set()
+    if said and not said & {"listener", "simulated"}:
+        raise InvalidInput(
+            f"{answers}: its answers are of source {', '.join(sorted(said))}, and people's come first: "
+            "`sibboleth listen compare PEOPLE MODELS`"
+        )
 
 
 def _run(models: Path) -> tuple[Path, Path | None]:

@@ -19,8 +19,10 @@ from sibboleth.experiment import (
     cells,
     erasure,
     listeners,
+    listening,
     material,
     pairs,
+    people,
     plan,
     pretrained,
     recognition,
@@ -32,6 +34,7 @@ from sibboleth.experiment import (
     tuned_tables,
 )
 from sibboleth.experiment.cells import Cell
+from sibboleth.experiment.listeners import Listeners
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Work
 from sibboleth.experiment.record import Record, cell_table
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 RESULTS = (
     *("predictions", "scores", "comparisons", "cells", "selection"),
     *("methods", "learning", "gaps", "pretrained", "erasure", "recommendation", "recommendation-score"),
-    *("listeners", "listeners-scores"),
+    *("listeners", "listeners-scores", *people.TABLES),
     *recognition.TABLES,
 )
 """Tables that a run makes anew; those of another study in the same directory must not outlive its record."""
@@ -77,7 +80,7 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     cache = Cache()
     stuff = material.gather(asked)
     aligning.require(stuff)
-    people = listeners.gather(stuff)
+    asked_of_people = listeners.gather(stuff)
     fits = check.fits(stuff)
     stuff = transcripts.lettered(stuff, fits)
     encoders = [loading.load(settings) for settings in asked.encoders]
@@ -91,8 +94,9 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     )
     command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
     record = Record.begin(directory, stuff, encoders, [plan.pooling(asked, *pair) for pair in both], command)
-    if people is not None:
-        record.facts["listeners"] = list(people.record)
+    if asked_of_people is not None:
+        record.facts["listeners"] = list(asked_of_people.record)
+        record.facts["listening_test"] = asked_of_people.conditions
     with directory.alone():
         with record.until_done():
             directory.clear(RESULTS)
@@ -102,16 +106,36 @@ def run(study: Path, *, output: Path | None = None) -> Path:
             filled = [cell for one in work for cell in _answer(one, stuff, cache, directory, record)]
             trained = [cell for one in tuning for cell in _tune(one, stuff, cache, directory, record)]
             _score(stuff, [*filled, *trained], directory, record)
-            if people is not None:
-                said = listeners.tested(people, stuff, [*filled, *trained])
-                write_table(directory / "listeners.parquet", said)
-                scored = listeners.score(said, material.reference(stuff), stuff)
-                write_table(directory / "listeners-scores.parquet", scored)
+            if asked_of_people is not None:
+                _beside(asked_of_people, stuff, [*filled, *trained], directory, record)
             if methods := [one for one in trained if not one.tuning.curve]:
                 write_table(directory / "methods.parquet", tuned_tables.method_table(methods, stuff, directory))
             if trained:
                 write_table(directory / "learning.parquet", tuned_tables.learning_table(trained, stuff, directory))
         return report(directory.path)
+
+
+def _beside(
+    said: Listeners, stuff: Material, filled: Sequence[Cell | TunedCell], directory: RunDirectory, record: Record
+) -> None:
+    """Score people, and put them beside the models on the same utterances."""
+    heard = listeners.tested(said, stuff, filled)
+    reference = material.reference(stuff)
+    write_table(directory / "listeners.parquet", heard)
+    write_table(directory / "listeners-scores.parquet", listeners.score(heard, reference, stuff))
+    fits = [fit for cell in filled for fit in cell.fits]
+    known = listening.heard(stuff, fits)["utterance"].implode()
+    items = heard.select("utterance").unique()
+    record.facts["heard_by_models"] = {
+        "items": len(items),
+        "known": len(items.filter(pl.col("utterance").is_in(known))),
+    }
+    answered = pl.scan_parquet(directory / "predictions.parquet")
+    runs, scored = directory.table("cells"), directory.table("scores")
+    with console.status("putting people beside models, on the same utterances"):
+        made = people.tables(heard, said, answered, runs, scored, reference, stuff)
+    for name, table in made.items():
+        write_table(directory / f"{name}.parquet", table)
 
 
 def _tell(findings: Sequence[Finding], encoders: Sequence["Encoder"]) -> None:

@@ -71,12 +71,12 @@ def examples(results: Results, most: int, players: Players) -> list[Example]:
     for worst in ranked.to_dicts():
         utterance = worst["utterance"]
         row = rows.get(utterance, {"utterance": utterance})
-        address, size = _player(row, players, results.run.path, EMBED_LIMIT - spent)
+        address, size = player(row, players, results.run.path, EMBED_LIMIT - spent)
         spent += size
         found.append(
             Example(
                 utterance=utterance,
-                facts=_facts(row, results),
+                facts=facts(row, results),
                 text=str(row.get("text") or ""),
                 reference=_written(worst["reference"], results),
                 error=_error(results, worst),
@@ -149,7 +149,8 @@ def _alignments(results: Results, mine: pl.DataFrame) -> Iterator[tuple[str, str
         yield f"{results.short(system)}, {regime} {place}", alignment(steps, WIDTH)
 
 
-def _facts(row: dict[str, Any], results: Results) -> str:
+def facts(row: dict[str, Any], results: Results) -> str:
+    """Say who speaks, where, how long."""
     shown = []
     if row.get("speaker"):
         shown.append(f"speaker {row['speaker']}")
@@ -161,8 +162,8 @@ def _facts(row: dict[str, Any], results: Results) -> str:
     return ", ".join(shown)
 
 
-def _player(row: dict[str, Any], players: Players, page: Path, left: int) -> tuple[str, int]:
-    """Address of the audio and how many bytes of it the page carries."""
+def player(row: dict[str, Any], players: Players, page: Path, left: int) -> tuple[str, int]:
+    """Return the address of the audio and how many bytes of it the page carries, `left` at most."""
     if players == "none" or not row.get("audio"):
         return "", 0
     file = Path(str(row["audio"]))

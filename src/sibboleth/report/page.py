@@ -16,6 +16,7 @@ from sibboleth.report import (
     ladder,
     listings,
     methods,
+    people,
     pretrained,
     published,
     recognition,
@@ -74,6 +75,8 @@ def write(
     for table in parts.tables.values():
         if table.rows:
             table.write(run / "tables", tex=len(table.rows) <= WIDEST_TEX)
+    shown = examples(results, most, players)
+    left = EMBED_LIMIT - sum(len(one.audio) for one in shown if one.embedded)
     html = (
         environment()
         .get_template("template.html.j2")
@@ -82,7 +85,8 @@ def write(
             m=results,
             record=results.record,
             parts=parts,
-            examples=examples(results, most, players),
+            examples=shown,
+            people=people.block(results, most, players, max(left, 0)),
             players=players,
             embed_limit=EMBED_LIMIT // 2**20,
             **_facts(results),
@@ -104,6 +108,7 @@ STEPS = {
     "classes": slices.by_class,
     "slices": slices.by_column,
     "whom": recognition.by_domain,
+    **people.STEPS,
 }
 TABLES = (
     listings.corpora,
@@ -124,6 +129,7 @@ TABLES = (
     recognition_tables.gaps,
     recognition_tables.matched,
     recognition_tables.lost_words,
+    *people.TABLES,
     listings.confusions,
     listings.slices,
     listings.comparisons,
@@ -141,7 +147,7 @@ def _parts(results: Results) -> Parts:
     drawn = {name: step(results) for name, step in track(STEPS.items(), "Drawing the report", len(STEPS), "sections")}
     tables = [make(results) for make in TABLES]
     said = answer(results)
-    said = replace(said, more=(*pretrained.told(results), *said.more, *alignment.told(results)))
+    said = replace(said, more=(*pretrained.told(results), *said.more, *people.lead(results), *alignment.told(results)))
     return Parts(said, drawn, {table.name: table for table in tables})
 
 
