@@ -61,6 +61,7 @@ corpus.command(
     "sibboleth.recipes.corpus:describe", name="describe", help="Hours, speakers, labels, levels, duplicates."
 )
 corpus.command("sibboleth.recipes.corpus:prepare", name="prepare", help="Write the manifest of a known corpus.")
+corpus.command("sibboleth.recipes.mix:mix", name="mix", help="Put utterances together: which emotion appears when.")
 corpus.command("sibboleth.recipes.speak:speak", name="speak", help="Speak hours of speech to pre-train on.")
 listen.command(
     "sibboleth.recipes.listen_design:design", name="design", help="Draw a listening test: items, sounds, orders."
