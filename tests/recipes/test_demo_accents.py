@@ -38,10 +38,10 @@ def test_dutch_is_learnt_accents_are_worse_and_the_answer_compares_the_encoders(
     page = run(written(tmp_path), output=tmp_path / "run")
     directory = RunDirectory(tmp_path / "run")
     scores = directory.table("scores").join(directory.table("cells"), on="run")
-    main = scores.filter(metric="wer", slice="all", rater="selected", method="all-layers")
+    main = scores.filter(metric="wer", slice="all", rater="selected", method="three-layers")
     native = main.filter(domain="native")
     assert len(native) == 2 and (native["high"] < 0.3).all(), native
-    found = directory.table("pretrained").filter(method="all-layers")
+    found = directory.table("pretrained").filter(method="three-layers")
     gaps = found.filter(pl.col("contrast").is_in(["gap of a", "gap of b"]))
     assert len(gaps) == 8, "three accents and all together, for both encoders"
     assert (gaps["low"] > 0.1).all(), "coloured speech is recognised worse, without doubt"

@@ -122,6 +122,18 @@ def test_an_accented_speaker_says_only_phones_of_the_first_language(tiny: Corpus
     assert len(accented) > 15
 
 
+def test_dutch_with_french_phones_is_spoken_by_a_french_voice(root: Path, tmp_path: Path) -> None:
+    made = synthetic.prepare(
+        tmp_path, Design(languages=("nl",), speakers=2, accented=1, utterances=1, sentences=4, accents={"nl": ("fr",)})
+    )
+    phones = (
+        synthetic.segments(tmp_path).filter(tier="phone").join(made.table.select("utterance", "accent"), on="utterance")
+    )
+    said = {accent: set(own["label"]) for (accent,), own in phones.partition_by("accent", as_dict=True).items()}
+    assert {"r", "aː", "ɪ"} <= said["native"]
+    assert "ʁ" in said["fr"] and not said["fr"] & {"r", "ɾ", "x", "h", "ɪ", "ɑ", "aː", "ʋ"}
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_same_design_is_the_same_to_the_bit(tiny: Corpus, root: Path, tmp_path: Path, workers: int) -> None:
     again = synthetic.prepare(tmp_path, TINY, workers=workers)
