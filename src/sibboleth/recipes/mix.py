@@ -29,11 +29,16 @@ class Mixes:
         table = Table("pattern", "mixes", "speakers", "minutes", box=box.SIMPLE_HEAD)
         for pattern, number, speakers, minutes in self.table.iter_rows():
             table.add_row(Text(pattern), str(number), str(speakers), f"{minutes:.1f}")
-        uses = list(self.made.uses.values())
-        often = f"{len(uses)} utterances, each in {min(uses)} to {max(uses)} mixes"
+        ranges = self.made.uses.group_by("label").agg(
+            pl.len(), pl.col("mixes").min().alias("least"), pl.col("mixes").max().alias("most")
+        )
+        uses = [
+            f"{label}: {number} utterances, each in {least} to {most} mixes"
+            for label, number, least, most in ranges.sort("label").iter_rows()
+        ]
         left = [f"{name} was left out: {reason}" for name, reason in self.made.left_out.iter_rows()]
         shown = left[:10] + ([f"and {len(left) - 10} more"] if len(left) > 10 else [])
-        return Group(table, *(Text(line) for line in (often, *self.made.notes, *shown, str(self.manifest))))
+        return Group(table, *(Text(line) for line in (*uses, *self.made.notes, *shown, str(self.manifest))))
 
 
 def mix(

@@ -38,6 +38,8 @@ FILE = "mixes.json"
 SAME = ("speaker", "session", "language")
 """What all utterances of a mix have in common."""
 
+_USES = {"utterance": pl.String, "label": pl.String, "mixes": pl.Int64}
+
 
 class Mixing(Settings):
     """What is to be put together."""
@@ -70,8 +72,8 @@ class Mixed:
     corpus: Corpus
     """Beside the usual columns: the label (emotions in their order, `angry-sad`), `pattern`, `segments`, `sources`, and
     every column that has one value per speaker, session and language."""
-    uses: dict[str, int]
-    """How often each utterance was used, also those that never were."""
+    uses: pl.DataFrame
+    """In how many mixes each utterance is, also those in none: utterance, label, mixes."""
     left_out: pl.DataFrame
     """Utterances that could not be used: utterance, reason."""
     notes: tuple[str, ...]
@@ -99,7 +101,7 @@ def prepare(root: Path, source: Corpus, mixing: Mixing) -> Mixed:
     used = Counter(piece.utterance for mix in drawn.mixes for piece in mix.pieces)
     return Mixed(
         _manifest(root, table, mixing, drawn.mixes),
-        {piece.utterance: used[piece.utterance] for piece in usable},
+        pl.DataFrame([(piece.utterance, piece.label, used[piece.utterance]) for piece in usable], _USES, orient="row"),
         left_out,
         tuple(_notes(drawn, usable, (mixing.background, *emotions))),
     )

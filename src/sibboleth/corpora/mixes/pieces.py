@@ -1,9 +1,10 @@
 """Pieces: what of each recording is put together. Where speech begins and ends, how loud it is, which audio it is.
 
-Voice activity is told by energy, in frames of 20 ms every 10 ms: a frame speaks if it is less than `RANGE` below the
-loudest, and more than `ABOVE` above the noise (the quietest `QUIETEST` of the frames), but noise never silences what
-is less than `SURE` below the loudest. Speech begins and ends with `RUN` such frames in a row, so that no click does.
-Only what lies before and after is taken off; pauses inside are part of the speech.
+Voice activity is told by energy above `LOWEST` Hz, in frames of 20 ms every 10 ms: a frame speaks if it is less than `RANGE` below the
+loudest, and more than `ABOVE` above the noise (of frames that a gate has not silenced, the quietest `QUIETEST`); but
+noise never silences what is less than `SURE` below the loudest. Speech begins and ends with `RUN` such frames in a row,
+so that no click does. Only what lies before and after is taken off; pauses inside are part of the speech, and so are
+breaths before and after that are as loud as it.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy import signal
 
 from sibboleth import audio
 from sibboleth.audio.reading import Samples, UnreadableAudio
@@ -22,15 +24,18 @@ RATE = 16_000
 """Hz of what is put together, to which all recordings are brought."""
 STEP = 160
 """Samples from frame to frame; a frame has two steps."""
-RANGE, ABOVE, SURE = 40.0, 6.0, 25.0
-"""dB."""
-QUIETEST = 0.05
+LOWEST = 100.0
+"""Hz; what is below is more often rumble than voice."""
+RANGE, ABOVE, SURE, GATED = 35.0, 6.0, 25.0, 60.0
+"""dB; what is `GATED` below the loudest frame is silence that was made, and tells nothing of the noise."""
+QUIETEST = 0.1
 RUN = 3
 PAD = 0.030
 """Seconds that are left before and after speech, where the recording has them: there is room to cross-fade in."""
 SHORTEST, LONGEST = 0.3, 30.0
 """Seconds of speech; what is shorter is no utterance, and what is longer hardly has one emotion."""
 _TINY = 1e-10
+_HIGH = signal.butter(4, LOWEST, "highpass", fs=RATE, output="sos")
 
 Levels = npt.NDArray[np.float64]
 
@@ -44,7 +49,7 @@ class Activity:
     last: int
     """Sample after its end."""
     level: float
-    """dBFS of the root mean square over the frames that speak."""
+    """dBFS of the root mean square over the frames that speak, above `LOWEST`."""
     noise: float
     """dBFS of the quietest frames."""
 
@@ -74,9 +79,11 @@ def activity(samples: Samples) -> Activity | None:
     steps = len(samples) // STEP
     if steps < RUN + 1:
         return None
-    power = np.square(samples[: steps * STEP].reshape(steps, STEP), dtype=np.float64).mean(axis=1)
+    heard = signal.sosfilt(_HIGH, samples)
+    power = np.square(heard[: steps * STEP].reshape(steps, STEP)).mean(axis=1)
     levels = 10 * np.log10((power[1:] + power[:-1]) / 2 + _TINY)
-    loudest, noise = float(levels.max()), float(np.quantile(levels, QUIETEST))
+    loudest = float(levels.max())
+    noise = float(np.quantile(levels[levels > loudest - GATED], QUIETEST))
     speaks = levels > max(loudest - RANGE, min(noise + ABOVE, loudest - SURE))
     runs = np.flatnonzero(np.convolve(speaks, np.ones(RUN, dtype=int), "valid") == RUN)
     if not len(runs) or loudest <= 10 * np.log10(_TINY):
