@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["classification", "regression", "transcription"]
+Kind = Literal["classification", "regression", "transcription", "segmentation"]
+
+BACKGROUND = ("neutral", "none")
+"""Labels of segments that are no label, unless the target has them among its labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,3 +18,7 @@ class Target:
     kind: Kind = "classification"
     labels: tuple[str, ...] = ()
     """Label set in the order of figures and matrices; empty for regression and transcription."""
+    background: tuple[str, ...] = BACKGROUND
+    """Of a segmentation: what is as good as no label, where it is not among `labels`."""
+    collar: float = 0.0
+    """Of a segmentation: seconds before and after each boundary of the reference that are not scored."""

@@ -7,7 +7,7 @@ and resampled by the same three lines of code, and a resample costs one matrix p
 
 from typing import Any
 
-from sibboleth.metrics import classification, regression, transcription
+from sibboleth.metrics import classification, regression, segmentation, transcription
 from sibboleth.metrics.alignment import Alignment, align
 from sibboleth.metrics.metric import Answers, Breakdown, Metric
 from sibboleth.metrics.parts import Parts
@@ -17,15 +17,18 @@ __all__ = ["Alignment", "Answers", "Breakdown", "Metric", "Parts", "align", "bre
 
 
 def of(target: Target) -> tuple[Metric[Any], ...]:
-    """Return the metrics of the target's kind, the main one (`uar`, `ccc`, `wer`) first."""
+    """Return the metrics of the target's kind, the main one (`uar`, `ccc`, `wer`, `eder`) first."""
     families: dict[str, tuple[Metric[Any], ...]] = {
         "classification": classification.METRICS,
         "regression": regression.METRICS,
         "transcription": transcription.METRICS,
+        "segmentation": segmentation.METRICS,
     }
     return families[target.kind]
 
 
 def breakdowns(target: Target) -> tuple[Breakdown[Any], ...]:
     """Return the metrics per class of the target's kind: recall, precision, F1 and the confusion matrix."""
+    if target.kind == "segmentation":
+        return segmentation.breakdowns(target.labels)
     return classification.breakdowns(target.labels) if target.kind == "classification" else ()

@@ -7,8 +7,9 @@ import polars as pl
 
 from sibboleth import predictions as table
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.metrics import classification, regression, transcription
+from sibboleth.metrics import classification, regression, segmentation, transcription
 from sibboleth.metrics.metric import Answers, Array
+from sibboleth.metrics.spans import Spans
 from sibboleth.targets import Target
 
 ITEM = ("utterance", "start", "end")
@@ -35,8 +36,8 @@ def align(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target) ->
     wanted = predictions.filter(pl.col("target") == target.name, pl.col("source") != "reference")
     true = reference.filter(pl.col("target") == target.name)
     rater = "+".join(sorted(true["rater"].unique().to_list()))
-    align_kind = {"classification": _labels, "regression": _numbers, "transcription": _texts}[target.kind]
-    keys, answers = align_kind(wanted, true, target)
+    kinds = {"classification": _labels, "regression": _numbers, "transcription": _texts, "segmentation": _segments}
+    keys, answers = kinds[target.kind](wanted, true, target)
     return Alignment(keys, answers, rater)
 
 
@@ -83,6 +84,52 @@ def _texts(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target) -
     joined = _join(table.decide(predictions.filter(pl.col("label").is_not_null())), true)
     references = true["label"].gather(joined["=reference"]).to_list()
     return joined.select(table.ANSWER), transcription.Answers(references, joined["label"].to_list())
+
+
+def _segments(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target) -> tuple[pl.DataFrame, Answers]:
+    """Put segments beside each other; an answer is all segments of an utterance by one rater in one trial.
+
+    A row without label says which stretch was judged, so that its end is that of the recording; without such a row in
+    the reference a recording ends with the last segment that anybody gives. A label without start is of the whole.
+    """
+    judged = [column for column in table.ANSWER if column not in ("start", "end")]
+    whole = [pl.lit(None, pl.Float64).alias(column) for column in ("start", "end")]
+    keys, known = (frame.with_columns(whole).select(table.ANSWER).unique() for frame in (predictions, reference))
+    strange = reference.filter(~pl.col("label").is_in([*target.labels, *target.background]))["utterance"]
+    joined = _join(keys.sort(table.ANSWER), known.filter(~pl.col("utterance").is_in(strange.implode())))
+    order = joined.join(_ends(reference, predictions), on="utterance", how="left", maintain_order="left")
+    order = order.select(*judged, "=seconds").with_row_index("=answer")
+    seconds = _floats(order["=seconds"].to_numpy())
+    ours = order.select("=answer", "=seconds", "utterance").join(reference, on="utterance")
+    theirs = order.join(predictions, on=judged, nulls_equal=True)
+    true, answered = (_spans(placed, target, len(order)).until(seconds) for placed in (ours, theirs))
+    covered = _covered(theirs, seconds)
+    answers = segmentation.Answers(target.labels, true, answered, seconds, covered, target.collar)
+    return joined.select(table.ANSWER), answers
+
+
+def _ends(reference: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
+    """Find how long each utterance is: `utterance` and `=seconds`."""
+    last = pl.col("end").max()
+    told = reference.filter(pl.col("label").is_null()).group_by("utterance").agg(last.alias("=told"))
+    seen = pl.concat([frame.select("utterance", "end") for frame in (reference, predictions)])
+    both = seen.group_by("utterance").agg(last.alias("=seen")).join(told, on="utterance", how="left")
+    return both.select("utterance", pl.coalesce("=told", "=seen", 0.0).alias("=seconds"))
+
+
+def _spans(placed: pl.DataFrame, target: Target, answers: int) -> Spans:
+    nothing = [label for label in target.background if label not in target.labels]
+    labelled = placed.filter(pl.col("label").is_not_null(), ~pl.col("label").is_in(nothing))
+    timed = labelled.with_columns(pl.col("start").fill_null(0.0), pl.coalesce("end", "=seconds").alias("end"))
+    return Spans.of(timed, target.labels, answers)
+
+
+def _covered(placed: pl.DataFrame, seconds: Array) -> Array:
+    """Return until when each answer goes: all of the recording, where it does not say."""
+    told = placed.filter(pl.col("label").is_null()).group_by("=answer").agg(pl.col("end").max()).drop_nulls()
+    covered = np.array(seconds)
+    covered[told["=answer"].to_numpy()] = told["end"].to_numpy()
+    return np.minimum(covered, seconds)
 
 
 def _floats(values: Array) -> Array:

@@ -54,6 +54,11 @@ class Answers:
         return np.where((heaviest > 0) & (heaviest >= rival), best, len(self.labels))
 
     @property
+    def present(self) -> npt.NDArray[np.bool_]:
+        """Whether the reference gives weight to each label, `[answer, label]`."""
+        return np.asarray(self.reference > 0)
+
+    @property
     def forced(self) -> bool:
         """Whether every answer is a choice of one label rather than a distribution."""
         shares = self.weights if self.outside is None else np.column_stack([self.weights, self.outside])

@@ -8,7 +8,7 @@ import polars as pl
 from scipy import sparse
 
 from sibboleth import metrics, stats
-from sibboleth.metrics import Answers, Breakdown, Metric, Parts, classification
+from sibboleth.metrics import Answers, Breakdown, Metric, Parts, classification, segmentation
 from sibboleth.scores.between import Row, between
 from sibboleth.scores.groups import Groups, members, people
 from sibboleth.scores.raters import raters
@@ -32,6 +32,7 @@ SCHEMA: dict[str, type[pl.DataType]] = {
     "clusters": pl.Int64,
     "raters": pl.Int64,
 }
+Labelled = classification.Answers | segmentation.Answers
 ROW = ("metric", "slice", "estimate", "low", "high", "n", "clusters")
 
 
@@ -93,7 +94,7 @@ def _rows(answers: Answers, items: Items, target: Target, resampler: Resampler) 
     intervals = _intervals(resampler, cells, parts, [*wanted, *broken])
     for metric in wanted:
         yield metric.name, "all", *next(intervals), len(answers), cells.speakers
-    if isinstance(answers, classification.Answers):
+    if isinstance(answers, Labelled):
         yield from _per_class(broken, answers, items, intervals)
     for column, groups in items.groups():
         for value, rows in groups:
@@ -107,10 +108,10 @@ def _rows(answers: Answers, items: Items, target: Target, resampler: Resampler) 
 def _counts(answers: Answers, wanted: Sequence[Metric[Any]], broken: Sequence[Breakdown[Any]]) -> sparse.csr_matrix:
     """Count the answers `[answer, number]` that each number is about: all, or those with a label."""
     everything = sparse.csr_matrix(np.ones((len(answers), len(wanted))))
-    if not isinstance(answers, classification.Answers):
+    if not isinstance(answers, Labelled):
         return everything
     labels = [label for breakdown in broken for label in breakdown.labels]
-    present = sparse.csc_matrix((answers.reference > 0).astype(np.float64))
+    present = sparse.csc_matrix(answers.present.astype(np.float64))
     return sparse.csr_matrix(sparse.hstack([everything, present[:, labels]]))
 
 
@@ -130,11 +131,11 @@ def _intervals(
 
 def _per_class(
     broken: Sequence[Breakdown[Any]],
-    answers: classification.Answers,
+    answers: Labelled,
     items: Items,
     intervals: Iterator[tuple[float, float, float]],
 ) -> Iterator[Row]:
-    present = answers.reference > 0
+    present = answers.present
     sizes = present.sum(axis=0).tolist()
     speakers = [len(np.unique(items.clusters[here])) for here in present.T]
     for breakdown in broken:
