@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from sibboleth.audit import channel, confounds, copies, coverage, leaks, pretraining, sentences, shares
+from sibboleth.audit import channel, confounds, copies, coverage, leaks, pretraining, sentences, shares, sources
 from sibboleth.audit.finding import GRADES, SHOWN, Evidence, Finding, Grade, some
 from sibboleth.errors import InvalidInput, RefusedByAudit
 from sibboleth.splits import Fit, ImpossiblePair, Rows, ScarceLabel
@@ -23,6 +23,7 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     leaks.identical_audio,
     copies.near_duplicate_audio,
     copies.overlapping_segments,
+    sources.shared_sources,
     copies.heard_listening_items,
     confounds.label_speaker_confound,
     confounds.one_class_domain,

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from sibboleth.audio import matching
+from sibboleth.audit import sources
 from sibboleth.audit.finding import Evidence, Finding, Grade, place, plural
 from sibboleth.splits import Rows
 
@@ -103,6 +104,8 @@ def heard_listening_items(evidence: Evidence) -> Finding | None:
             known = np.unique(pairs.codes[evidence.judged])
             partners = [pairs.second[np.isin(pairs.first, known)], pairs.first[np.isin(pairs.second, known)]]
             alike |= np.isin(pairs.codes, np.concatenate(partners)) & (pairs.codes >= 0)
+    if (mixed := sources.sources(evidence)) is not None:
+        alike |= mixed.sharing(alike)
     found = evidence.utterances(alike & learnt)
     if not found:
         return None

@@ -1,10 +1,10 @@
 """Pieces: what of each recording is put together. Where speech begins and ends, how loud it is, which audio it is.
 
-Voice activity is told by energy above `LOWEST` Hz, in frames of 20 ms every 10 ms: a frame speaks if it is less than `RANGE` below the
-loudest, and more than `ABOVE` above the noise (of frames that a gate has not silenced, the quietest `QUIETEST`); but
-noise never silences what is less than `SURE` below the loudest. Speech begins and ends with `RUN` such frames in a row,
-so that no click does. Only what lies before and after is taken off; pauses inside are part of the speech, and so are
-breaths before and after that are as loud as it.
+Voice activity is told by energy above `LOWEST` Hz, in frames of 20 ms every 10 ms: a frame speaks if it is less than
+`RANGE` below the loudest, and more than `ABOVE` above the noise (of frames that a gate has not silenced, the quietest
+`QUIETEST`); but noise never silences what is less than `SURE` below the loudest. Speech begins and ends with `RUN` such
+frames in a row, so that no click does. Only what lies before and after is taken off; pauses inside are part of the
+speech, and so are breaths before and after that are as loud as it.
 """
 
 from collections.abc import Iterator
