@@ -129,6 +129,27 @@ def test_a_study_without_ratings_has_no_listeners(folder: Path) -> None:
     assert listeners.gather(gathered(folder)) is None
 
 
+def test_ratings_may_be_the_folder_of_an_export_with_its_people(folder: Path) -> None:
+    export = folder / "export"
+    export.mkdir()
+    (folder / "one-ratings.csv").rename(export / "predictions.csv")
+    (export / "listeners.csv").write_text(
+        "rater,email,hearing\nr001,a@example.org,normal\nr009,,loss\n", encoding="utf-8"
+    )
+    (folder / "study.toml").write_text(STUDY.replace("one-ratings.csv", "export"), encoding="utf-8")
+    found = listeners.gather(gathered(folder))
+    assert found is not None and found.people is not None
+    assert found.people.rows(named=True) == [{"rater": "r001", "hearing": "normal"}]
+    assert found.record[0]["file"].endswith("predictions.csv") and found.record[0]["answers"] == 16
+    assert found.conditions is None  # no test.json above it
+
+
+def test_people_and_simulated_listeners_are_never_mixed(folder: Path) -> None:
+    said(folder, "two", [("s1", "s0sad", "sad")], source="simulated")
+    with pytest.raises(InvalidInput, match="some are of people and some of simulated listeners"):
+        check(folder / "study.toml", without_audio=True)
+
+
 def test_ratings_that_cannot_be_used_are_refused_before_a_run(folder: Path) -> None:
     said(folder, "two", [("r001", "nobody", "sad")])
     with pytest.raises(InvalidInput, match="no answer is about an utterance of the corpus 'two'"):

@@ -125,3 +125,10 @@ def test_domains_with_more_labels_are_warned_of(files: dict[str, Path]) -> None:
     )
     assert "chance differs" in page(result)
     assert np.isclose(result.tables.domains.sort("domain")["chance"].to_list(), [1 / 4, 1 / 3]).all()
+
+
+def test_models_in_the_place_of_people_are_refused(files: dict[str, Path]) -> None:
+    with pytest.raises(InvalidInput, match="its answers are of source model, and people's come first"):
+        listen_compare(files["models"], files["people"], reference=files["manifest"], resamples=100)
+    with pytest.raises(InvalidInput, match="no answer of a model"):
+        listen_compare(files["people"], files["people"], reference=files["manifest"], resamples=100)

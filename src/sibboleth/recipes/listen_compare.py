@@ -110,6 +110,8 @@ def listen_compare(
     _require_people(answers)
     heard = theirs.answers.with_columns(pl.col("source").replace("model", "listener"))
     made = ours.answers.filter(pl.col("source") == "model")
+    if made.is_empty():
+        raise InvalidInput(f"{models}: no answer of a model is there; give what models answered second")
     made, dropped = _chosen(made)
     tables = people.beside(
         pl.concat([heard, made.with_columns(target=pl.lit(theirs.target.name))]),
