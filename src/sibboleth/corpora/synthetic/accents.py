@@ -12,13 +12,14 @@ from sibboleth.corpus import Corpus
 
 DESIGN = Design(
     languages=("nl",),
-    speakers=36,
-    utterances=6,
+    emotions=("happy", "neutral", "sad"),
+    speakers=38,
+    utterances=8,
     sentences=24,
     accents={"nl": ("de", "en", "fr")},
     accented=18,
 )
-"""18 native speakers and 6 with each first language, as many women as men; each says the same 24 sentences once."""
+"""20 native speakers and 6 with each first language, as many women as men; each says the same 24 sentences once."""
 
 
 def prepare(root: Path) -> Corpus:
