@@ -86,6 +86,6 @@ def _samples(pause: float) -> int:
 
 
 def _room(pause: float, piece: Piece, seed: bytes) -> Sound:
-    """Make white noise that is as quiet as the quietest frames of the piece that follows."""
+    """Make white noise that is as quiet as the quietest frame of the piece that follows."""
     noise = np.random.default_rng(int.from_bytes(seed[:16], "big")).standard_normal(_samples(pause))
-    return np.asarray(noise * 10 ** (piece.noise / 20) * _gain(piece))
+    return np.asarray(noise * 10 ** (piece.floor / 20) * _gain(piece))

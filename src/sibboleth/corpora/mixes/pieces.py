@@ -29,6 +29,8 @@ LOWEST = 100.0
 RANGE, ABOVE, SURE, GATED = 35.0, 6.0, 25.0, 60.0
 """dB; what is `GATED` below the loudest frame is silence that was made, and tells nothing of the noise."""
 QUIETEST = 0.1
+SILENT = -80.0
+"""dBFS of the loudest frame, below which there is nothing."""
 RUN = 3
 PAD = 0.030
 """Seconds that are left before and after speech, where the recording has them: there is room to cross-fade in."""
@@ -50,8 +52,8 @@ class Activity:
     """Sample after its end."""
     level: float
     """dBFS of the root mean square over the frames that speak, above `LOWEST`."""
-    noise: float
-    """dBFS of the quietest frames."""
+    floor: float
+    """dBFS of the quietest frame that no gate has silenced."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Piece:
     """Sample at `RATE` at which it begins, from the start of the utterance."""
     last: int
     level: float
-    noise: float
+    floor: float
     digest: str
     """SHA-256 of the decoded utterance, as in a scan."""
 
@@ -79,17 +81,18 @@ def activity(samples: Samples) -> Activity | None:
     steps = len(samples) // STEP
     if steps < RUN + 1:
         return None
-    heard = signal.sosfilt(_HIGH, samples)
-    power = np.square(heard[: steps * STEP].reshape(steps, STEP)).mean(axis=1)
+    voiced = signal.sosfilt(_HIGH, samples)
+    power = np.square(voiced[: steps * STEP].reshape(steps, STEP)).mean(axis=1)
     levels = 10 * np.log10((power[1:] + power[:-1]) / 2 + _TINY)
     loudest = float(levels.max())
-    noise = float(np.quantile(levels[levels > loudest - GATED], QUIETEST))
+    heard = levels[levels > loudest - GATED]
+    noise = float(np.quantile(heard, QUIETEST))
     speaks = levels > max(loudest - RANGE, min(noise + ABOVE, loudest - SURE))
     runs = np.flatnonzero(np.convolve(speaks, np.ones(RUN, dtype=int), "valid") == RUN)
-    if not len(runs) or loudest <= 10 * np.log10(_TINY):
+    if not len(runs) or loudest < SILENT:
         return None
     level = 10 * np.log10(np.mean(10 ** (levels[speaks] / 10)))
-    return Activity(int(runs[0]) * STEP, (int(runs[-1]) + RUN + 1) * STEP, float(level), noise)
+    return Activity(int(runs[0]) * STEP, (int(runs[-1]) + RUN + 1) * STEP, float(level), float(heard.min()))
 
 
 def measure(table: pl.DataFrame, label: str) -> tuple[list[Piece], pl.DataFrame]:
@@ -129,7 +132,7 @@ def _piece(
     pad = round(PAD * RATE)
     first, last = max(0, found.first - pad), min(len(whole), found.last + pad)
     digest = heard.hexdigest()
-    return Piece(utterance, label, group, path, start, end, first, last, found.level, found.noise, digest)
+    return Piece(utterance, label, group, path, start, end, first, last, found.level, found.floor, digest)
 
 
 def _bounded(path: str, start: float | None, end: float | None, heard: Digest) -> Iterator[Samples]:
