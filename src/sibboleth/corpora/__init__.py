@@ -21,6 +21,7 @@ MODULES = {
     "ravdess": "sibboleth.corpora.ravdess",
     "synthetic": "sibboleth.corpora.synthetic.corpus",
     "synthetic-accents": "sibboleth.corpora.synthetic.accents",
+    "zed": "sibboleth.corpora.zed",
 }
 """Name of a corpus to its module, imported when asked for."""
 

@@ -132,7 +132,7 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
     """Write the manifest of a known corpus from its published layout, and return its path.
 
     Args:
-        name: common-voice, emodb, nemo, ravdess, or speech to make: synthetic (emotions in four languages) or
+        name: common-voice, emodb, nemo, ravdess, zed, or speech to make: synthetic (emotions in four languages) or
             synthetic-accents (Dutch with French, German and English phones).
         root: folder the corpus was unpacked in; for speech that is made, the folder to make it in.
         output: where to write, CSV, TSV, JSONL or Parquet; `manifest.csv` in the root if not given.
@@ -143,6 +143,7 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
     path = output or root / "manifest.csv"
     made = corpora.prepare(name, root)
     _written(path, lambda place: corpus.write(made, place))
+    _tell_missing(made)
     said = corpora.ratings(name, root)
     if said is not None and len(said):
         beside = path.with_name("ratings.csv" if path.stem == "manifest" else f"{path.stem}-ratings.csv")
@@ -151,6 +152,17 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
         told = f"{number:,} answers of listeners about {heard:,} utterances: {beside}"
         console.print(told, markup=False, highlight=False, soft_wrap=True)
     return path
+
+
+def _tell_missing(made: corpus.Corpus) -> None:
+    """Say which recordings are not there, which some corpora are prepared without."""
+    missing = [audio for audio in made.table["audio"] if not Path(audio).is_file()]
+    if missing:
+        told = (
+            f"recordings missing: {len(missing):,} of {len(made.table):,}, such as {missing[0]}. What people or models"
+            " answer can be scored with the manifest; to encode, put the recordings there"
+        )
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> None:

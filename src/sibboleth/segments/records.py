@@ -37,7 +37,9 @@ def read(path: Path, utterance: str, gathering: Gathering) -> None:
 
 
 def take(listed: list[Any], row: int, utterance: str, gathering: Gathering) -> None:
-    """Gather segments that are objects with start, end and label."""
+    """Gather segments that are objects with start, end and label; where there are none, it must be known how long."""
+    if not listed and utterance not in gathering.durations:
+        gathering.problem(row, f"{utterance!r} has no segments, so its duration is needed (in seconds)", "duration")
     for segment in listed:
         if not isinstance(segment, dict):
             gathering.problem(row, f"a segment is an object with start, end and label (given: {segment!r})")

@@ -14,14 +14,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 import soundfile
 from pydantic import Field, field_validator
 
-from sibboleth import runs
+from sibboleth import runs, segments
 from sibboleth.corpora import assemble
 from sibboleth.corpora.mixes import drawing, joining, pieces
 from sibboleth.corpora.mixes.drawing import Drawn, Group, Mix
@@ -30,6 +30,7 @@ from sibboleth.corpora.mixes.pieces import RATE, Piece
 from sibboleth.corpus import COLUMNS, Corpus
 from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.progress import track
+from sibboleth.segments import Segments
 from sibboleth.settings import Settings
 
 FORMAT = 1
@@ -70,8 +71,8 @@ class Mixed:
     """The mixes that were made, and what could not be done."""
 
     corpus: Corpus
-    """Beside the usual columns: the label (emotions in their order, `angry-sad`), `pattern`, `segments`, `sources`, and
-    every column that has one value per speaker, session and language."""
+    """Beside the usual columns: the label (emotions in their order, `angry-sad`), `pattern`, `sources`, `duration`,
+    `segments`, and every column that has one value per speaker, session and language."""
     uses: pl.DataFrame
     """In how many mixes each utterance is, also those in none: utterance, label, mixes."""
     left_out: pl.DataFrame
@@ -161,7 +162,7 @@ def _audio(root: Path, mix: Mix) -> Path:
 
 def _manifest(root: Path, table: pl.DataFrame, mixing: Mixing, mixes: Sequence[Mix]) -> Corpus:
     """Say of each mix what it is, and what its manifest says of its speaker."""
-    own = {"utterance", "audio", "start", "end", "text", mixing.label, "pattern", "segments", "sources"}
+    own = {"utterance", "audio", "start", "end", "text", mixing.label, "pattern", "duration", "segments", "sources"}
     others = [name for name in table.columns if name not in own]
     values = table.group_by(SAME).agg(pl.col(others).exclude(SAME).n_unique()).select(pl.exclude(SAME).max())
     kept = [*SAME, *(name for name in values.columns if values[name][0] == 1)]
@@ -170,6 +171,7 @@ def _manifest(root: Path, table: pl.DataFrame, mixing: Mixing, mixes: Sequence[M
     for mix in mixes:
         first, *_ = facts = [said[piece.utterance] for piece in mix.pieces]
         texts = [fact["text"] for fact in facts]
+        sources = [{"utterance": piece.utterance, "digest": piece.digest} for piece in mix.pieces]
         rows.append(
             {name: first[name] for name in kept}
             | {
@@ -178,15 +180,19 @@ def _manifest(root: Path, table: pl.DataFrame, mixing: Mixing, mixes: Sequence[M
                 "text": None if None in texts else " ".join(texts),
                 mixing.label: "-".join(mix.emotions) or mixing.background,
                 "pattern": mix.pattern,
-                "segments": json.dumps(
-                    [asdict(one) for one in joining.segments(mix, mixing.background, mixing.pause)], ensure_ascii=False
-                ),
-                "sources": json.dumps(
-                    [{"utterance": piece.utterance, "digest": piece.digest} for piece in mix.pieces], ensure_ascii=False
-                ),
+                "sources": json.dumps(sources, ensure_ascii=False),
             }
         )
-    return assemble(root.absolute().name, rows)
+    made = assemble(root.absolute().name, rows)
+    return replace(made, table=made.table.join(_segments(mixing, mixes), on="utterance", maintain_order="left"))
+
+
+def _segments(mixing: Mixing, mixes: Sequence[Mix]) -> pl.DataFrame:
+    """Return `utterance, duration, segments` of the mixes."""
+    told = {mix.name: joining.segments(mix, mixing.background, mixing.pause) for mix in mixes}
+    rows = [(name, *segment, None) for name, several in told.items() for segment in several]
+    durations = {name: several[-1][1] for name, several in told.items()}
+    return segments.in_manifest(Segments(segments.table.table(rows), durations))
 
 
 def _notes(drawn: Drawn, usable: Sequence[Piece], labels: Sequence[str]) -> list[str]:

@@ -5,7 +5,6 @@ how loud somebody is no longer tells the emotion, and a step in loudness no boun
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,16 +26,6 @@ _RISE, _FALL = np.sin(_ANGLE), np.cos(_ANGLE)
 Sound = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A label, and when it holds."""
-
-    start: float
-    """Seconds."""
-    end: float
-    label: str
-
-
 def join(mix: Mix, sounds: Sequence[Samples], pause: float, seed: int) -> npt.NDArray[np.int16]:
     """Put the pieces of a mix together, with so many seconds of quiet noise between them, in 16 bits at `RATE`."""
     whole: Sound = np.empty(0)
@@ -51,8 +40,11 @@ def join(mix: Mix, sounds: Sequence[Samples], pause: float, seed: int) -> npt.ND
     return np.rint(whole * 2**15).astype(np.int16)
 
 
-def segments(mix: Mix, background: str, pause: float) -> list[Segment]:
-    """Say what is when, from lengths alone. A pause is the background's; neighbours of one label are one segment."""
+def segments(mix: Mix, background: str, pause: float) -> list[tuple[float, float, str]]:
+    """Return start, end and label of what follows one another, from lengths alone.
+
+    A pause is the background's; neighbours of one label are one segment.
+    """
     labels: list[str] = []
     edges, length = [0], 0
     for piece in mix.pieces:
@@ -66,9 +58,7 @@ def segments(mix: Mix, background: str, pause: float) -> list[Segment]:
     edges.append(length)
     begins = [place for place in range(len(labels)) if not place or labels[place] != labels[place - 1]]
     ends = [*begins[1:], len(labels)]
-    return [
-        Segment(edges[begin] / RATE, edges[end] / RATE, labels[begin]) for begin, end in zip(begins, ends, strict=True)
-    ]
+    return [(edges[begin] / RATE, edges[end] / RATE, labels[begin]) for begin, end in zip(begins, ends, strict=True)]
 
 
 def _crossed(before: Sound, after: Sound) -> Sound:
