@@ -101,18 +101,12 @@ def _written(made: corpus.Corpus, path: Path) -> Path:
 
 
 def _by_pattern(table: pl.DataFrame, patterns: tuple[str, ...]) -> pl.DataFrame:
-    seconds = (
-        table["segments"]
-        .str.json_decode(pl.List(pl.Struct({"end": pl.Float64})))
-        .list.eval(pl.element().struct.field("end").max())
-    )
     return (
-        table.with_columns(seconds.list.first().alias("seconds"))
-        .group_by("pattern")
+        table.group_by("pattern")
         .agg(
             pl.len().alias("mixes"),
             pl.col("speaker").n_unique().alias("speakers"),
-            (pl.col("seconds").sum() / 60).alias("minutes"),
+            (pl.col("duration").sum() / 60).alias("minutes"),
         )
         .sort(pl.col("pattern").replace_strict({name: place for place, name in enumerate(patterns)}))
     )

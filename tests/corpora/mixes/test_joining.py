@@ -1,13 +1,26 @@
 """Boundaries are where one piece fades into the next, and nothing clicks there."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
+from sibboleth.corpora.mixes import joining
 from sibboleth.corpora.mixes.drawing import Mix
-from sibboleth.corpora.mixes.joining import FADE, LEVEL, join, segments
+from sibboleth.corpora.mixes.joining import FADE, LEVEL, join
 from sibboleth.corpora.mixes.pieces import RATE, Piece, activity
 
 LONG = 16_000
+
+
+class Segment(NamedTuple):
+    start: float
+    end: float
+    label: str
+
+
+def segments(mix: Mix, background: str, pause: float) -> list[Segment]:
+    return [Segment(*one) for one in joining.segments(mix, background, pause)]
 
 
 def made(labels: tuple[str, ...], gains: tuple[float, ...]) -> tuple[Mix, list[np.ndarray]]:
