@@ -10,10 +10,7 @@ import soundfile
 from sibboleth import corpus
 from sibboleth.audio.rechecking import digest
 from sibboleth.corpora.mixes import pieces
-from sibboleth.corpora.mixes.pieces import PAD, RATE, activity
-from sibboleth.corpora.synthetic import corpus as synthetic
-from sibboleth.corpora.synthetic.design import Design
-from sibboleth.corpus import Corpus
+from sibboleth.corpora.mixes.pieces import RATE, activity
 
 BEFORE, LONG, AFTER = 0.2, 0.6, 0.3
 
@@ -79,27 +76,3 @@ def test_what_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> None:
     assert "same samples as good" in reasons["again"]
     assert "0.2" in reasons["short"] and "too short" in reasons["short"]
     assert "no speech" in reasons["silent"] and "longer than" in reasons["long"] and "corrupt" in reasons["broken"]
-
-
-@pytest.fixture(scope="module")
-def controlled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Corpus, pl.DataFrame]:
-    pytest.importorskip("espeakng_loader")
-    root = tmp_path_factory.mktemp("controlled")
-    made = synthetic.prepare(
-        root, Design(languages=("en", "nl"), speakers=2, utterances=1, sentences=4, accented=0), workers=1
-    )
-    return made, synthetic.segments(root)
-
-
-def test_no_phone_of_the_controlled_corpus_is_cut_off(controlled: tuple[Corpus, pl.DataFrame]) -> None:
-    made, said = controlled
-    phones = (
-        said.filter(pl.col("tier") == "phone").group_by("utterance").agg(pl.col("start").min(), pl.col("end").max())
-    )
-    times = {name: (start, end) for name, start, end in phones.iter_rows()}
-    usable, left_out = pieces.measure(made.table, "emotion")
-    assert len(usable) == len(made.table) and not len(left_out)
-    for piece in usable:
-        start, end = times[piece.utterance]
-        assert piece.first / RATE == pytest.approx(start - PAD, abs=0.04)
-        assert piece.last / RATE == pytest.approx(end + PAD, abs=0.15)  # voices die away before a last phone's end
