@@ -12,6 +12,7 @@ from sibboleth.experiment import backgrounds
 from sibboleth.experiment.listeners import Listeners
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.panels import PEOPLE, VOTES, Part, Tables
+from sibboleth.progress import track
 from sibboleth.scores import people
 from sibboleth.scores.groups import Name
 from sibboleth.scores.people import listeners as who
@@ -55,9 +56,12 @@ def tables(
     chosen = models(runs, scored, metrics.of(stuff.target)[0], stuff)
     work = _Work(whole, _answers(answered, chosen, whole), reference, stuff, listeners.people)
     found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES[2:]}
-    for column in work.columns:
-        for name, frame in work.beside(column):
-            found[name].append(frame)
+    parts = [part for column in work.columns for part in work.parts(column)]
+    for part in track(parts, "Putting people beside models", len(parts), "panels"):
+        for name, frame in part.tables().items():
+            found[f"people-{name}"].append(_placed(frame, part.axis, part.kind))
+    if stuff.target.kind == "classification":
+        found["people-effects"] += [_placed(work.effects(column), column, PEOPLE) for column in work.columns]
     known = listeners.people if listeners.people is not None else pl.DataFrame(schema={"rater": pl.String})
     joined = {name: pl.concat(frames, how="diagonal_relaxed") for name, frames in found.items() if frames}
     return {"people": known, "people-models": chosen, **joined}
@@ -135,8 +139,8 @@ class _Work:
         runs = each.group_by("run").agg(pl.col("trial").median(), pl.col("rater").n_unique())
         return runs.filter(pl.col("trial") > 1, pl.col("rater") == 1)["run"].to_list()
 
-    def beside(self, column: str) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Yield the tables of every value of a column, and the effects of the column itself."""
+    def parts(self, column: str) -> Iterator[Part]:
+        """Yield every value of a column, people and votes apart."""
         for value in self.values(column):
             items = self.heard.filter(pl.col(column).cast(pl.String) == value)
             here = self.said.join(items.select("utterance"), on="utterance", how="semi")
@@ -144,11 +148,7 @@ class _Work:
             votes = pl.col("run").is_in(self.votes)
             for kind, answers in ((PEOPLE, here.filter(~votes)), (VOTES, here.filter(votes))):
                 if len(answers):
-                    part = Part(self.stuff, self.reference, self.people, column, value, kind, items, answers, theirs)
-                    for name, frame in part.tables().items():
-                        yield f"people-{name}", _placed(frame, column, kind)
-        if self.stuff.target.kind == "classification":
-            yield "people-effects", _placed(self.effects(column), column, PEOPLE)
+                    yield Part(self.stuff, self.reference, self.people, column, value, kind, items, answers, theirs)
 
     def effects(self, column: str) -> pl.DataFrame:
         """Effects of the column, of all people and by what they know of each dialect or are grouped by."""

@@ -87,7 +87,7 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     findings = check.audited(stuff, fits, encoders)
     both = list(zip(asked.encoders, encoders, strict=True))
     work = [plan.work(asked, *pair, fits) for pair in both] if plan.pools(asked) else []
-    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, stuff.out)]
+    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, stuff.out, stuff.background)]
     _tell(findings, encoders)
     console.print(
         plan.of(stuff, work, cache, directory, fits, tuning=tuned_plan.lines(stuff, tuning, cache, directory))
@@ -132,9 +132,7 @@ def _beside(
     }
     answered = pl.scan_parquet(directory / "predictions.parquet")
     runs, scored = directory.table("cells"), directory.table("scores")
-    with console.status("putting people beside models, on the same utterances"):
-        made = people.tables(heard, said, answered, runs, scored, reference, stuff)
-    for name, table in made.items():
+    for name, table in people.tables(heard, said, answered, runs, scored, reference, stuff).items():
         write_table(directory / f"{name}.parquet", table)
 
 

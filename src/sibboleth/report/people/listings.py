@@ -197,7 +197,11 @@ def effects(results: Results) -> Table:
     for version in (ALL, ATTENTIVE):
         some = known.filter(pl.col("listeners") == version).to_dicts() if len(known) else []
         for name, row in named(beside, some):
-            what = {"domain": row["axis"], "background": row["column"], "interaction": "interaction"}[row["effect"]]
+            what = {
+                "domain": row["axis"],
+                "background": row["column"],
+                "interaction": "interaction, ratio of odds ratios",
+            }[row["effect"]]
             who = "without who failed" if version == ATTENTIVE else "all"
             ratio = _estimate(row, ("odds_ratio", "low", "high"))
             counts = (f"{row['n']:,}", f"{row['clusters']:,}", f"{row['raters']:,}")
