@@ -5,6 +5,7 @@ import pytest
 
 from sibboleth import corpora, corpus, segments
 from sibboleth.errors import InvalidInput
+from sibboleth.progress import console
 from sibboleth.recipes.corpus import prepare
 
 ZED = {
@@ -39,8 +40,9 @@ def test_the_published_layout(tmp_path: Path, below: str) -> None:
 def test_missing_recordings_are_told_and_scoring_can_do_without(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = prepare("zed", unpack(tmp_path))
-    assert f"recordings missing: 2 of 2, such as {tmp_path.resolve() / 'spk1_1.wav'}." in capfd.readouterr().err
+    with console.capture() as capture:
+        manifest = prepare("zed", unpack(tmp_path))
+    assert f"recordings missing: 2 of 2, such as {tmp_path.resolve() / 'spk1_1.wav'}." in capture.get()
     assert len(corpus.read(manifest, without_audio=True).table) == 2
     with pytest.raises(InvalidInput, match="no such file"):
         corpus.read(manifest)

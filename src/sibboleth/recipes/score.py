@@ -1,4 +1,4 @@
-"""Score predictions made by anybody: labels, posteriors, numbers or transcripts, by any slice, with intervals."""
+"""Score predictions made by anybody: labels, posteriors, numbers, transcripts or segments, with intervals."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,15 @@ from rich.text import Text
 from sibboleth import metrics, runs, scores, texts
 from sibboleth.accents import taxonomy
 from sibboleth.errors import InvalidInput
-from sibboleth.foreign import reading
+from sibboleth.foreign import reading, segmented
 from sibboleth.recipes import printing
+from sibboleth.recipes.segmentation import Segmentation
 from sibboleth.recipes.transcripts import Recognition, Shown
 from sibboleth.scores import recognition
 from sibboleth.settings import checked
 from sibboleth.stats import FEW_CLUSTERS
 from sibboleth.study import StatisticsSettings
-from sibboleth.targets import Kind, Target
+from sibboleth.targets import BACKGROUND, Kind, Target
 
 MOST = 8
 """Raters that are compared pair by pair."""
@@ -42,6 +43,8 @@ class Scored:
     written: tuple[Path, ...] = ()
     recognition: Recognition | None = None
     """More about transcripts."""
+    segmentation: Segmentation | None = None
+    """More about segments."""
 
     def __rich__(self) -> RenderableType:
         """Show notes, all metrics, the main ones by slice, and comparisons."""
@@ -61,6 +64,8 @@ class Scored:
                 yield shown
         if self.recognition is not None:
             yield from self.recognition.shown(table)
+        if self.segmentation is not None:
+            yield from self.segmentation.shown()
         for path in self.written:
             yield Text(f"written: {path}", style="dim")
 
@@ -81,6 +86,8 @@ def score(
     spellings: Path | None = None,
     changed: Path | None = None,
     accents: str | None = None,
+    background: tuple[str, ...] = BACKGROUND,
+    collar: float = 0.0,
     show: tuple[Shown, ...] = (),
     resamples: int = 2000,
     seed: int = 0,
@@ -90,6 +97,8 @@ def score(
 
     Each file is a table of `utterance` and answers: labels (`prediction`), posteriors (`p_LABEL`), numbers, or
     transcripts (`hypothesis`); or a predictions table of sibboleth; or transcripts in a format of NIST's toolkit.
+    Segments (which emotion appears when) are tables with `start`, `end` and `label`, RTTM, JSON, or folders of
+    TextGrids or Audacity labels, on both sides; the reference may also be a manifest with a column `segments`.
     Several files, or a column `system`, `model` or `rater`, are scored beside each other and compared in pairs.
 
     Args:
@@ -99,7 +108,7 @@ def score(
         by: columns whose values get scores of their own, e.g. accent.
         target: column of the reference; else `reference`, `label`, `text` or the like.
         answer: column of the answers; else `prediction`, `hypothesis` or the like.
-        kind: classification, regression or transcription; else by what the files hold.
+        kind: classification, regression, transcription or segmentation; else by what the files hold.
         utterance: column of the utterance ids; else `utterance`, `id`, `file` or the like.
         speaker: column of the speakers, who are resampled; else `speaker` or the like.
         rater: column that says which system or listener answered.
@@ -112,6 +121,8 @@ def score(
         changed: CSV or Parquet file in which to list what the rule changed on both sides.
         accents: tell `accent` and `dialect` from what the files say of accents: built-in, or a table (said, accent,
             dialect) that is put over the built-in one.
+        background: labels of segments that are as good as none; with --empty-background neutral is a label of its own.
+        collar: seconds before and after each boundary of the reference that are not scored.
         show: of transcripts also show counts (of substitutions, deletions, insertions), words (those that a group
             loses more often than the others) or alignments (of the worst utterances); all are written.
         resamples: resamples of speakers behind an interval.
@@ -132,7 +143,11 @@ def score(
     if seed < 0:
         raise InvalidInput("seed must be 0 or more")
     rule = texts.named(normalise, spellings)
-    found = reading.gather(paths, reference, names, rule, None if accents is None else taxonomy(accents))
+    found = (
+        segmented.gather(paths, reference, names, background, collar)
+        if segmented.meant(paths, reference, names)
+        else reading.gather(paths, reference, names, rule, None if accents is None else taxonomy(accents))
+    )
     settings = checked(StatisticsSettings, resamples=resamples, slices=by)
     groups = _groups(found.answers, people)
     grouped = {member for members in groups.values() for member in members}
@@ -150,8 +165,11 @@ def score(
         notes += (f"{len(raters)} raters are too many to compare in pairs; score {MOST} or fewer for that",)
     more = _recognition(found, [pair[1:] for pair in pairs], groups, settings, show)
     notes += () if more is None else tuple(more.notes())
-    written = (*_write(output, table, compared, more), *_write_changes(changed, found, rule))
-    return Scored(found.target, table, compared, notes, by, written, more)
+    timed = None
+    if found.target.kind == "segmentation":
+        timed = Segmentation.of(found, groups, settings, seed)
+    written = (*_write(output, table, compared, more or timed), *_write_changes(changed, found, rule))
+    return Scored(found.target, table, compared, notes, by, written, more, timed)
 
 
 def _write_changes(path: Path | None, found: reading.Reading, rule: texts.Normalisation) -> tuple[Path, ...]:
@@ -206,7 +224,7 @@ def _grouped(name: tuple[str, str], members: Sequence[tuple[str, str]]) -> str:
 
 
 def _write(
-    output: Path | None, table: pl.DataFrame, compared: pl.DataFrame, more: Recognition | None
+    output: Path | None, table: pl.DataFrame, compared: pl.DataFrame, more: Recognition | Segmentation | None
 ) -> tuple[Path, ...]:
     if output is None:
         return ()
@@ -256,7 +274,7 @@ def _by_label(table: pl.DataFrame) -> Table:
 
 def _sliced(table: pl.DataFrame, target: Target, by: tuple[str, ...]) -> Table:
     """The main metric (for texts also the CER) of every value of the columns, their mean, and the gap between them."""
-    wanted = [metric for metric in metrics.of(target) if metric.name in ("uar", "ccc", "wer", "cer")]
+    wanted = [metric for metric in metrics.of(target) if metric.name in ("uar", "ccc", "wer", "cer", "eder")]
     main = wanted[0].name
     others = {_key(row): printing.interval(row) for row in table.to_dicts()}
     shown = printing.table("by slice", ("Slice", "Rater"), (*(metric.title for metric in wanted), "n", "Speakers"))

@@ -8,7 +8,7 @@ import polars as pl
 from scipy import sparse
 
 from sibboleth import metrics, stats
-from sibboleth.metrics import Answers, Breakdown, Metric, Parts, classification, segmentation
+from sibboleth.metrics import Alignment, Answers, Breakdown, Metric, Parts, classification, segmentation
 from sibboleth.scores.between import Row, between
 from sibboleth.scores.groups import Groups, members, people
 from sibboleth.scores.raters import raters
@@ -62,8 +62,24 @@ def score(
     those of that label, `raters` the people who were resampled (1 where none). Limits are NaN with fewer than two
     clusters.
     """
-    settings = statistics or StatisticsSettings()
     aligned = metrics.align(predictions, reference, target)
+    return score_aligned(
+        aligned, target, clusters=clusters, slices=slices, statistics=statistics, seed=seed, groups=groups
+    )
+
+
+def score_aligned(
+    aligned: Alignment,
+    target: Target,
+    *,
+    clusters: Clusters,
+    slices: pl.DataFrame | None = None,
+    statistics: StatisticsSettings | None = None,
+    seed: int = 0,
+    groups: Groups | None = None,
+) -> pl.DataFrame:
+    """Score answers that stand beside their reference already, as `score` does."""
+    settings = statistics or StatisticsSettings()
     resampler = Resampler(settings.resamples, settings.confidence, seed)
     items = Items.of(aligned.keys["utterance"], clusters, slices, settings.slices)
     alone = [(run, rater, layer, rows, items.take(rows)) for run, rater, layer, rows in raters(aligned.keys)]

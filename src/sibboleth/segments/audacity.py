@@ -16,6 +16,7 @@ FIELDS = 3
 
 def read(path: Path, utterance: str, gathering: Gathering) -> None:
     """Gather the labels of a recording; those without a name are left out."""
+    gathering.know(utterance)
     nameless = []
     for row, line in enumerate(decoded(path).split("\n"), start=1):
         if not line.strip() or line.startswith("\\"):

@@ -90,7 +90,8 @@ def _take_file(
         name = named
     mine = found.table.filter(pl.col("utterance") == name).with_columns(utterance=pl.lit(utterance))
     lasts = gathering.durations.get(utterance, found.durations.get(name))
-    return Segments(mine, {} if lasts is None else {utterance: lasts}, found.notes)
+    silent = frozenset({utterance} if lasts is None and mine.is_empty() else ())
+    return Segments(mine, {} if lasts is None else {utterance: lasts}, silent, found.notes)
 
 
 def in_manifest(segments: Segments) -> pl.DataFrame:

@@ -20,6 +20,7 @@ class Gathering:
         self.path = path
         self.rows: list[tuple[str, float, float, str, str | None, int]] = []
         self.durations: dict[str, float] = {}
+        self.known: set[str] = set()
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self.empty: list[int] = []
@@ -55,6 +56,10 @@ class Gathering:
             return found
         return None
 
+    def know(self, utterance: str) -> None:
+        """Say that there is an utterance, which may have no segments."""
+        self.known.add(utterance)
+
     def lasts(self, row: int | None, utterance: str, seconds: object) -> None:
         """Say how long an utterance is."""
         known = self.time(row, seconds, "duration")
@@ -81,7 +86,9 @@ class Gathering:
         self._note(self.empty, "{} without length left out", "")
         self._note(late, "{} behind the end of the recording left out", "WARNING: ")
         self._note(cut, "{} cut at the end of the recording", "WARNING: ")
-        return Segments(table(kept), self.durations, tuple(self.notes))
+        found = table(kept)
+        silent = frozenset(self.known - set(found["utterance"]) - set(self.durations))
+        return Segments(found, self.durations, silent, tuple(self.notes))
 
     def _note(self, rows: list[int], said: str, beginning: str) -> None:
         if rows:

@@ -37,6 +37,7 @@ def read(path: Path, utterance: str, gathering: Gathering) -> None:
     if not found and not gathering.problems:
         gathering.notes.append(f"{path}: has no phones")
     name = utterance.removesuffix("xx")
+    gathering.know(name)
     for row, start, end, label in _phones(found):
         gathering.add(row, name, start, end, label)
 

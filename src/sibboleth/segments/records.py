@@ -2,6 +2,7 @@
 
 `{"spk1_1": {"duration": 6.144, "emotion": [{"emo": "angry", "start": 3.763, "end": 6.144}]}}`: an object per utterance
 with its duration, if that is known, and a list. Ours is called `segments`, and has `label` (and `tier`) for `emo`.
+A list may also stand alone, as what SpeechBrain's `diarize_file` returns.
 """
 
 import json
@@ -27,19 +28,18 @@ def read(path: Path, utterance: str, gathering: Gathering) -> None:
     if not isinstance(found, dict):
         raise InvalidInput(f"{path}: not segments: an object that has one for each utterance is expected")
     for row, (name, one) in enumerate(found.items(), start=1):
-        listed = next((one[key] for key in LISTS if key in one), None) if isinstance(one, dict) else None
+        listed = next((one[key] for key in LISTS if key in one), None) if isinstance(one, dict) else one
         if not isinstance(listed, list):
             gathering.problem(row, f"{name!r} has no list of segments (one of {', '.join(LISTS)})")
             continue
-        if one.get("duration") is not None:
+        if isinstance(one, dict) and one.get("duration") is not None:
             gathering.lasts(row, name, one["duration"])
         take(listed, row, name, gathering)
 
 
 def take(listed: list[Any], row: int, utterance: str, gathering: Gathering) -> None:
-    """Gather segments that are objects with start, end and label; where there are none, it must be known how long."""
-    if not listed and utterance not in gathering.durations:
-        gathering.problem(row, f"{utterance!r} has no segments, so its duration is needed (in seconds)", "duration")
+    """Gather segments that are objects with start, end and label."""
+    gathering.know(utterance)
     for segment in listed:
         if not isinstance(segment, dict):
             gathering.problem(row, f"a segment is an object with start, end and label (given: {segment!r})")

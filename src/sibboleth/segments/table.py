@@ -25,13 +25,15 @@ class Segments:
     """The columns of `SCHEMA`, sorted by `ORDER`; `tier` is null where there is one kind of segments."""
     durations: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each utterance of which that is known, also of those without segments."""
+    silent: frozenset[str] = frozenset()
+    """Utterances that have no segments, and of which it is not known how long they are."""
     notes: tuple[str, ...] = ()
     """What was left out or cut; what may mislead begins with `WARNING`."""
 
     @property
     def utterances(self) -> list[str]:
         """Name all utterances, sorted."""
-        return sorted({*self.table["utterance"], *self.durations})
+        return sorted({*self.table["utterance"], *self.durations, *self.silent})
 
     def of(self, utterance: str) -> list[tuple[float, float, str]]:
         """Return start, end and label of the segments of an utterance."""
@@ -43,9 +45,11 @@ class Segments:
         common: dict[str, object] = {"run": run, "source": source, "rater": rater, "target": target}
         columns = self.table.select("utterance", "start", "end", "label").unique(maintain_order=True)
         parts = [predictions.table({**common, **columns.to_dict(), "value": 1.0})]
-        if self.durations:
-            names, ends = list(self.durations), list(self.durations.values())
-            parts.append(predictions.table({**common, "utterance": names, "start": 0.0, "end": ends, "value": ends}))
+        for judged in (dict(self.durations), dict.fromkeys(sorted(self.silent))):
+            if judged:
+                ends = pl.Series(list(judged.values()), dtype=pl.Float64)
+                rows = {"utterance": list(judged), "start": 0.0, "end": ends, "value": ends.fill_null(0.0)}
+                parts.append(predictions.table({**common, **rows}))
         return pl.concat(parts).sort(predictions.KEY)
 
 
@@ -59,5 +63,6 @@ def together(parts: Sequence[Segments]) -> Segments:
     return Segments(
         pl.concat([pl.DataFrame(schema=SCHEMA), *(part.table for part in parts)]).sort(ORDER),
         {utterance: seconds for part in parts for utterance, seconds in part.durations.items()},
+        frozenset().union(*(part.silent for part in parts)),
         tuple(note for part in parts for note in part.notes),
     )

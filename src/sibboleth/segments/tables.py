@@ -1,6 +1,7 @@
 """A long table of segments: CSV, TSV, JSONL or Parquet with `utterance, start, end, label` and, if there are, `tier`.
 
-A row without label says how long the utterance is (from 0 to its end); so does a column `duration`.
+A row without label says how long the utterance is (from 0 to its end); so does a column `duration`. A row with nothing
+but an utterance says that there is one.
 """
 
 from pathlib import Path
@@ -48,7 +49,8 @@ def gather(columns: dict[str, pl.Series], label: str, rows: object, gathering: G
             continue
         if duration is not None and str(duration).strip():
             gathering.lasts(row, called, duration)
-        if said is None and start in (None, "") and end in (None, ""):
+        gathering.know(called)
+        if said in (None, "") and start in (None, "") and end in (None, ""):
             continue
         gathering.add(row, called, start, end, None if said is None else str(said), _tier(tier))
 
@@ -61,7 +63,10 @@ def long(segments: Segments) -> pl.DataFrame:
     """Return all segments and, as rows without label, durations."""
     known = segments.durations
     lengths = pl.DataFrame(
-        [(utterance, 0.0, end) for utterance, end in known.items()],
+        [
+            *((utterance, 0.0, end) for utterance, end in known.items()),
+            *((utterance, None, None) for utterance in sorted(segments.silent)),
+        ],
         schema={name: SCHEMA[name] for name in COLUMNS[:3]},
         orient="row",
     )
