@@ -1,7 +1,7 @@
 """The study file: what is asked, of which corpora, encoders, probes, folds and regimes."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
@@ -11,7 +11,12 @@ from sibboleth.alignment import Alignment
 from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.settings import Settings
 from sibboleth.splits import STAGED, USUAL, Regime, SplitSettings
-from sibboleth.targets import Kind, Target
+from sibboleth.targets import BACKGROUND, Kind, Target
+
+Decoder = Literal["argmax", "median", "minimum", "hysteresis", "viterbi"]
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
+PROBES = {"transcription": "ctc", "segmentation": "frames"}
+"""Kinds of targets that have a probe of their own."""
 
 
 class CorpusSettings(Settings):
@@ -74,20 +79,34 @@ class TargetSettings(Settings):
     """The column asked about."""
 
     column: str = "emotion"
-    """`text` where it is a transcript and not given."""
+    """`text` where it is a transcript, and `segments` where it is a segmentation, and not given."""
     kind: Kind = "classification"
     labels: tuple[str, ...] = ()
     """Label set, in the order of figures; other rows are left out. Empty: every label that occurs, sorted."""
     normalisation: str = "basic"
     """How transcripts are written before anything is learnt or scored: `none`, `basic`, or a language's rule
     (`sibboleth.texts`). Tokens are the characters that are left."""
+    tier: str | None = None
+    """Of a segmentation: only segments of this tier; all where not given."""
+    background: str | None = "neutral"
+    """Of a segmentation: the label of what no segment covers; empty where such time is not learnt."""
+    collar: float = Field(0.0, ge=0)
+    """Of a segmentation: seconds before and after each boundary of the reference that are not scored."""
+    decoders: tuple[Decoder, ...] = Field(DECODERS, min_length=1)
+    """Of a segmentation: ways to make segments of frames, among which dev chooses one per model."""
 
     @model_validator(mode="before")
     @classmethod
     def _text_is_transcribed(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("kind") == "transcription":
-            return {"column": "text", **data}
+        usual = {"transcription": "text", "segmentation": "segments"}
+        if isinstance(data, dict) and data.get("kind") in usual:
+            return {"column": usual[data["kind"]], **data}
         return data
+
+    @field_validator("background")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
 
     @model_validator(mode="after")
     def _transcripts_are_no_labels(self) -> "TargetSettings":
@@ -97,9 +116,10 @@ class TargetSettings(Settings):
             raise ValueError(f"normalisation must be one of {', '.join(texts.RULES)}")
         return self
 
-    def target(self, labels: tuple[str, ...]) -> Target:
+    def target(self, labels: tuple[str, ...], background: tuple[str, ...] = BACKGROUND) -> Target:
         """Make the target with the labels that the corpora turned out to have."""
-        return Target(name=self.column, kind=self.kind, labels=labels if self.kind == "classification" else ())
+        there = labels if self.kind in ("classification", "segmentation") else ()
+        return Target(name=self.column, kind=self.kind, labels=there, background=background, collar=self.collar)
 
 
 class EncoderSettings(Settings):
@@ -187,6 +207,17 @@ class CtcProbe(Settings):
     """As the study's `[training]` where not given."""
 
 
+class FramesProbe(Settings):
+    """Of segmentations: a linear layer over the frames of every hidden state, all trained in one pass per batch.
+
+    As the probe of transcripts, but that each frame is learnt by itself, every label weighing as much as every other.
+    """
+
+    kind: Literal["frames"] = "frames"
+    training: TuningSettings | None = None
+    """As the study's `[training]` where not given."""
+
+
 def _probe_kind(value: object) -> str:
     """Return the kind that a probe table names; without one it is linear."""
     kind = value.get("kind", "linear") if isinstance(value, dict) else getattr(value, "kind", "linear")
@@ -194,11 +225,14 @@ def _probe_kind(value: object) -> str:
 
 
 Probe = Annotated[
-    Annotated[LinearProbe, Tag("linear")] | Annotated[MlpProbe, Tag("mlp")] | Annotated[CtcProbe, Tag("ctc")],
+    Annotated[LinearProbe, Tag("linear")]
+    | Annotated[MlpProbe, Tag("mlp")]
+    | Annotated[CtcProbe, Tag("ctc")]
+    | Annotated[FramesProbe, Tag("frames")],
     Discriminator(
         _probe_kind,
         custom_error_type="probe",
-        custom_error_message="kind must be 'linear', 'mlp' or 'ctc'",
+        custom_error_message="kind must be 'linear', 'mlp', 'ctc' or 'frames'",
         custom_error_context={},
     ),
 ]
@@ -275,7 +309,7 @@ class Study(Settings):
         if isinstance(data, dict) and "probe" not in data:
             target = data.get("target")
             kind = target.get("kind") if isinstance(target, dict) else getattr(target, "kind", None)
-            return {**data, "probe": {"kind": "ctc"}} if kind == "transcription" else data
+            return {**data, "probe": {"kind": PROBES[kind]}} if kind in PROBES else data
         return data
 
     @field_validator("protocol")
@@ -308,11 +342,11 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _transcripts_fit(self) -> "Study":
-        transcribes = self.target.kind == "transcription"
-        if transcribes != (self.probe.kind == "ctc"):
-            raise ValueError('probe: kind = "ctc" is of transcripts, and they have no other')
-        if not transcribes:
+        if PROBES.get(self.target.kind) != (self.probe.kind if self.probe.kind in PROBES.values() else None):
+            raise ValueError('probe: kind = "ctc" is of transcripts, "frames" of segmentations, and they have no other')
+        if self.target.kind not in PROBES:
             return self
+        transcribes = self.target.kind == "transcription"
         trained = [self.training, *(one.training for one in self.methods if one.training is not None)]
         for where, asked in (
             ("alignment", self.alignment),
@@ -320,16 +354,17 @@ class Study(Settings):
             ("splits.per_label", self.splits.per_label),
             ("training.class_weights", any(one.class_weights for one in trained)),
             ("training.balanced", any(one.balanced for one in trained)),
-            ("corpora.labels", any(one.labels for one in self.corpora)),
+            ("corpora.labels", transcribes and any(one.labels for one in self.corpora)),
         ):
             if asked:
-                raise ValueError(f"{where}: it is of labels, and the target is a transcript; leave it out")
+                what = "a transcript" if transcribes else "a segmentation"
+                raise ValueError(f"{where}: it is of labels, and the target is {what}; leave it out")
         return self
 
     @model_validator(mode="after")
     def _methods_fit(self) -> "Study":
         names = {one.name for one in self.methods}
-        if reserved := names & {"linear", "mlp", "ctc"}:
+        if reserved := names & {"linear", "mlp", "ctc", "frames"}:
             raise ValueError(f"methods: {', '.join(sorted(reserved))} is the name of a probe; choose another")
         for one in self.methods:
             if one.match_parameters is not None and one.match_parameters not in names:

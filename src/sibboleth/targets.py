@@ -5,6 +5,8 @@ from typing import Literal
 
 Kind = Literal["classification", "regression", "transcription", "segmentation"]
 
+FRAMED: tuple[Kind, ...] = ("transcription", "segmentation")
+"""Kinds that are answered frame by frame."""
 BACKGROUND = ("neutral", "none")
 """Labels of segments that are no label, unless the target has them among its labels."""
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from sibboleth import metrics, predictions
 from sibboleth.errors import SibbolethError
-from sibboleth.experiment import aligning, parts
+from sibboleth.experiment import aligning, parts, timelines
 from sibboleth.experiment.material import Material
 from sibboleth.metrics import classification, regression, transcription
 from sibboleth.runs import RunDirectory, write_table
@@ -194,7 +194,7 @@ def _dev_score(answer: "Answer", fit: Fit, truth: Array, material: Material) -> 
 
 
 class Score:
-    """The target's main metric of answers `[row, out]`, or of tokens `[row, token]`."""
+    """The target's main metric of answers `[row, out]`, of tokens `[row, token]` or of timelines `[row, number]`."""
 
     def __init__(self, material: Material) -> None:
         """Know the target."""
@@ -208,6 +208,8 @@ class Score:
 
     def __call__(self, truth: Array, answers: Array) -> float:
         """Score them."""
+        if self.target.kind == "segmentation":
+            return self.metric(timelines.Compared(self.target)(truth, answers))
         if self.alphabet is not None:
             return self.metric(transcription.Answers(self.alphabet.texts(truth), self.alphabet.texts(answers)))
         if self.target.kind == "classification":
@@ -227,7 +229,14 @@ class Rows:
     def add(
         self, run: str, rater: str, trial: int, layer: int | None, fold: str, rows: TableRows, output: Array
     ) -> None:
-        """Add one row per utterance, which are rows of the material's table, and label (or number, or transcript)."""
+        """Add one row per utterance, which are rows of the material's table, and label (or number, or transcript).
+
+        Of a segmentation it is one per segment, and one without label that says how long the utterance is.
+        """
+        if self.target.kind == "segmentation":
+            frame = timelines.answered(self.utterances.gather(rows), output, self.target)
+            self._named(frame.with_columns(value=pl.lit(1.0)), run, rater, trial, layer, fold)
+            return
         labels: Sequence[str | None] = self.target.labels or (None,)
         count, width = output.shape
         if self.alphabet is not None:
@@ -239,7 +248,10 @@ class Rows:
                 "label": pl.Series(labels, dtype=pl.String).gather(each),
                 "value": output.ravel(),
             }
-        )
+        ).with_columns(start=pl.lit(None, pl.Float64), end=pl.lit(None, pl.Float64))
+        self._named(frame, run, rater, trial, layer, fold)
+
+    def _named(self, frame: pl.DataFrame, run: str, rater: str, trial: int, layer: int | None, fold: str) -> None:
         self.frames.append(
             frame.with_columns(
                 run=pl.lit(run),
@@ -249,8 +261,6 @@ class Rows:
                 trial=pl.lit(trial),
                 layer=pl.lit(layer, pl.Int32),
                 fold=pl.lit(fold),
-                start=pl.lit(None, pl.Float64),
-                end=pl.lit(None, pl.Float64),
             )
         )
 

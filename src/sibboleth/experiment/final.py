@@ -13,7 +13,7 @@ from sibboleth import metrics, splits
 from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.experiment import listening, transcripts, tuned
 from sibboleth.experiment import record as records
-from sibboleth.experiment.material import Material
+from sibboleth.experiment.material import Material, splittable
 from sibboleth.experiment.tuned import TunedWork
 from sibboleth.methods import MethodSettings
 from sibboleth.runs import RunDirectory
@@ -74,7 +74,7 @@ def narrowed(material: Material, wanted: Wanted) -> tuple[Material, tuple[Stage,
             raise InvalidInput(f"--then names {names[1]!r}, which is the source; leave it out")
     mask = material.table[study.domain].is_in(names)
     kept = replace(material, table=material.table.filter(mask), scan=material.scan.filter(mask))
-    folds = splits.whole(kept.table, study.domain, kept.target.name, study.splits, study.seed)
+    folds = splits.whole(splittable(kept), study.domain, kept.target.name, study.splits, study.seed)
     judged = np.flatnonzero(np.isin(np.flatnonzero(mask), listening.judged(material)))
     single = {name: [fold] for name, fold in folds.items()}
     folds = {name: fold for name, (fold,) in listening.withheld(single, judged).items()}
@@ -89,7 +89,7 @@ def _fit(stage: Stage) -> Fit:
 
 def work(material: Material, wanted: Wanted, encoder: "Encoder", stages: Sequence[Stage]) -> TunedWork:
     """Say how the network is made; raises `InvalidInput` for a method that the encoder cannot be trained with."""
-    found = tuned.works(material.study, wanted.encoder, encoder, [_fit(stages[0])], material.out)
+    found = tuned.works(material.study, wanted.encoder, encoder, [_fit(stages[0])], material.out, material.background)
     mine = next((one for one in found if one.tuning.method.name == wanted.method.name), None)
     if mine is None:
         able = ", ".join(one.tuning.method.name for one in found) or "none"

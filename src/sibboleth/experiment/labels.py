@@ -9,6 +9,7 @@ import polars as pl
 from sibboleth import texts
 from sibboleth.corpus.sheets import KEPT
 from sibboleth.errors import InvalidInput, Problem
+from sibboleth.experiment import timelines
 from sibboleth.study import Study
 from sibboleth.targets import Target
 
@@ -55,6 +56,8 @@ def labelled(table: pl.DataFrame, study: Study) -> tuple[Target, pl.DataFrame]:
     Raises `InvalidInput` for labels that no corpus has, or values of a regression target that are no numbers.
     """
     name = study.target.column
+    if study.target.kind == "segmentation":
+        return timelines.labelled(table, study)
     if study.target.kind == "transcription":
         return study.target.target(()), _written(table, name, study.target.normalisation)
     if study.target.kind == "regression":

@@ -11,9 +11,9 @@ from sibboleth import accents, audio, corpus, predictions, splits, storage
 from sibboleth.corpus import Corpus
 from sibboleth.corpus.sheets import KEPT
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.experiment import labels
+from sibboleth.experiment import labels, timelines
 from sibboleth.experiment.alphabet import Alphabet
-from sibboleth.study import CorpusSettings, Study
+from sibboleth.study import CorpusSettings, Study, TargetSettings
 from sibboleth.targets import Target
 
 Array = npt.NDArray[np.float64]
@@ -39,14 +39,23 @@ class Material:
 
     @property
     def out(self) -> int:
-        """Return how many numbers an answer has; of transcripts, a frame."""
+        """Return how many numbers an answer has; of transcripts and segmentations, a frame."""
+        if self.target.kind == "segmentation":
+            return len(timelines.outputs(self.target))
         return len(self.target.labels) or 1 if self.alphabet is None else self.alphabet.out
+
+    @property
+    def background(self) -> int | None:
+        """Return the number that stands for what no segment covers; none of other targets."""
+        return timelines.background(self.target) if self.target.kind == "segmentation" else None
 
     def truth(self) -> Array:
         """Return what is to be predicted: label weights `[utterance, label]`, or numbers `[utterance, 1]`.
 
-        Of transcripts it is tokens `[utterance, token]`, -1 behind.
+        Of transcripts it is tokens `[utterance, token]`, -1 behind; of segmentations timelines `[utterance, number]`.
         """
+        if self.target.kind == "segmentation":
+            return timelines.truth(self.table, self.scan["seconds"], self.target)
         if self.target.kind == "transcription":
             assert self.alphabet is not None
             return self.alphabet.tokens(self.table[self.target.name].to_list())
@@ -63,8 +72,9 @@ def gather(study: Study, *, without_audio: bool = False, unlabelled: bool = Fals
     corpora = tuple(_read(settings, without_audio) for settings in study.corpora)
     for settings, one in zip(study.corpora, corpora, strict=True):
         _require_columns(settings, one, study, labelled=not unlabelled)
-    column = study.target.column
-    mapped = [_mapped(settings, one, column, unlabelled) for settings, one in zip(study.corpora, corpora, strict=True)]
+    mapped = [
+        _mapped(settings, one, study.target, unlabelled) for settings, one in zip(study.corpora, corpora, strict=True)
+    ]
     merged = corpus.merge(mapped)
     del mapped
     target, merged = labels.labelled(merged.sort("utterance"), study)
@@ -106,6 +116,10 @@ def reference(material: Material) -> pl.DataFrame:
         texts = {"label": material.table[material.target.name], "value": 1.0, "utterance": utterances}
         about = {"run": "corpus", "source": "reference", "rater": "corpus", "target": material.target.name}
         return predictions.table(about | texts).sort(predictions.KEY)
+    if material.target.kind == "segmentation":
+        told = timelines.reference(material.table, material.scan["seconds"], material.target)
+        named = {"run": "corpus", "source": "reference", "rater": "corpus", "target": material.target.name}
+        return predictions.table({**named, "value": 1.0, **told.to_dict()}).sort(predictions.KEY)
     weights = material.truth()
     names: Sequence[str | None] = material.target.labels or (None,)
     rows, columns = np.nonzero(weights) if material.target.labels else np.nonzero(np.ones_like(weights))
@@ -121,6 +135,18 @@ def reference(material: Material) -> pl.DataFrame:
         }
     )
     return table.sort(predictions.KEY)
+
+
+def splittable(material: Material) -> pl.DataFrame:
+    """Return the table with a label by which parts are alike: the target's, or what a segmentation has most of.
+
+    Every text is one label, so that parts of a transcription are alike in their amount.
+    """
+    if material.target.kind == "transcription":
+        return material.table.with_columns(pl.lit("text").alias(material.target.name))
+    if material.target.kind == "segmentation":
+        return material.table.with_columns(timelines.kinds(material.table, material.target))
+    return material.table
 
 
 DURATIONS = ("duration", "seconds")
@@ -186,15 +212,18 @@ def _dropped(settings: CorpusSettings, one: Corpus) -> pl.DataFrame:
     return table.filter(pl.col("reason").is_not_null())
 
 
-def _mapped(settings: CorpusSettings, one: Corpus, target: str, unlabelled: bool) -> Corpus:
+def _mapped(settings: CorpusSettings, one: Corpus, asked: TargetSettings, unlabelled: bool) -> Corpus:
     """Keep the rows asked for and translate this corpus's labels."""
-    table = one.table
+    table, target = one.table, asked.column
     for name, values in settings.keep.items():
         kept = table.filter(pl.col(name).cast(pl.String).is_in(values))
         if kept.is_empty():
             there = ", ".join(table[name].cast(pl.String).drop_nulls().unique().sort().head(20).to_list())
             raise InvalidInput(f"corpus {settings.name!r}: keep leaves no row; {name} has the values {there}")
         table = kept
+    if asked.kind == "segmentation":
+        table = timelines.canonical(table, settings, asked)
+        return Corpus(one.name, table, one.source, one.digest)
     told = [name for name in table.columns if name == target or name.startswith(f"{target}.")]
     if not unlabelled or any(table[name].null_count() < len(table) for name in told):
         table = labels.translated(table, target, settings.labels, settings.name)

@@ -16,6 +16,7 @@ from sibboleth.experiment.material import Material
 from sibboleth.runs import RunDirectory
 from sibboleth.splits import Fit, Fits, single
 from sibboleth.study import EncoderSettings, Study
+from sibboleth.targets import FRAMED
 
 if TYPE_CHECKING:
     from sibboleth.models.cache import Cache
@@ -90,8 +91,8 @@ class Plan:
 
 
 def pools(study: Study) -> bool:
-    """Say whether the study's probe hears statistics over time; that of transcripts is trained as methods are."""
-    return study.target.kind != "transcription"
+    """Say whether the study's probe hears statistics over time; those over frames are trained as methods are."""
+    return study.target.kind not in FRAMED
 
 
 def pooling(study: Study, settings: EncoderSettings, encoder: "Encoder") -> str:
@@ -103,7 +104,8 @@ def work(study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Fits
     """List the cells of an encoder's probe: one for every domain that trains, and those of each alignment."""
     from sibboleth.models.probes import Probing
 
-    assert study.target.kind != "transcription" and study.probe.kind != "ctc"
+    assert study.target.kind != "transcription" and study.target.kind != "segmentation"
+    assert study.probe.kind != "ctc" and study.probe.kind != "frames"
     probing = Probing(
         kind=study.target.kind,
         probe=study.probe,

@@ -17,6 +17,7 @@ from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedCell
 from sibboleth.metrics import classification
 from sibboleth.runs import RunDirectory
+from sibboleth.targets import FRAMED
 
 if TYPE_CHECKING:
     from sibboleth.models.encoders import Encoder
@@ -88,12 +89,12 @@ class Record:
 def chance(material: Material) -> float | None:
     """Return what an answer that ignores the speech reaches in the main metric.
 
-    None for transcripts, and where domains have different labels: UAR is the mean over the labels that a domain has,
-    so that there is then no one such number.
+    None for transcripts and segmentations, and where domains have different labels: UAR is the mean over the labels
+    that a domain has, so that there is then no one such number.
     """
     if material.target.kind == "regression":
         return 0.0
-    if material.target.kind == "transcription":
+    if material.target.kind in FRAMED:
         return None
     sets = material.table.group_by(material.study.domain).agg(pl.col(material.target.name).unique().sort())
     different = {tuple(labels) for labels in sets[material.target.name]}

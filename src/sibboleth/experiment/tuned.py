@@ -17,7 +17,8 @@ from sibboleth.methods import MethodSettings
 from sibboleth.runs import RunDirectory, write_table, write_text
 from sibboleth.splits import Fit, Fits, single
 from sibboleth.splits import Rows as TableRows
-from sibboleth.study import CtcProbe, EncoderSettings, Study
+from sibboleth.study import CtcProbe, EncoderSettings, FramesProbe, Study
+from sibboleth.targets import FRAMED
 
 if TYPE_CHECKING:
     from sibboleth.models.encoders import Encoder
@@ -71,7 +72,7 @@ class TunedWork:
 
     @property
     def of_probe(self) -> bool:
-        """Whether it stands for the probe of transcripts, and not for a method."""
+        """Whether it stands for the probe of transcripts or segmentations, and not for a method."""
         return self.tuning.curve
 
     @property
@@ -81,7 +82,12 @@ class TunedWork:
 
 
 def works(
-    study: Study, settings: EncoderSettings, encoder: "Encoder", fits: Sequence[Fit], out: int
+    study: Study,
+    settings: EncoderSettings,
+    encoder: "Encoder",
+    fits: Sequence[Fit],
+    out: int,
+    background: int | None = None,
 ) -> list[TunedWork]:
     """List an encoder's cells, method by method, for the methods that it can be trained with.
 
@@ -92,12 +98,13 @@ def works(
 
     found = []
     named = {one.name: one for one in study.methods}
-    methods = [*((curve(study.probe),) if isinstance(study.probe, CtcProbe) else ()), *study.methods]
+    methods = [*((curve(study.probe),) if isinstance(study.probe, CtcProbe | FramesProbe) else ()), *study.methods]
     for number, method in enumerate(methods):
-        of_probe = number == 0 and isinstance(study.probe, CtcProbe)
-        if isinstance(study.probe, CtcProbe) and not encoder.frames:
+        of_probe = number == 0 and study.target.kind in FRAMED
+        if study.target.kind in FRAMED and not encoder.frames:
+            verb = "transcribe" if study.target.kind == "transcription" else "segment"
             raise InvalidInput(
-                f"encoder {settings.name!r} gives one embedding per utterance, no frames to transcribe; leave it out"
+                f"encoder {settings.name!r} gives one embedding per utterance, no frames to {verb}; leave it out"
             )
         if not takes(encoder, method):
             continue
@@ -109,7 +116,7 @@ def works(
         training = method.training or study.training
         if of_probe:
             training = training.model_copy(update={"clip": float("inf")})
-        framed = method.adapts or study.target.kind == "transcription"
+        framed = method.adapts or study.target.kind in FRAMED
         pooling = "mean" if framed else settings.pooling or encoder.default_pooling
         tuning = Tuning(
             kind=study.target.kind,
@@ -123,6 +130,8 @@ def works(
             trials=study.seeds,
             seed=study.seed,
             curve=of_probe,
+            decoders=study.target.decoders if study.target.kind == "segmentation" else (),
+            background=background,
         )
         some_fits = single(Fits(fits)) if of_probe else fits
         mine = tuple(
@@ -133,8 +142,8 @@ def works(
     return found
 
 
-def curve(probe: CtcProbe) -> MethodSettings:
-    """Write the probe of transcripts as a method: a linear head on each hidden state."""
+def curve(probe: CtcProbe | FramesProbe) -> MethodSettings:
+    """Write the probe of transcripts or segmentations as a method: a linear head on each hidden state."""
     return MethodSettings(name=probe.kind, training=probe.training)
 
 
@@ -203,7 +212,8 @@ def solve(
     known = (pl.lit(cell.encoder).alias("encoder"), pl.lit(cell.method).alias("method"))
     write_table(path.with_suffix(".learning.parquet"), told.select(*known, pl.all()))
     written, selection = _written(answers, replace(cell, fits=fits), material, given.truth, score)
-    write_table(path.with_suffix(".selection.parquet"), pl.DataFrame(selection, schema=cells.SELECTION, orient="row"))
+    schema = cells.SELECTION | ({"decoder": pl.String} if material.target.kind == "segmentation" else {})
+    write_table(path.with_suffix(".selection.parquet"), pl.DataFrame(selection, schema=schema, orient="row"))
     write_table(path, written.table())
     solving.remove()
 
@@ -245,7 +255,8 @@ def _written(
             for name in names:
                 written.add(run, name, answer.trial, answer.layer, fit.fold, test.rows, output)
         chose = answer.trial, answer.layer, answer.choice, answer.learning_rate, answer.weight_decay
-        selection += [(run, names[-1], fit.fold, *chose, dev, best) for run in sorted(set(runs))]
+        how = (answer.decoder,) if answer.decoder else ()
+        selection += [(run, names[-1], fit.fold, *chose, dev, best, *how) for run in sorted(set(runs))]
     return written, selection
 
 

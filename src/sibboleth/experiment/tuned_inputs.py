@@ -10,6 +10,7 @@ import polars as pl
 from sibboleth.experiment import cells, tuned
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedWork
+from sibboleth.targets import FRAMED
 
 if TYPE_CHECKING:
     from sibboleth.models.cache import Cache
@@ -45,7 +46,7 @@ def inputs(work: TunedWork, material: Material, cache: "Cache") -> Given:
 
     tuning, table, scan, truth = work.tuning, material.table, material.scan, material.truth()
     seconds = scan["seconds"].fill_null(0.0).to_numpy()
-    if not tuning.method.adapts and tuning.kind != "transcription":
+    if not tuning.method.adapts and tuning.kind not in FRAMED:
         pooled = encoded.extract(work.encoder, table, scan, cache)
         aligned = cells.Aligned(pooled, table["utterance"].to_list())
         layers = range(tuning.lowest, tuning.layers + 1)

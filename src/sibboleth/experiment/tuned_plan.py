@@ -10,6 +10,7 @@ from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Line
 from sibboleth.experiment.tuned import TunedCell, TunedWork
 from sibboleth.runs import RunDirectory
+from sibboleth.targets import FRAMED
 
 if TYPE_CHECKING:
     from sibboleth.models.cache import Cache
@@ -33,11 +34,11 @@ def _line(material: Material, work: TunedWork, cache: "Cache", directory: RunDir
     if not todo:
         return Line(work.name, len(work.cells), done, 0, 0, 0.0, 0, 0.0)
     tuning, rows = work.tuning, _answered(todo)
-    answered = 10 * tuning.voices if tuning.kind == "transcription" else tuning.out
+    answered = 10 * tuning.voices if tuning.kind in FRAMED else tuning.out
     size = int(2 * rows * answered * plan.BYTES_PER_ROW)
     if not material.heard:
         return Line(work.name, len(work.cells), done, _trainings(todo), None, None, size, None)
-    framed = (tuning.method.adapts or tuning.kind == "transcription") and not tuning.hears_audio
+    framed = (tuning.method.adapts or tuning.kind in FRAMED) and not tuning.hears_audio
     frames = (tuning.lowest,) if framed else ()
     missing = features.plan(work.encoder, material.table, material.scan, cache, frames)
     passes, seconds, more = (0, 0.0, 0) if tuning.hears_audio else (missing.passes, missing.seconds, missing.bytes)

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Kind = Literal["cross-entropy", "squared", "ctc"]
+Kind = Literal["cross-entropy", "squared", "ctc", "frames"]
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ class Answer:
     weight_decay: float | None
     dev: Array
     tests: tuple[Array, ...]
+    decoder: str = ""
+    """How frames were made into segments, where it answers with segments."""
 
 
 @dataclass(frozen=True, kw_only=True)

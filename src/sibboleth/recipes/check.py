@@ -84,9 +84,7 @@ def fits(stuff: Material) -> Fits:
     study = stuff.study
     listed = study.splits.scheme == "file"
     known = [f"{corpus.name}/{name}" for corpus in stuff.corpora if listed for name in corpus.table["utterance"]]
-    table = stuff.table
-    if stuff.target.kind == "transcription":  # every text is one label, so that parts are alike in their amount
-        table = table.with_columns(pl.lit("text").alias(stuff.target.name))
+    table = material.splittable(stuff)
     folds = splits.folds(table, study.domain, stuff.target.name, study.splits, study.seed, known)
     folds = listening.withheld(folds, listening.judged(stuff))
     found = splits.fits(

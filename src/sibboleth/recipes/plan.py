@@ -44,7 +44,7 @@ def plan(study: Path, *, output: Path | None = None, without_audio: bool = False
     work = [planning.work(asked, *pair, fits) for pair in both] if planning.pools(asked) else []
     absent = [settings.name for settings in asked.encoders if settings not in here]
     cache = Cache()
-    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, stuff.out)]
+    tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, stuff.out, stuff.background)]
     more = tuned_plan.lines(stuff, tuning, cache, directory)
     return planning.of(stuff, work, cache, directory, fits, absent, more)
 

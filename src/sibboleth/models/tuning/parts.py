@@ -32,7 +32,18 @@ def write(path: Path, part: Part) -> None:
     arrays = {}
     facts = []
     for number, one in enumerate(part.answers):
-        facts.append([one.fit, one.layer, one.trial, one.choice, one.learning_rate, one.weight_decay, len(one.tests)])
+        facts.append(
+            [
+                one.fit,
+                one.layer,
+                one.trial,
+                one.choice,
+                one.learning_rate,
+                one.weight_decay,
+                one.decoder,
+                len(one.tests),
+            ]
+        )
         arrays[f"dev-{number}"] = one.dev
         arrays |= {f"test-{number}-{index}": test for index, test in enumerate(one.tests)}
     told = np.frombuffer(
@@ -48,9 +59,10 @@ def read(path: Path) -> Part | None:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             told = json.loads(arrays["told"].tobytes())
             answers = []
-            for number, (fit, layer, trial, choice, rate, decay, count) in enumerate(told["facts"]):
+            for number, (fit, layer, trial, choice, rate, decay, decoder, count) in enumerate(told["facts"]):
                 tests = tuple(arrays[f"test-{number}-{index}"] for index in range(count))
-                answers.append(Answer(fit, layer, trial, choice, rate, decay, arrays[f"dev-{number}"], tests))
+                chosen = fit, layer, trial, choice, rate, decay
+                answers.append(Answer(*chosen, arrays[f"dev-{number}"], tests, decoder))
         keys = [(first, second) for first, second in told["keys"]]
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None

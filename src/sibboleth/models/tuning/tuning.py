@@ -5,7 +5,7 @@ import math
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,26 @@ from sibboleth.models.encoders.transformer import Transformer
 from sibboleth.models.losses import Kind as LossKind
 from sibboleth.models.probes import Answer, Pooling
 from sibboleth.models.tuning import course as courses
-from sibboleth.models.tuning import memory, parts
+from sibboleth.models.tuning import memory, parts, smoothing
 from sibboleth.models.tuning.course import Course, Judged, Place, Score, Told
 from sibboleth.models.tuning.inputs import FrameInputs, Inputs
 from sibboleth.models.tuning.masking import Masking
 from sibboleth.models.tuning.network import Head, Tuned
 from sibboleth.models.tuning.parts import Part
 from sibboleth.models.tuning.problems import Problem, problems
+from sibboleth.models.tuning.segmenter import Segmenter
 from sibboleth.models.tuning.transcriber import Transcriber
 from sibboleth.splits import Fit, Rows, Stage
-from sibboleth.targets import Kind
+from sibboleth.targets import FRAMED, Kind
 
 Array = npt.NDArray[np.float64]
 
-LOSSES: dict[Kind, LossKind] = {"classification": "cross-entropy", "regression": "squared", "transcription": "ctc"}
+LOSSES: dict[Kind, LossKind] = {
+    "classification": "cross-entropy",
+    "regression": "squared",
+    "transcription": "ctc",
+    "segmentation": "frames",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +66,10 @@ class Tuning:
     seed: int
     curve: bool = False
     """Whether every hidden state from `lowest` on has a head of its own, all trained together."""
+    decoders: tuple[str, ...] = ()
+    """Ways to make segments of frames, among which dev chooses."""
+    background: int | None = None
+    """Index of the label of what no segment covers."""
 
     @property
     def mixed(self) -> int:
@@ -84,7 +94,7 @@ class Tuning:
     @property
     def layered(self) -> bool:
         """Whether an encoder's own layers are computed, trained or not, and not read from the cache."""
-        return self.method.adapts or (self.kind == "transcription" and self.lowest < self.layers)
+        return self.method.adapts or (self.kind in FRAMED and self.lowest < self.layers)
 
     @property
     def hears_audio(self) -> bool:
@@ -98,7 +108,7 @@ class Tuning:
         if self.layered and isinstance(encoder, Transformer):
             stack = Stack(encoder, self.lowest, self.layers)
             sizes = dict(adapters.adapt(stack, self.method, seed).trained)
-        network = self._network(stack, seed)
+        network = self._network(stack, seed, None if encoder.stride is None else encoder.stride / encoder.rate)
         sizes |= {"mix": self.mixed} if self.mixed else {}
         return network, sizes | {"head": sum(one.numel() for one in network.head.parameters())}
 
@@ -109,18 +119,17 @@ class Tuning:
             layers = range(self.layers - count + 1, self.layers + 1)
             network.scale.copy_(torch.from_numpy(inputs.scale(train, layers)))
 
-    def _network(self, stack: Stack | None, seed: int) -> Tuned:
+    def _network(self, stack: Stack | None, seed: int, stride: float | None) -> Tuned:
         told = self.training.augmentation
         hidden = (told.time_mask, told.feature_mask, told.feature_mask_length)
         masking = Masking(told.mask, told.mask_length, *hidden)
         heads = [Head(self.dim, self.method.head, self.out, seed) for _ in range(self.voices)]
         front = self.method.train == "encoder"
-        if self.kind != "transcription":
+        if self.kind not in FRAMED:
             return Tuned(stack, heads[0], self.mixed, self.out, self.loss, front, masking)
         heard = self.states if self.curve or self.mixed else 1
-        return Transcriber(
-            stack, heads, heard, self.dim, mixed=self.mixed, out=self.out, trains_front=front, masking=masking
-        )
+        made = partial(Segmenter, stride=stride) if self.kind == "segmentation" else Transcriber
+        return made(stack, heads, heard, self.dim, mixed=self.mixed, out=self.out, trains_front=front, masking=masking)
 
 
 @dataclass
@@ -287,6 +296,7 @@ class Solving:
         if dev is not None:
             epochs = [one.epoch for one in going.watches[dev * voices : (dev + 1) * voices]]
             network.take(going.chosen(dev))
+        smoothing.learn(going, self.tuning.decoders, self.tuning.background, watching)
         tests = [test for index in members for test in self.fits[index].tests]
         union = np.unique(np.concatenate([watching, *(test.rows for test in tests)]))
         (rate,) = settings.rates
@@ -306,9 +316,11 @@ class Solving:
                     settings.weight_decay,
                     about(watching),
                     tuple(about(test.rows) for test in self.fits[index].tests),
+                    smoothing.name(network, voice),
                 )
                 for index in members
             ]
+        smoothing.forget(network)
         return found
 
     def _rows(
