@@ -49,7 +49,9 @@ def test_every_format_says_the_same(manifest: Path, name: str) -> None:
     row = number(result, "eder")
     assert (row["n"], row["clusters"]) == (4, 3) and row["low"] < row["estimate"] < row["high"]
     shown = page(result)
-    assert "EDER" in shown and "Errors in seconds" in shown and "16.00" in shown
+    scale = result.segmentation.scale.filter(metric="eder", slice="all")  # type: ignore[union-attr]
+    assert scale["estimate"].to_list() == pytest.approx([9 / 16, 7 / 16])
+    assert "For scale" in shown and "EDER" in shown and "Errors in seconds" in shown and "16.00" in shown
 
 
 def test_the_published_json_is_a_reference_whose_speakers_are_not_known(tmp_path: Path) -> None:
