@@ -108,7 +108,7 @@ def _error(results: Results, worst: dict[str, Any]) -> str:
     answers = wording.count(worst["answers"], "answer")
     if results.kind == "classification":
         return f"wrong in {worst['wrong']} of {answers}"
-    what = "mean absolute error" if results.kind == "regression" else "errors per word:"
+    what = {"regression": "mean absolute error", "segmentation": "EDER"}.get(results.kind, "errors per word:")
     return f"{what} {wording.number(worst['error'])} over {answers}"
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 
 from sibboleth import metrics
-from sibboleth.metrics import classification, regression, transcription
+from sibboleth.metrics import classification, regression, segmentation, transcription
 from sibboleth.metrics.metric import Array
+from sibboleth.metrics.spans import Spans
 from sibboleth.targets import Target
 
 SCHEMA: dict[str, type[pl.DataType]] = {
@@ -21,9 +22,10 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 def judge(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target) -> pl.DataFrame:
     """Return every answer beside its reference, a row each: the columns of `predictions.ANSWER` and those below.
 
-    `reference` (the heaviest label, the number, or the text), `answer` (likewise), `error` (with labels the weight
-    that the reference does not give to the answer; the absolute error; or wrong words), `size` (1, or the reference's
-    words), `wrong` (answer and reference differ) and `doubt` (how little weight the truth was given).
+    `reference` (the heaviest label, the number, the text, or the segments), `answer` (likewise), `error` (with labels
+    the weight that the reference does not give to the answer; the absolute error; wrong words; or wrong seconds),
+    `size` (1, or the reference's words or seconds), `wrong` (answer and reference differ) and `doubt` (how little
+    weight the truth was given).
     """
     aligned = metrics.align(predictions, reference, target)
     answers = aligned.answers
@@ -31,6 +33,8 @@ def judge(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target) ->
         return aligned.keys.hstack(_labels(answers))
     if isinstance(answers, regression.Answers):
         return aligned.keys.hstack(_numbers(answers))
+    if isinstance(answers, segmentation.Answers):
+        return aligned.keys.hstack(_segments(answers))
     assert isinstance(answers, transcription.Answers)
     return aligned.keys.hstack(_texts(answers))
 
@@ -39,7 +43,7 @@ def worst(predictions: pl.DataFrame, reference: pl.DataFrame, target: Target, co
     """Return the utterances with the largest error over all given raters and trials, worst first.
 
     Columns: `utterance`; its `reference` (the heaviest label, the number, or the text); `error` (share of answers
-    that are wrong, with a soft reference by its weights; mean absolute error; or errors per reference word);
+    that are wrong, with a soft reference by its weights; mean absolute error; errors per reference word; or EDER);
     `answers`; how many of them are `wrong`; and the commonest wrong `answer` (null for numbers). Ties are ordered by
     how little weight the truth was given, then by name.
     """
@@ -99,6 +103,30 @@ def _texts(answers: transcription.Answers) -> pl.DataFrame:
         doubt=errors,
         answer=list(answers.hypothesis),
     )
+
+
+def _segments(answers: segmentation.Answers) -> pl.DataFrame:
+    parts = segmentation.seconds(answers)
+    errors = segmentation.error_seconds(parts).sum(axis=1)
+    return _judged(
+        reference=_written(answers.reference, answers.labels),
+        error=errors,
+        size=parts[:, -3],
+        wrong=errors > 0,
+        doubt=errors,
+        answer=_written(answers.hypothesis, answers.labels),
+    )
+
+
+def _written(spans: Spans, labels: tuple[str, ...]) -> list[str]:
+    """Write the segments of each answer: `angry 0.50-1.25, sad 1.25-3.00`."""
+    names = (*labels, classification.OTHER)
+    told = [
+        f"{names[label]} {start:.2f}-{end:.2f}"
+        for start, end, label in zip(spans.starts, spans.ends, spans.labels, strict=True)
+    ]
+    edges = spans.bounds.tolist()
+    return [", ".join(told[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def _judged(
