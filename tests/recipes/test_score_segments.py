@@ -82,7 +82,7 @@ def test_neutral_is_no_label_unless_one_says_so(manifest: Path) -> None:
     segments.write(made(tiled, SECONDS), reference)
     segments.write(made(TRUE, SECONDS), path)
     assert number(score((path,), reference=reference, **FEW), "eder")["estimate"] == 0
-    own = score((path,), reference=reference, background=(), **FEW)
+    own = score((path,), reference=reference, background=("none",), **FEW)
     assert own.target.labels == ("angry", "happy", "neutral", "sad")
     assert number(own, "missed")["estimate"] == pytest.approx(2 / 16)
 
