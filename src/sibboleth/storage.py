@@ -6,8 +6,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from sibboleth.errors import InvalidInput
 
 if sys.platform != "win32":
     import fcntl
@@ -31,6 +33,21 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         guard.release()
+
+
+def settle(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file, or see that the one that is there says the same; raises `InvalidInput` where it does not."""
+    if not path.exists():
+        write(path)
+        return
+    fresh = path.with_name(f".{path.stem}-fresh{path.suffix}")
+    try:
+        write(fresh)
+        if fresh.read_bytes() == path.read_bytes():
+            return
+    finally:
+        fresh.unlink(missing_ok=True)
+    raise InvalidInput(f"{path}: is there already and says something else, perhaps by hand; move it away")
 
 
 def sweep(folder: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_manifest_with_other_content_is_not_overwritten(tmp_path: Path) -> Non
     path = prepare("ravdess", tmp_path)
     path.write_text(path.read_text().replace("sad", "bored"))
     edited = path.read_text()
-    with pytest.raises(InvalidInput, match="delete it"):
+    with pytest.raises(InvalidInput, match="move it away"):
         prepare("ravdess", tmp_path)
     assert path.read_text() == edited
     assert sorted(p.name for p in tmp_path.iterdir()) == ["Actor_01", "manifest.csv"]

@@ -1,7 +1,7 @@
 """Corpora on the command line: what a manifest holds, and manifests of public corpora."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -142,12 +142,12 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
     """
     path = output or root / "manifest.csv"
     made = corpora.prepare(name, root)
-    _written(path, lambda place: corpus.write(made, place))
+    storage.settle(path, lambda place: corpus.write(made, place))
     _tell_missing(made)
     said = corpora.ratings(name, root)
     if said is not None and len(said):
         beside = path.with_name("ratings.csv" if path.stem == "manifest" else f"{path.stem}-ratings.csv")
-        _written(beside, lambda place: write_text(place, said.write_csv()))
+        storage.settle(beside, lambda place: write_text(place, said.write_csv()))
         number, heard = len(said.select(predictions.ANSWER).unique()), said["utterance"].n_unique()
         told = f"{number:,} answers of listeners about {heard:,} utterances: {beside}"
         console.print(told, markup=False, highlight=False, soft_wrap=True)
@@ -163,23 +163,6 @@ def _tell_missing(made: corpus.Corpus) -> None:
             " answer can be scored with the manifest; to encode, put the recordings there"
         )
         console.print(told, markup=False, highlight=False, soft_wrap=True)
-
-
-def _written(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file, or see that the one that is there says the same; raises `InvalidInput` where it does not."""
-    if not path.exists():
-        write(path)
-        return
-    fresh = path.with_name(f".{path.stem}-fresh{path.suffix}")
-    try:
-        write(fresh)
-        if fresh.read_bytes() == path.read_bytes():
-            return
-    finally:
-        fresh.unlink(missing_ok=True)
-    raise InvalidInput(
-        f"{path}: is there already and says something else, perhaps by hand; delete it, or choose another --output"
-    )
 
 
 def _hours() -> pl.Expr:

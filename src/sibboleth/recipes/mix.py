@@ -9,10 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sibboleth import corpus, settings
+from sibboleth import corpus, settings, storage
 from sibboleth.corpora.mixes import corpus as mixes
 from sibboleth.corpora.mixes.patterns import PATTERNS
-from sibboleth.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -83,21 +82,9 @@ def mix(
     )
     source = corpus.read(manifest, columns=columns)
     made = mixes.prepare(output, source, asked)
-    path = _written(made.corpus, output / "manifest.csv")
+    path = output / "manifest.csv"
+    storage.settle(path, lambda place: corpus.write(made.corpus, place))
     return Mixes(path, _by_pattern(made.corpus.table, asked.patterns), made)
-
-
-def _written(made: corpus.Corpus, path: Path) -> Path:
-    """Write the manifest, or make sure that the one there says the same."""
-    if not path.exists():
-        return corpus.write(made, path)
-    fresh = corpus.write(made, path.with_name(".manifest-fresh.csv"))
-    try:
-        if fresh.read_bytes() == path.read_bytes():
-            return path
-    finally:
-        fresh.unlink()
-    raise InvalidInput(f"{path}: is there already and says something else, perhaps by hand; move it away")
 
 
 def _by_pattern(table: pl.DataFrame, patterns: tuple[str, ...]) -> pl.DataFrame:

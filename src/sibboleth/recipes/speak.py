@@ -6,9 +6,8 @@ from pathlib import Path
 import polars as pl
 import soundfile
 
-from sibboleth import corpus, settings
+from sibboleth import corpus, settings, storage
 from sibboleth.corpora.synthetic import unlabelled
-from sibboleth.errors import InvalidInput
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ def speak(root: Path, *, languages: tuple[str, ...] = ("en", "nl"), hours: float
     """
     reading = settings.checked(unlabelled.Reading, languages=languages, hours=hours, seed=seed)
     made = unlabelled.prepare(root, reading)
-    manifest = _write(made, root / "manifest.csv")
+    manifest = root / "manifest.csv"
+    storage.settle(manifest, lambda place: corpus.write(made, place))
     seconds = [float(soundfile.info(file).duration) for file in made.table["audio"]]
     table = (
         made.table.with_columns(pl.Series("seconds", seconds))
@@ -54,16 +54,3 @@ def speak(root: Path, *, languages: tuple[str, ...] = ("en", "nl"), hours: float
         )
     )
     return Spoken(manifest, table)
-
-
-def _write(made: corpus.Corpus, path: Path) -> Path:
-    """Write the manifest, or make sure that the one there says the same."""
-    if not path.exists():
-        return corpus.write(made, path)
-    fresh = corpus.write(made, path.with_name(".manifest-fresh.csv"))
-    try:
-        if fresh.read_bytes() == path.read_bytes():
-            return path
-    finally:
-        fresh.unlink()
-    raise InvalidInput(f"{path}: is there already and says something else, perhaps by hand; move it away")
