@@ -15,6 +15,7 @@ from sibboleth import metrics, predictions
 from sibboleth.errors import InvalidInput
 from sibboleth.metrics import segmentation
 from sibboleth.metrics.segmentation import Answers
+from sibboleth.segments import runs
 from sibboleth.targets import Target
 
 Segments = list[tuple[float, float, str]]
@@ -120,6 +121,30 @@ def test_error_seconds_are_those_of_pyannote(
     assert alarm + overlap == pytest.approx(expected["false alarm"], abs=1e-6)
     assert missed == pytest.approx(expected["missed detection"], abs=1e-6)
     assert confused == pytest.approx(expected["confusion"], abs=1e-6)
+
+
+frames = st.lists(st.sampled_from([None, *LABELS]), min_size=8, max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(true=st.lists(frames, min_size=1, max_size=3), heard=st.lists(frames, min_size=3, max_size=3))
+def test_frames_counted_one_by_one_say_the_same(true: list[list[str | None]], heard: list[list[str | None]]) -> None:
+    pairs = list(zip(true, heard, strict=False))
+    sides = [{f"u{k}": runs(side, 0.25) for k, side in enumerate(part)} for part in zip(*pairs, strict=True)]
+    seconds = {u: 2.0 for u in sides[0]}
+    found = scores(aligned(sides[0], sides[1], seconds, covered=seconds))
+    wrong = [np.mean([a != b for a, b in zip(*pair, strict=True)]) for pair in pairs]
+    assert found["eder"] == pytest.approx(np.mean(wrong)) and found["eder_utterance_mean"] == pytest.approx(
+        np.mean(wrong)
+    )
+    flat = [[str(label) for part in side for label in part] for side in zip(*pairs, strict=True)]
+    assert found["frame_uar"] == pytest.approx(balanced(*flat))
+
+
+def balanced(true: list[str], said: list[str]) -> float:
+    from sklearn.metrics import recall_score
+
+    return float(recall_score(true, said, labels=sorted(set(true)), average="macro"))
 
 
 def test_speechbrain_s_published_example() -> None:

@@ -90,7 +90,7 @@ def _seconds(answers: Answers) -> Array:
     scored = division.covered(7, 8) + division.covered(9, 10) == 0 if near else np.ones((len(true), 1), np.bool_)
     stretches = division.stretches
     length = stretches.seconds * scored[:, 0]
-    adding = sparse.csr_matrix(
+    adding = sparse.csc_matrix(
         (np.ones(len(length)), (stretches.answers, np.arange(len(length)))), shape=(count, len(length))
     )
     cells = np.zeros((count, size + 2, size + 2))
@@ -105,7 +105,8 @@ def _seconds(answers: Answers) -> Array:
     missed = length * _share(lost_count - pairs, lost_count)
     added = length * _share(more_count - pairs, more_count)
     for label in range(size):
-        cells[:, label, : size + 1] = adding @ ((both * lost[:, label])[:, None] * more)
+        here = np.flatnonzero(lost[:, label] & (pairs > 0))
+        cells[:, label, : size + 1] = adding[:, here] @ (both[here, None] * more[here])
     diagonal = np.arange(size)
     cells[:, diagonal, diagonal] += adding @ (length[:, None] * right)
     cells[:, :size, size + 1] = adding @ (missed[:, None] * lost)

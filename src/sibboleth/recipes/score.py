@@ -121,7 +121,7 @@ def score(
         changed: CSV or Parquet file in which to list what the rule changed on both sides.
         accents: tell `accent` and `dialect` from what the files say of accents: built-in, or a table (said, accent,
             dialect) that is put over the built-in one.
-        background: labels of segments that are as good as none; with `--background none` neutral is a label like others.
+        background: labels of segments that are as good as none; with `--background none` neutral is a label, too.
         collar: seconds before and after each boundary of the reference that are not scored.
         show: of transcripts also show counts (of substitutions, deletions, insertions), words (those that a group
             loses more often than the others) or alignments (of the worst utterances); all are written.
