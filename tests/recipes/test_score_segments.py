@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.listeners.test_export import Panel
 from tests.recipes.test_score import number, page, warnings_of, write
 
 from sibboleth import predictions, segments
@@ -162,3 +163,16 @@ def test_unknown_lengths_are_told(tmp_path: Path) -> None:
     result = score((both[1],), reference=both[0], **FEW)
     assert "how long 1 utterance is, is not known (u)" in warnings_of(result)
     assert number(result, "eder")["estimate"] == 0
+
+
+def test_marks_in_a_real_listening_test_are_scored(tmp_path: Path) -> None:
+    panel = Panel(tmp_path)
+    panel.take({"s": {"regions": [{"start": 0.5, "end": 0.9, "label": "sad"}]}})
+    panel.take({"s": {"regions": []}}, PROLIFIC_PID="another")
+    panel.tables().predictions.write_csv(tmp_path / "predictions.csv")
+    segments.write(made({"own:s": [(0.3, 0.9, "sad")]}, {"own:s": 1.0}), tmp_path / "true.json")
+    result = score((tmp_path / "predictions.csv",), reference=tmp_path / "true.json", target="emotion", **FEW)
+    found = {rater: number(result, "missed", rater=rater)["estimate"] for rater in ("L0001", "L0002", "2 people")}
+    assert found == pytest.approx({"L0001": 0.2, "L0002": 0.6, "2 people": 0.4})
+    among = result.segmentation.among.filter(metric="eder", slice="all")  # type: ignore[union-attr]
+    assert among["estimate"].to_list() == pytest.approx([0.4, 0.4, 0.4])
