@@ -194,6 +194,7 @@ def test_a_killed_run_goes_on_to_the_same_tables(tmp_path: Path, finished: RunDi
     deadline = time.monotonic() + 120
     while not list((tmp_path / "run").glob("cells/logmel*.parquet")) and time.monotonic() < deadline:
         assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.003)
     process.send_signal(signal.SIGKILL)
     process.wait()
     cells = [file for file in (tmp_path / "run" / "cells").iterdir() if file.name.count(".") == 1]
@@ -215,6 +216,7 @@ def test_ctrl_c_stops_cleanly_and_says_that_it_goes_on(tmp_path: Path) -> None:
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "run.json").exists() and time.monotonic() < deadline:
         assert process.poll() is None
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, complaints = process.communicate(timeout=60)
     assert process.returncode == 130, complaints

@@ -136,7 +136,14 @@ def test_the_report_has_methods_ladder_and_learning_curves(flipped: RunDirectory
         assert f'id="{heading}"' in page
 
 
-def test_a_killed_run_goes_on_to_equal_predictions(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param(["0-0-0/state.pt"], id="amid a second stage"),
+        pytest.param(["0-0/state.pt", "0-0/.part-*", "0-0.first.pt"], id="amid the first", marks=pytest.mark.soak),
+    ],
+)
+def test_a_killed_run_goes_on_to_equal_predictions(moments: list[str], tmp_path: Path) -> None:
     tones(tmp_path, flipped=("bb",), each=1)
     few = STUDY.replace(', "target-selected"', "").replace("shots = [1, 8]", "shots = [1]").replace(LOGMEL, "")
     lora = '[[methods]]\nname = "lora"\nlora = { rank = 4 }'
@@ -148,8 +155,8 @@ def test_a_killed_run_goes_on_to_equal_predictions(tmp_path: Path) -> None:
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     assert begin("whole").wait() == 0
-    # Amid a training, while its state is written; after a first training; amid its second one.
-    for wanted in ("0-0/state.pt", "0-0/.part-*", "0-0.first.pt", "0-0-0/state.pt"):
+    # Amid a training, while its state is written, after a first training, amid its second one.
+    for wanted in moments:
         going = begin("killed")
         while not list(tmp_path.glob(f"killed/cells/*.parts/{wanted}")):
             assert going.poll() is None
