@@ -41,6 +41,9 @@ app.command("sibboleth.recipes.predict:predict", name="predict", help="Label aud
 app.command(
     "sibboleth.recipes.transcribe:transcribe", name="transcribe", help="Transcribe audio with a recogniser as it is."
 )
+app.command(
+    "sibboleth.recipes.diarize:diarize", name="diarize", help="Say which label holds when, with a trained model."
+)
 app.command(corpus)
 app.command("sibboleth.recipes.encode:encode", name="encode", help="Encode a manifest once, for all layers.")
 app.command("sibboleth.recipes.pretrain:pretrain", name="pretrain", help="Make an encoder from speech without labels.")

@@ -11,7 +11,7 @@ import polars as pl
 
 from sibboleth import metrics, splits
 from sibboleth.errors import InvalidInput, SibbolethError
-from sibboleth.experiment import listening, transcripts, tuned
+from sibboleth.experiment import listening, timelines, transcripts, tuned
 from sibboleth.experiment import record as records
 from sibboleth.experiment.material import Material, splittable
 from sibboleth.experiment.tuned import TunedWork
@@ -144,15 +144,17 @@ def described(
     study, target, encoder, tuning = material.study, material.target, work.encoder, work.tuning
     family = encoder.config["model_type"] if isinstance(encoder, Transformer) else None
     heard = np.concatenate([one.train for one in final.stages])
+    counted = target.labels if target.kind == "classification" else ()
     weights = final.inputs.truth[heard].sum(axis=0)
     bits = "bfloat16" if course.bfloat16(tuning.training) else "float32"
     return ModelRecord(
         name=name,
         kind=study.target.kind,
         target=target.name,
-        labels=target.labels,
+        labels=timelines.outputs(target) if target.kind == "segmentation" else target.labels,
         characters=material.alphabet.known if material.alphabet is not None else "",
         normalisation=study.target.normalisation if material.alphabet is not None else None,
+        **_segmenting(material, final, heard),
         method=tuning.method.model_copy(update={"training": tuning.training}),
         encoder=EncoderRecord(
             name=encoder.name,
@@ -179,12 +181,28 @@ def described(
         confidence=study.statistics.confidence,
         languages=tuple(material.table["language"].gather(heard).drop_nulls().unique().sort()),
         corpora=tuple(_corpora(material)),
-        label_counts={label: round(float(one)) for label, one in zip(target.labels, weights, strict=False)},
+        label_counts={label: round(float(one)) for label, one in zip(counted, weights, strict=False)},
         seed=study.seed,
         study=_published(study),
         fingerprint=final.fingerprint,
         versions=records.versions(),
     )
+
+
+def _segmenting(material: Material, final: "Final", heard: Rows) -> dict[str, Any]:
+    """Say how a model makes segments, and what it learnt them from; nothing of others."""
+    from sibboleth.models.decoding.timelines import unpacked
+    from sibboleth.models.tuning.segmenter import Segmenter
+
+    if not isinstance(final.network, Segmenter):
+        return {}
+    names = timelines.outputs(material.target)
+    seconds = sum((one.covered(len(names)) for one in unpacked(final.inputs.truth[heard])), np.zeros(len(names)))
+    return {
+        "background": None if material.background is None else names[material.background],
+        "decoder": final.network.decoders[0],
+        "label_seconds": dict(zip(names, np.round(seconds, 3).tolist(), strict=True)),
+    }
 
 
 def _total(work: TunedWork, final: "Final") -> int:

@@ -102,7 +102,7 @@ def windows(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: in
     """
     knowing = encoder.for_recording(blocks())
     size = int(WINDOW * encoder.rate)
-    opening = next(_cut(blocks(), size, 0, 1))
+    opening = next(cut(blocks(), size, 0, 1))
     states = knowing.hidden_states(opening)
     # An encoder that does not say how far apart its frames are shows it in a whole window.
     stride = encoder.stride or max(1, round(len(opening) / states.shape[1]))
@@ -112,7 +112,7 @@ def windows(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: in
     count = 1 + math.ceil(beyond / (size - least))
     step = 0 if count == 1 else math.ceil(beyond / (count - 1) / stride) * stride
     overlap = (size - step) // 2 // stride
-    for index, window in enumerate(_cut(blocks(), size, step, count)):
+    for index, window in enumerate(cut(blocks(), size, step, count)):
         if index or len(window) != len(opening):
             states = knowing.hidden_states(window)
         last = None if index == count - 1 else step // stride + overlap
@@ -128,11 +128,11 @@ def averaged(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: i
     most = samples + LONGEST_ROUNDING
     count = math.ceil(most / int(WINDOW * encoder.rate))
     size = math.ceil(most / count)
-    found = [knowing.hidden_states(window) for window in _cut(blocks(), size, size, count)]
+    found = [knowing.hidden_states(window) for window in cut(blocks(), size, size, count)]
     return np.asarray(np.mean(found, axis=0, dtype=np.float64), dtype=np.float32)
 
 
-def _cut(blocks: Iterator[Audio], size: int, step: int, count: int) -> Iterator[Audio]:
+def cut(blocks: Iterator[Audio], size: int, step: int, count: int) -> Iterator[Audio]:
     """Cut a stream into windows of a size that begin every `step` samples; the last lasts to the end."""
     held = np.empty(0, np.float32)
     for index in range(count):

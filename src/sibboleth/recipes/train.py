@@ -17,6 +17,7 @@ from sibboleth.experiment.cells import Score
 from sibboleth.experiment.final import Wanted
 from sibboleth.progress import console, track
 from sibboleth.runs import RunDirectory
+from sibboleth.targets import FRAMED
 
 if TYPE_CHECKING:
     from sibboleth.models.tuning.record import ModelRecord, StageRecord
@@ -34,16 +35,16 @@ class Trained:
     def __rich__(self) -> str:
         """Say it in a few lines."""
         lines = []
-        transcribes = self.record.kind == "transcription"
+        lower = self.record.kind in FRAMED
         for one in self.record.stages:
             dev = "not defined" if one.dev is None else f"{one.dev:.3f}"
             lines.append(
                 f"{one.domain}: {one.utterances:,} utterances of {one.speakers} speakers; epoch {one.epoch} of "
                 f"{one.epochs}{_rate(self.record, one)}, chosen by {one.dev_speakers} dev speakers "
-                f"({self.record.metric} {dev}, rather too {'low' if transcribes else 'high'})"
+                f"({self.record.metric} {dev}, rather too {'low' if lower else 'high'})"
             )
         lines += [f"no cross-validated scores on its card: {self.note}"] if self.note else []
-        verb = "transcribe" if transcribes else "predict"
+        verb = {"transcription": "transcribe", "segmentation": "diarize"}.get(self.record.kind, "predict")
         lines.append(f"The model is {self.model} (its card: README.md): `sibboleth {verb} {self.model} AUDIO`")
         return escape("\n".join(lines))
 

@@ -1,5 +1,7 @@
 """Decoders: ways to make one label per frame of posteriors `[frame, label]`, each with the widths that dev chooses."""
 
+import heapq
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,6 +15,8 @@ from sibboleth.settings import Settings
 Posteriors = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 """`[frame, label]`, rows sum to 1."""
 TINY = 1e-8
+BLOCK = 4096
+"""Frames whose logarithms are in memory together."""
 
 
 class Argmax(Settings):
@@ -58,30 +62,69 @@ class Minimum(Settings):
     def __call__(self, posteriors: Posteriors, stride: float) -> Codes:
         """Return labels `[frame]`."""
         least = max(1, round(self.seconds / stride))
-        begins, found = runs(np.asarray(posteriors.argmax(axis=1)))
-        edges, labels = [*begins.tolist(), len(posteriors)], found.tolist()
+        begins, labels = runs(np.asarray(posteriors.argmax(axis=1)))
+        found = _Runs(begins.tolist(), labels.tolist(), len(posteriors))
         sums = np.concatenate([np.zeros((1, posteriors.shape[1])), np.cumsum(posteriors, axis=0, dtype=np.float64)])
-        while len(labels) > 1:
-            lengths = np.diff(edges)
-            at = int(lengths.argmin())
-            if lengths[at] >= least:
-                break
-            weight = sums[edges[at + 1]] - sums[edges[at]]
-            sides = [side for side in (at - 1, at + 1) if 0 <= side < len(labels)]
-            _give(edges, labels, at, max(sides, key=lambda side: weight[labels[side]]))
-        return np.repeat(np.array(labels, dtype=np.int64), np.diff(edges))
+        for at in found.shorter(least):
+            weight = sums[found.ends[at]] - sums[found.begins[at]]
+            sides = [side for side in (found.before[at], found.after[at]) if side is not None]
+            found.give(at, max(sides, key=lambda side: weight[found.labels[side]]))
+        kept = list(found)
+        return np.repeat(np.array([found.labels[k] for k in kept], dtype=np.int64), [found.length(k) for k in kept])
 
     def __str__(self) -> str:
         """Name it with its minimum."""
         return f"minimum {self.seconds:g} s"
 
 
-def _give(edges: list[int], labels: list[int], at: int, side: int) -> None:
-    """Give a run to its neighbour, and join neighbours that are then alike."""
-    labels[at] = labels[side]
-    for left in (at, at - 1):
-        if 0 <= left < len(labels) - 1 and labels[left] == labels[left + 1]:
-            del labels[left + 1], edges[left + 1]
+class _Runs:
+    """Runs of frames of one label, of which one after the other is given to a neighbour."""
+
+    def __init__(self, begins: list[int], labels: list[int], frames: int) -> None:
+        count = len(begins)
+        self.begins, self.labels = begins, labels
+        self.ends = [*begins[1:], frames][:count]
+        self.before: list[int | None] = [k - 1 if k else None for k in range(count)]
+        self.after: list[int | None] = [k + 1 if k + 1 < count else None for k in range(count)]
+        self.there = [True] * count
+        self.heap = [(self.length(k), begins[k], k) for k in range(count)]
+        heapq.heapify(self.heap)
+
+    def __iter__(self) -> Iterator[int]:
+        """Number the runs that are left, in order."""
+        return (k for k in range(len(self.there)) if self.there[k])
+
+    def length(self, at: int) -> int:
+        """Return the frames of a run."""
+        return self.ends[at] - self.begins[at]
+
+    def shorter(self, least: int) -> Iterator[int]:
+        """Yield the shortest run, the first of equals, as long as one is too short and has a neighbour."""
+        while self.heap and self.heap[0][0] < least:
+            length, begin, at = heapq.heappop(self.heap)
+            now = self.there[at] and (length, begin) == (self.length(at), self.begins[at])
+            if now and (self.before[at] is not None or self.after[at] is not None):
+                yield at
+
+    def give(self, at: int, side: int) -> None:
+        """Give a run to its neighbour, with the one on its other side if that is then alike."""
+        beyond = self.after[at] if side == self.before[at] else self.before[at]
+        self._join(at, side)
+        if beyond is not None and self.labels[beyond] == self.labels[side]:
+            self._join(beyond, side)
+        heapq.heappush(self.heap, (self.length(side), self.begins[side], side))
+
+    def _join(self, at: int, side: int) -> None:
+        before, after = self.before[at], self.after[at]
+        self.there[at] = False
+        self.begins[side], self.ends[side] = (
+            min(self.begins[at], self.begins[side]),
+            max(self.ends[at], self.ends[side]),
+        )
+        if before is not None:
+            self.after[before] = after
+        if after is not None:
+            self.before[after] = before
 
 
 class Hysteresis(Settings):
@@ -132,16 +175,19 @@ class Viterbi(Settings):
 
     def __call__(self, posteriors: Posteriors, stride: float) -> Codes:
         """Return labels `[frame]`."""
-        said = self.scale * np.log(np.maximum(posteriors.astype(np.float64), TINY))
         moves = np.array(self.transitions)
-        frames, labels = said.shape
-        before = np.zeros((frames, labels), dtype=np.int64)
-        best = np.array(self.start) + said[0] if frames else np.zeros(labels)
+        frames, labels = posteriors.shape
+        before = np.zeros((frames, labels), dtype=np.int16)
+        best = np.array(self.start)
         every = np.arange(labels)
-        for frame in range(1, frames):
-            ways = best[:, None] + moves
-            before[frame] = ways.argmax(axis=0)
-            best = ways[before[frame], every] + said[frame]
+        for begin in range(0, frames, BLOCK):
+            block = posteriors[begin : begin + BLOCK].astype(np.float64)
+            for frame, said in enumerate(self.scale * np.log(np.maximum(block, TINY)), start=begin):
+                if frame:
+                    ways = best[:, None] + moves
+                    before[frame] = ways.argmax(axis=0)
+                    best = ways[before[frame], every]
+                best = best + said
         codes = np.zeros(frames, dtype=np.int64)
         if frames:
             codes[-1] = best.argmax()

@@ -103,8 +103,10 @@ def load(settings: EncoderSettings, language: str | None, version: int, *, trust
     name, folder = settings.name, Path(settings.name)
     model = folders.opened(folder, trust=trust)
     record = model.record
-    if not isinstance(model.network, Transcriber):
-        raise SibbolethError(f"{folder}: a model that does not transcribe; `sibboleth predict {folder} AUDIO` uses it")
+    if record.kind != "transcription":
+        verb = "diarize" if record.kind == "segmentation" else "predict"
+        raise SibbolethError(f"{folder}: a model that does not transcribe; `sibboleth {verb} {folder} AUDIO` uses it")
+    assert isinstance(model.network, Transcriber)
     if language is not None:
         raise InvalidInput(f"recogniser {name!r}: writes what it was trained to; leave --language out")
     if settings.precision not in ("float32", record.encoder.precision):

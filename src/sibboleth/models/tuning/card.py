@@ -7,10 +7,11 @@ from typing import Any
 from sibboleth.methods import TuningAugmentation
 from sibboleth.models.tuning import snippet
 from sibboleth.models.tuning.record import ModelRecord, ScoreRecord, StageRecord, hub_name
+from sibboleth.targets import FRAMED
 
 METRICS = {"uar": "recall"}
 """What the hub calls a metric of ours: UAR is the mean recall."""
-TITLES = {"uar": "UAR", "ccc": "CCC", "wer": "WER", "cer": "CER"}
+TITLES = {"uar": "UAR", "ccc": "CCC", "wer": "WER", "cer": "CER", "eder": "EDER"}
 TASKS = {"classification": "audio-classification", "transcription": "automatic-speech-recognition"}
 """What the hub calls what a model does."""
 
@@ -62,6 +63,8 @@ def _summary(record: ModelRecord) -> str:
         what = f"Tells {record.target} in speech: {', '.join(record.labels)}."
     if record.kind == "transcription":
         what = "Transcribes speech, character by character (CTC, greedy decoding, no language model)."
+    if record.kind == "segmentation":
+        what = f"Tells which of {', '.join(record.labels)} holds when in speech, frame by frame."
     places = " and then on ".join(one.domain for one in record.stages)
     return f"{what} {record.encoder.name} with the method {record.method.name}, trained by sibboleth on {places}."
 
@@ -82,6 +85,10 @@ def _facts(record: ModelRecord) -> Iterator[tuple[str, str]]:
         shown = " ".join(record.characters.replace(" ", "␣"))
         yield "characters", f"{len(record.characters)}: {shown} (␣ is the blank between words)"
         yield "texts", f"as the normalisation `{record.normalisation}` leaves them"
+    if record.kind == "segmentation":
+        told = ", ".join(f"{label} {seconds / 60:.1f} min" for label, seconds in record.label_seconds.items())
+        yield "training speech", told
+        yield "segments", f"of frames by {record.decoder}, chosen by dev; no segment: {record.background or 'no such'}"
     training = method.training
     assert training is not None
     batch = f"{training.batch_seconds:g} s" if training.batch_size is None else f"{training.batch_size} utterances"
@@ -113,7 +120,7 @@ def _augmentation(changes: TuningAugmentation) -> str:
 
 def _layers(record: ModelRecord) -> str:
     encoder = record.encoder
-    time = "frame by frame" if record.kind == "transcription" else f"{encoder.pooling} over time"
+    time = "frame by frame" if record.kind in FRAMED else f"{encoder.pooling} over time"
     if encoder.family is None or encoder.whole == 0:
         return f"{encoder.dim} numbers, {time}"
     kept = f"{encoder.layers} of its {encoder.whole} layers" if encoder.layers < encoder.whole else "all its layers"
@@ -207,13 +214,18 @@ def _use(record: ModelRecord) -> Iterator[str]:
         yield from ("In Python:", "", "```python", "import soundfile", "")
         yield from ("from sibboleth.models import recognition", "from sibboleth.study import EncoderSettings", "")
         yield f'model = recognition.load(EncoderSettings(name="FOLDER"){argument})'
+    elif record.kind == "segmentation":
+        yield from ("```", f"sibboleth diarize FOLDER{trust} speech/*.wav --output segments", "```", "")
+        yield from ("In Python:", "", "```python", "import soundfile", "")
+        yield from ("from sibboleth.models import diarization", "")
+        yield f'model = diarization.load("FOLDER"{argument})'
     else:
         yield from ("```", f"sibboleth predict FOLDER{trust} speech/*.wav --output predictions.csv", "```", "")
         yield from ("In Python:", "", "```python")
         yield from ("import soundfile", "", "from sibboleth.models.tuning import folder", "")
         yield f'model = folder.load("FOLDER"{argument})'
     yield 'audio, rate = soundfile.read("speech.wav", dtype="float32")'
-    verb = "transcribe" if record.kind == "transcription" else "predict"
+    verb = {"transcription": "transcribe", "segmentation": "segments"}.get(record.kind, "predict")
     yield from (f"print(model.{verb}(audio, rate))", "```", "")
     if not record.encoder.copied:
         yield f"The encoder, {record.encoder.name}, is not in the folder: it is sibboleth's own, or a Python function."
@@ -228,7 +240,12 @@ def _limits(record: ModelRecord) -> Iterator[str]:
     missing = [label for label, count in record.label_counts.items() if not count]
     if missing:
         yield f"- No utterance it was trained on is {' or '.join(missing)}, so it will not answer that."
-    if record.labels:
+    if record.kind == "segmentation":
+        yield (
+            "- Every moment has one of its labels, also noise and silence, and two at once are never told. Where one "
+            "begins is not known better than what it was trained on says."
+        )
+    elif record.labels:
         yield (
             "- It always answers with one of its labels, also for speech that has none of them, for noise and silence. "
             "Its probabilities were not calibrated."
@@ -239,7 +256,9 @@ def _limits(record: ModelRecord) -> Iterator[str]:
         yield "- Labels are what listeners or actors agreed on in these corpora, not what a person feels."
     if any(one.get("synthetic") for one in record.corpora):
         yield "- Some of the speech it was trained on was spoken by a program; it says little about people."
-    if record.kind == "transcription":
+    if record.kind == "segmentation":
+        yield "- Audio above 30 s is answered about in overlapping windows, whose answers are averaged."
+    elif record.kind == "transcription":
         yield "- Audio above 30 s is encoded in overlapping windows, whose frames are joined and decoded together."
     else:
         yield "- Audio above 30 s is encoded in windows; a label then stands for all of it."

@@ -15,7 +15,7 @@ import numpy as np
 from sibboleth.errors import SibbolethError
 from sibboleth.models.encoders import Encoder
 from sibboleth.models.tuning import course as courses
-from sibboleth.models.tuning import parts
+from sibboleth.models.tuning import parts, smoothing
 from sibboleth.models.tuning.course import Course, Place, Score, Told, Watch
 from sibboleth.models.tuning.inputs import Inputs
 from sibboleth.models.tuning.network import Tuned
@@ -102,6 +102,15 @@ class Final:
                 self.tried[-1].append(_tried(files[-1].with_suffix(".json"), rate))
             best = self.tried[-1].index(self.chosen[-1])
             self.network.take(parts.read_weights(files[best])[0])
+        self._smooth()
+
+    def _smooth(self) -> None:
+        """Let a network that makes segments choose how, by the last stage's dev."""
+        last, settings = self.stages[-1], self.tuning.training.at(self.chosen[-1].rate)
+        going = courses.course(
+            self.network, self.inputs, last.train, (last.dev,), settings, self.score, 0, better=self.better
+        )
+        smoothing.learn(going, last.train, last.dev, self.tuning.decoders, self.tuning.background)
 
     def _claim(self) -> None:
         """Write whose state this is, or see that it is ours."""

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from safetensors.torch import load_file, save_file
@@ -31,6 +32,7 @@ from sibboleth.models.tuning.masking import Masking
 from sibboleth.models.tuning.model import Model
 from sibboleth.models.tuning.network import Head, Tuned
 from sibboleth.models.tuning.record import FILE, ModelRecord, hub_name
+from sibboleth.models.tuning.segmenter import Segmenter
 from sibboleth.models.tuning.transcriber import Transcriber
 from sibboleth.runs import RunDirectory
 from sibboleth.study import EncoderSettings
@@ -102,11 +104,13 @@ def load(path: Path | str, *, trust: bool = False) -> Model:
     """Load a trained model; its encoder, where that is a Python function, only where you `trust` its code.
 
     Raises `SibbolethError` where the folder is none, is damaged, or has weights in another format than safetensors, and
-    `InvalidInput` where the model transcribes.
+    `InvalidInput` where the model transcribes or makes segments.
     """
     model = opened(path, trust=trust)
-    if model.record.kind == "transcription":
-        raise InvalidInput(f"{path}: a model that transcribes; `sibboleth transcribe {path} AUDIO` uses it")
+    verbs = {"transcription": ("transcribes", "transcribe"), "segmentation": ("makes segments", "diarize")}
+    if model.record.kind in verbs:
+        does, verb = verbs[model.record.kind]
+        raise InvalidInput(f"{path}: a model that {does}; `sibboleth {verb} {path} AUDIO` uses it")
     return model
 
 
@@ -154,6 +158,10 @@ def _network(record: ModelRecord) -> Tuned:
         states, dim = max(1, mixed), record.encoder.dim
         return Transcriber(None, [head], states, dim, mixed=mixed, out=out, trains_front=False, masking=masking)
     out = len(record.labels) or 1
+    if record.kind == "segmentation":
+        head, states = Head(_heard(record), record.method.head, out, 0), max(1, mixed)
+        told: dict[str, Any] = {"mixed": mixed, "out": out, "trains_front": False, "masking": masking, "stride": None}
+        return Segmenter(None, [head], states, record.encoder.dim, **told)
     loss: Kind = "cross-entropy" if record.labels else "squared"
     return Tuned(None, Head(_heard(record), record.method.head, out, 0), mixed, out, loss, False, masking)
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from sibboleth.errors import SibbolethError
 from sibboleth.methods import MethodSettings
+from sibboleth.models.decoding.decoders import Decoder
 from sibboleth.settings import Settings
 from sibboleth.targets import Kind
 
@@ -85,6 +86,12 @@ class ModelRecord(Settings):
     """That it writes, in the order of the head's outputs behind the blank, where it transcribes."""
     normalisation: str | None = None
     """Rule of the texts that it learnt to write."""
+    background: str | None = None
+    """Label of what no segment covers, where it makes segments and knows such a label."""
+    decoder: Decoder | None = None
+    """How it makes segments of frames, as dev chose."""
+    label_seconds: dict[str, float] = {}
+    """Training seconds of each label, of all stages, where it makes segments."""
     method: MethodSettings
     """As it was trained: sizes chosen, training settings filled in."""
     encoder: EncoderRecord

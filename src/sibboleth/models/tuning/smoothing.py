@@ -15,8 +15,8 @@ from sibboleth.models.tuning.network import Tuned
 from sibboleth.models.tuning.segmenter import Segmenter
 
 
-def learn(going: Course, kinds: Sequence[str], background: int | None, dev: Rows) -> None:
-    """Choose each head's decoder, of some kinds, by what it says of `dev`; transitions are those of training rows.
+def learn(going: Course, train: Rows, dev: Rows, kinds: Sequence[str], background: int | None) -> None:
+    """Choose each head's decoder, of some kinds, by what it says of `dev`; transitions are those of `train`.
 
     Nothing of a network that makes no segments.
     """
@@ -26,7 +26,7 @@ def learn(going: Course, kinds: Sequence[str], background: int | None, dev: Rows
     truth = going.inputs.truth
     said = posteriors(going, dev)
     stride = network.stride or float(np.mean([row[0] for row in truth[dev]]) / np.mean([len(one) for one in said[0]]))
-    trained = list(unpacked(truth[np.unique(np.concatenate(going.plan.batches))]))
+    trained = list(unpacked(truth[train]))
     decoders = list(choosing.candidates(kinds, trained, len(network.label_weights), background, stride))
     network.decoders = [
         choosing.choose(decoders, own, truth[dev], going.score, going.better, network.stride) for own in said

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from sibboleth.models.tuning.record import ModelRecord
+from sibboleth.targets import FRAMED
 
 ONLY_HERE = "weight gates or bottleneck adapters"
 
@@ -75,13 +76,13 @@ def _program(record: ModelRecord) -> Iterator[str]:
     yield "with torch.inference_mode():"
     yield "    states = encoder(**inputs, output_hidden_states=True).hidden_states"
     if whole:
-        frames = "[:own]" if record.kind == "transcription" else "[:, :own]"
+        frames = "[:own]" if record.kind in FRAMED else "[:, :own]"
         yield from _answer(record, frames if whisper else "")
 
 
 def _answer(record: ModelRecord, own: str) -> Iterator[str]:
-    if record.kind == "transcription":
-        yield from _text(record, own)
+    if record.kind in FRAMED:
+        yield from _framed(record, own)
         return
     encoder = record.encoder
     deviation = encoder.pooling == "mean+std"
@@ -106,8 +107,8 @@ def _answer(record: ModelRecord, own: str) -> Iterator[str]:
     yield "print(answer)"
 
 
-def _text(record: ModelRecord, own: str) -> Iterator[str]:
-    """Write what makes text of hidden states: frames on the scale of the head, then the likeliest characters."""
+def _framed(record: ModelRecord, own: str) -> Iterator[str]:
+    """Write what makes text or labels of hidden states: frames on the scale of the head, then the likeliest of each."""
     yield ""
     yield 'weights = load_file("FOLDER/head.safetensors")'
     yield 'centre, spread = weights["scale"][:, :, None, None]'
@@ -118,6 +119,12 @@ def _text(record: ModelRecord, own: str) -> Iterator[str]:
     else:
         yield f"heard = ((states[-1] - centre[0]) / spread[0])[0]{own}"
     yield from _head(record)
+    if record.kind == "segmentation":
+        yield f"labels = {list(record.labels)!r}"
+        yield f"# One label per frame; sibboleth makes segments of the probabilities by {record.decoder}."
+        yield "answer = [labels[one] for one in heard.argmax(-1).tolist()]"
+        yield "print(answer)"
+        return
     yield f"characters = {record.characters!r}"
     yield "best = heard.argmax(-1).tolist()"
     yield "kept = [one for one, last in zip(best, [0, *best]) if one not in (0, last)]"

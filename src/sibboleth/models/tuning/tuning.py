@@ -221,7 +221,7 @@ class Solving:
         answers, watches, voices = [], [], network.voices
         for dev, fits in enumerate(problem.single):
             if fits:
-                answers += self._answers(going, dev, fits, trial, problem.devs[dev])
+                answers += self._answers(going, dev, fits, trial, problem.devs[dev], problem.train)
                 watches += [dev * voices + voice for voice in range(voices) for _ in fits]
         if problem.stages:
             parts.write_weights(self._weights(name), [going.kept[one.epoch] for one in going.watches])
@@ -250,7 +250,7 @@ class Solving:
         going = self._course(network, stage.train, devs, seed, placed, rate, problem.train)
         yield from self._run(going, placed, seed, place.stem)
         watching = stage.dev if devs else problem.devs[dev]
-        answers = self._answers(going, 0 if devs else None, members, trial, watching)
+        answers = self._answers(going, 0 if devs else None, members, trial, watching, stage.train)
         found = Part(answers, self._rows(going, problem, stage, trial, place.stem))
         parts.write(place, found)
         shutil.rmtree(place.with_suffix(""), ignore_errors=True)
@@ -288,7 +288,7 @@ class Solving:
             before = over
 
     def _answers(
-        self, going: Course, dev: int | None, members: Sequence[int], trial: int, watching: Rows
+        self, going: Course, dev: int | None, members: Sequence[int], trial: int, watching: Rows, train: Rows
     ) -> list[Answer]:
         """Answer with the weights that a dev set chose, or the last ones."""
         network, settings, voices = going.network, going.settings, going.network.voices
@@ -296,7 +296,7 @@ class Solving:
         if dev is not None:
             epochs = [one.epoch for one in going.watches[dev * voices : (dev + 1) * voices]]
             network.take(going.chosen(dev))
-        smoothing.learn(going, self.tuning.decoders, self.tuning.background, watching)
+        smoothing.learn(going, train, watching, self.tuning.decoders, self.tuning.background)
         tests = [test for index in members for test in self.fits[index].tests]
         union = np.unique(np.concatenate([watching, *(test.rows for test in tests)]))
         (rate,) = settings.rates
