@@ -4,7 +4,10 @@ So it asks on this machine what Flemish and Dutch speech asks of people: whether
 speakers serves those with another first language. Made as `corpus` says, and never a result about people.
 """
 
+from dataclasses import replace
 from pathlib import Path
+
+import polars as pl
 
 from sibboleth.corpora.synthetic import corpus
 from sibboleth.corpora.synthetic.design import Design
@@ -22,6 +25,17 @@ DESIGN = Design(
 """20 native speakers and 6 with each first language, as many women as men; each says the same 24 sentences once."""
 
 
+TRAIN, DEV = 12, 2
+"""Native speakers who train and who select; the other natives are tested, and all who have an accent."""
+
+
 def prepare(root: Path) -> Corpus:
-    """Make the corpus in a folder, or what is missing of it, and return it; raises as `corpus.prepare`."""
-    return corpus.prepare(root, DESIGN)
+    """Make the corpus in a folder, or what is missing of it, and return it; raises as `corpus.prepare`.
+
+    The column `part` is a split list: one training, whose model answers native and accented speakers alike.
+    """
+    made = corpus.prepare(root, DESIGN)
+    natives = made.table.filter(accent="native")["speaker"].unique(maintain_order=True)
+    part = dict.fromkeys(natives[:TRAIN], "train") | dict.fromkeys(natives[TRAIN : TRAIN + DEV], "dev")
+    parts = pl.col("speaker").replace_strict(part, default="test", return_dtype=pl.String)
+    return replace(made, table=made.table.with_columns(parts.alias("part")))
