@@ -16,6 +16,7 @@ from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import (
     aligning,
+    baselines,
     cells,
     erasure,
     listeners,
@@ -54,6 +55,7 @@ RESULTS = (
     *("methods", "learning", "gaps", "pretrained", "erasure", "recommendation", "recommendation-score"),
     *("listeners", "listeners-scores", *people.TABLES),
     *recognition.TABLES,
+    *baselines.TABLES,
 )
 """Tables that a run makes anew; those of another study in the same directory must not outlive its record."""
 
@@ -259,6 +261,11 @@ def _score(stuff: Material, filled: Sequence[Cell | TunedCell], directory: RunDi
         with console.status("counting errors by group of speakers"):
             answered = recognition.Answers(stuff, runs, leading, reference)
             for name, table in answered.tables().items():
+                write_table(directory / f"{name}.parquet", table)
+    if stuff.target.kind == "segmentation":
+        with console.status("putting what needs no model beside models"):
+            fits = [fit for cell in filled for fit in cell.fits]
+            for name, table in baselines.tables(stuff, fits, runs, leading, reference).items():
                 write_table(directory / f"{name}.parquet", table)
     write_table(directory / "cells.parquet", runs)
     write_table(directory / "selection.parquet", selection)
