@@ -219,6 +219,14 @@ def test_parts_add_up(true: dict[str, Segments], heard: dict[str, Segments]) -> 
     assert parts == pytest.approx(found["eder"])
 
 
+@given(true=spoken, heard=spoken)
+def test_errors_by_label_are_all_errors(true: dict[str, Segments], heard: dict[str, Segments]) -> None:
+    sums = segmentation.seconds(aligned(true, heard, SECONDS)).sum(axis=0)
+    seconds, right, *errors = segmentation.label_seconds(sums).T
+    assert np.sum(errors, axis=1) == pytest.approx(segmentation.error_seconds(sums))
+    assert right + errors[1] + errors[2] == pytest.approx(seconds)
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.003, 0.04, 0.25, 1.5])
 def test_the_boundary_error_of_segments_that_are_all_late(shift: float) -> None:
     true = {f"u{k}": [(2.0, 7.0 + k / 10, "sad")] for k in range(9)}

@@ -167,6 +167,20 @@ def error_seconds(sums: Array) -> Array:
     )
 
 
+def label_seconds(sums: Array) -> Array:
+    """Return of each label its seconds, those right, false alarm, missed, confused and overlap, `[..., label, 6]`.
+
+    Missed and confused are of the true label, false alarm and overlap of the label answered.
+    """
+    cells = _matrix(sums)
+    size = cells.shape[-1] - 2
+    right = np.diagonal(cells[..., :size, :size], axis1=-2, axis2=-1)
+    missed = cells[..., :size, size + 1]
+    true = cells[..., :size, :].sum(axis=-1)
+    alarm, beside = cells[..., size, :size], cells[..., size + 1, :size]
+    return np.stack([true, right, alarm, missed, true - right - missed, beside], axis=-1)
+
+
 def _error_rate(sums: Array) -> Array:
     return divide(error_seconds(sums).sum(axis=-1), sums[..., -3])
 

@@ -21,6 +21,15 @@ SECONDS: dict[str, type[pl.DataType]] = {
     "layer": pl.Int32,
     **dict.fromkeys((*segmentation.PARTS, "errors", "seconds"), pl.Float64),
 }
+LABEL_SECONDS: dict[str, type[pl.DataType]] = {
+    "run": pl.String,
+    "rater": pl.String,
+    "layer": pl.Int32,
+    "label": pl.String,
+    "seconds": pl.Float64,
+    "right": pl.Float64,
+    **dict.fromkeys(segmentation.PARTS, pl.Float64),
+}
 OTHERS = "each of the others"
 """Rater of the reference where people are scored against one another."""
 
@@ -40,6 +49,25 @@ def error_seconds(
         errors = segmentation.error_seconds(sums)
         table.append((run, rater, layer, *errors.tolist(), float(errors.sum()), float(sums[-3])))
     return pl.DataFrame(table, schema=SECONDS, orient="row")
+
+
+def label_seconds(answers: pl.DataFrame, reference: pl.DataFrame, target: Target) -> pl.DataFrame:
+    """Return a row of `LABEL_SECONDS` for every rater and label: its seconds, those that are right, and its errors.
+
+    `missed` and `confused` are of the label that is true, `false_alarm` and `overlap` of the label that was answered;
+    added over labels they are all errors but those of answers outside the label set.
+    """
+    aligned = metrics.align(answers, reference, target)
+    assert isinstance(aligned.answers, Answers)
+    parts = segmentation.seconds(aligned.answers)
+    table = [
+        (run, rater, layer, label, *found)
+        for run, rater, layer, rows in raters(aligned.keys)
+        for label, found in zip(
+            target.labels, segmentation.label_seconds(parts[rows].sum(axis=0)).tolist(), strict=True
+        )
+    ]
+    return pl.DataFrame(table, schema=LABEL_SECONDS, orient="row")
 
 
 def among(
