@@ -219,6 +219,7 @@ def test_parts_add_up(true: dict[str, Segments], heard: dict[str, Segments]) -> 
     assert parts == pytest.approx(found["eder"])
 
 
+@settings(max_examples=30)
 @given(true=spoken, heard=spoken)
 def test_errors_by_label_are_all_errors(true: dict[str, Segments], heard: dict[str, Segments]) -> None:
     sums = segmentation.seconds(aligned(true, heard, SECONDS)).sum(axis=0)

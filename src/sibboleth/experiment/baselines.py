@@ -11,11 +11,11 @@ from sibboleth.experiment.material import Material
 from sibboleth.experiment.timelines import SEGMENT
 from sibboleth.metrics import segmentation
 from sibboleth.metrics.alignment import align
-from sibboleth.scores.segmentation import error_seconds
+from sibboleth.scores.segmentation import error_seconds, label_seconds
 from sibboleth.segments import Segments, baselines, table
 from sibboleth.splits import Fit, Rows
 
-TABLES = ("baselines", "baseline-comparisons", "error-seconds")
+TABLES = ("baselines", "baseline-comparisons", "error-seconds", "label-seconds")
 """Tables that only a study of segments has."""
 NOTHING, LOUD, ORACLE = "no segments", "loud speech", "each utterance's label throughout"
 """Raters: all background; the commonest label wherever speech is loud enough, as suits the training rows best; and, for
@@ -48,6 +48,7 @@ def tables(
             every, reference, material.target, pairs, clusters=clusters, statistics=statistics, seed=seed
         ),
         "error-seconds": error_seconds(every, reference, material.target),
+        "label-seconds": label_seconds(every, reference, material.target),
     }
 
 

@@ -13,7 +13,7 @@ from sibboleth.report import figures, wording
 def environment() -> jinja2.Environment:
     """Return where templates come from, with the style and the functions that they use."""
     found = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource),
+        loader=jinja2.FunctionLoader(resource),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -21,7 +21,7 @@ def environment() -> jinja2.Environment:
     )
     found.filters |= {"number": wording.number, "listing": wording.listing, "kept": _kept}
     found.globals |= {
-        "style": Markup(_resource("style.css")),
+        "style": Markup(resource("style.css")),
         "svg": _svg,
         "bar": _bar,
         "sample": _sample,
@@ -38,7 +38,8 @@ def _kept(text: str) -> Markup:
     return Markup(_NUMBER.sub(lambda m: f'<span class="n">{m[0]}</span>', str(escape(text))))
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """Read a file that lies beside this one."""
     return resources.files("sibboleth.report").joinpath(name).read_text(encoding="utf-8")
 
 
