@@ -18,6 +18,8 @@ Level = Literal["nominal", "ordinal", "interval"]
 
 BOUNDS = (-1.0, 1.0)
 """Range of all of these."""
+_DENSE = 4_000_000
+"""Numbers up to which counts of pairs are kept whole, which is faster, rather than without zeros."""
 
 
 class Tally:
@@ -89,23 +91,30 @@ class Kappas:
 
     def __init__(self, first: Codes, second: Codes, categories: int, speakers: Codes) -> None:
         """Take the categories of both sides of each pair `[item, pair]`, -1 where missing, and speakers `[item]`."""
-        self.shape = first.shape[1], categories, categories
+        pairs, self.categories = first.shape[1], categories
         self.speakers = int(speakers.max(initial=-1)) + 1
         item, pair = np.nonzero((first >= 0) & (second >= 0))
-        cell = (pair * categories + first[item, pair]) * categories + second[item, pair]
-        size = self.speakers, first.shape[1] * categories**2
-        self._tables = sparse.csr_matrix((np.ones(len(item)), (speakers[item], cell)), shape=size)
-
-    def tables(self, speakers: Array) -> Array:
-        """Count answers by pair, the first's and the second's category, for weights `[resample, speaker]`."""
-        return np.asarray(speakers @ self._tables).reshape(len(speakers), *self.shape)
+        self.answered = np.bincount(pair, minlength=pairs)
+        """Items that both sides of each pair answered, `[pair]`."""
+        sides = first[item, pair], second[item, pair]
+        alike = sides[0] == sides[1]
+        # Alike, then each category of the first and of the second: sums stay in long rows, a number per pair.
+        column = np.concatenate(
+            [pair[alike], (1 + sides[0]) * pairs + pair, (1 + categories + sides[1]) * pairs + pair]
+        )
+        row = speakers[np.concatenate([item[alike], item, item])]
+        shape = self.speakers, (1 + 2 * categories) * pairs
+        counted = sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=shape)
+        self._counted = counted.toarray() if shape[0] * shape[1] <= _DENSE else counted
 
     def __call__(self, speakers: Array) -> Array:
-        """Return observed and expected agreement and kappa, `[3, resample, pair]`."""
-        tables = self.tables(speakers)
-        total = tables.sum(axis=(-2, -1))
-        observed = divide(np.trace(tables, axis1=-2, axis2=-1), total)
-        chance = divide((tables.sum(axis=-1) * tables.sum(axis=-2)).sum(axis=-1), total**2)
+        """Return observed and expected agreement and kappa `[3, resample, pair]`, for weights of speakers."""
+        counts = np.asarray(speakers @ self._counted)
+        counts = counts.reshape(len(speakers), 1 + 2 * self.categories, len(self.answered))
+        first, second = counts[:, 1 : 1 + self.categories], counts[:, 1 + self.categories :]
+        total = first.sum(axis=1)
+        observed = divide(counts[:, 0], total)
+        chance = divide((first * second).sum(axis=1), total**2)
         return np.stack([observed, chance, _beyond(observed, chance)])
 
 

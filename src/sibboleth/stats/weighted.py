@@ -1,6 +1,7 @@
 """Numbers that are no rate of summed parts, such as agreement, under resamples of speakers and raters."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,8 +10,11 @@ from sibboleth.stats.limits import ANYWHERE, degrees, effective, spread
 from sibboleth.stats.resampling import Bounds, Resampler
 
 Array = npt.NDArray[np.float64]
-Statistic = Callable[[Array, Array], Array]
-"""Weights of speakers `[resample, speaker]` and of raters `[resample, rater]` to numbers `[resample, number]`."""
+Statistic = Callable[[Any, Array], Array]
+"""What is made of weights of speakers, and weights of raters `[resample, rater]`, to numbers `[resample, number]`.
+
+Either may have one row, which stands for all resamples.
+"""
 
 FEWEST_RATERS = 4
 """Fewer raters are not resampled: too many resamples would hold one of them alone, who agrees with nobody."""
@@ -26,37 +30,42 @@ def weighted(
     raters: Array,
     bounds: Bounds = ANYWHERE,
     width: int = 1,
+    made: Callable[[Array], Any] = lambda speakers: speakers,
 ) -> tuple[Array, Array, Array]:
     """Estimate, low and high `[number]` of a statistic of weights, both speakers and raters resampled.
 
     `speakers` and `raters` count the answers of each (raters without any are not resampled), `width` says how many
-    numbers the statistic holds for a resample. Degrees of freedom are Satterthwaite's, from the variance over resamples
-    of speakers alone and of raters alone. The limits are NaN with fewer than two speakers; below `FEWEST_RATERS` raters
-    speakers alone are resampled.
+    numbers the statistic holds for a resample, `made` makes of weights of speakers `[resample, speaker]`, once, what
+    the statistic takes (the weights themselves where not given). Degrees of freedom are Satterthwaite's, from the
+    variance over resamples of speakers alone and of raters alone. The limits are NaN with fewer than two speakers;
+    below `FEWEST_RATERS` raters speakers alone are resampled.
     """
-    whole = np.ones((1, len(speakers))), np.ones((1, len(raters)))
-    estimate = statistic(*whole)[0]
+    every_speaker, every_rater = made(np.ones((1, len(speakers)))), np.ones((1, len(raters)))
+    estimate = statistic(every_speaker, every_rater)[0]
     if len(speakers) < 2:
         nothing = np.full_like(estimate, np.nan)
         return estimate, nothing, nothing
     by_speaker = np.concatenate(list(resampler.weights(len(speakers))))
-    drawn = _over(statistic, by_speaker, whole[1], width)
-    freedom = np.full_like(estimate, max(float(effective(speakers)) - 1, 1.0))
-    if np.count_nonzero(raters) >= FEWEST_RATERS:
-        by_rater = np.concatenate(list(resampler.weights(len(raters), _RATERS)))
-        both = _over(statistic, by_speaker, by_rater, width)
-        each = np.stack([freedom, np.full_like(estimate, max(float(effective(raters)) - 1, 1.0))])
-        variances = [spread(found) ** 2 for found in (drawn, _over(statistic, whole[0], by_rater, width))]
-        drawn, freedom = both, degrees(np.stack(variances), each)
-    return estimate, *resampler.limits(drawn, estimate, freedom, bounds)
-
-
-def _over(statistic: Statistic, speakers: Array, raters: Array, width: int) -> Array:
-    """Return the numbers `[resample, number]`, in bounded memory; one row of weights stands for all resamples."""
-    count = max(len(speakers), len(raters))
+    several = np.count_nonzero(raters) >= FEWEST_RATERS
+    by_rater = np.concatenate(list(resampler.weights(len(raters), _RATERS))) if several else every_rater
+    sources: tuple[list[Array], ...] = ([], [], [])
     rows = max(1, _NUMBERS // max(1, width))
-    found = []
-    for start in range(0, count, rows):
-        here = [np.broadcast_to(w, (count, w.shape[1]))[start : start + rows] for w in (speakers, raters)]
-        found.append(statistic(*here))
-    return np.concatenate(found)
+    for start in range(0, len(by_speaker), rows):
+        here, who = made(by_speaker[start : start + rows]), by_rater[start : start + rows]
+        sources[0].append(statistic(here, every_rater))
+        if several:
+            sources[1].append(statistic(here, who))
+            sources[2].append(_as_many(statistic(every_speaker, who), who))
+    alone, *others = (np.concatenate(source) for source in sources if source)
+    freedom = np.full_like(estimate, max(float(effective(speakers)) - 1, 1.0))
+    if not others:
+        return estimate, *resampler.limits(alone, estimate, freedom, bounds)
+    both, of_raters = others
+    each = np.stack([freedom, np.full_like(estimate, max(float(effective(raters)) - 1, 1.0))])
+    freedom = degrees(np.stack([spread(alone) ** 2, spread(of_raters) ** 2]), each)
+    return estimate, *resampler.limits(both, estimate, freedom, bounds)
+
+
+def _as_many(found: Array, weights: Array) -> Array:
+    """Repeat numbers that do not depend on the weights."""
+    return np.broadcast_to(found, (len(weights), found.shape[1]))

@@ -51,19 +51,22 @@ def mean_kappa(panel: Panel, answers: Codes, categories: int, resampler: Resampl
     first, second = np.triu_indices(answers.shape[1], 1)
     kappas = Kappas(answers[:, first], answers[:, second], categories, panel.speakers)
 
-    def mean(speakers: Array, raters: Array) -> Array:
-        return over_pairs(kappas(speakers)[2], raters[:, first] * raters[:, second])[:, None]
+    def mean(found: Array, raters: Array) -> Array:
+        return over_pairs(found, raters[:, first] * raters[:, second])[:, None]
 
-    width = len(first) * categories**2 * 2
-    estimate, low, high = stats.weighted(resampler, mean, *panel.sizes, BOUNDS, width)
+    width = len(first) * categories * 4
+    sizes = panel.sizes
+    estimate, low, high = stats.weighted(resampler, mean, *sizes, BOUNDS, width, lambda weights: kappas(weights)[2])
     return float(estimate[0]), float(low[0]), float(high[0])
 
 
 def over_pairs(numbers: Array, weight: Array) -> Array:
     """Average numbers `[..., pair]` with weights, over the pairs in which they are defined."""
-    weight = np.where(np.isnan(numbers), 0.0, weight)
+    there = ~np.isnan(numbers)
+    known = np.where(there, numbers, 0.0)
+    sums, weights = (np.einsum("...p,...p->...", side, weight) for side in (known, there.astype(np.float64)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((np.nan_to_num(numbers) * weight).sum(axis=-1) / weight.sum(axis=-1))
+        return np.asarray(sums / weights)
 
 
 def _levels(labels: tuple[str, ...]) -> tuple[Array, tuple[Level, ...]]:

@@ -4,7 +4,7 @@ The crowd is *soft* (the shares of its answers) or its *majority* (labels that t
 and a model meets the same crowds as the listeners: the others, each listener left out in turn.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
@@ -13,9 +13,8 @@ from sibboleth import stats
 from sibboleth.metrics.agreement import Tally
 from sibboleth.metrics.classification import OTHER
 from sibboleth.metrics.metric import divide
-from sibboleth.scores.groups import Name
-from sibboleth.scores.people.panel import Array, Codes, Panel
-from sibboleth.stats import Resampler
+from sibboleth.scores.people.panel import Array, Codes, Panel, alike
+from sibboleth.stats import Resampler, resampling
 
 SCHEMA: dict[str, type[pl.DataType]] = {
     "crowd": pl.String,
@@ -35,8 +34,6 @@ SCHEMA: dict[str, type[pl.DataType]] = {
 METRICS = ("uar", "accuracy")
 PEOPLE = ("people", "each against the others")
 """Run and rater of the ceiling's row."""
-Confusions = Callable[[Array, Array], Array]
-"""Weights of items and raters to confusion matrices, people's and then each model's, `[resample, rater, k, answer]`."""
 
 
 def ceiling(panel: Panel, models: Panel, resampler: Resampler) -> pl.DataFrame:
@@ -54,65 +51,73 @@ def ceiling(panel: Panel, models: Panel, resampler: Resampler) -> pl.DataFrame:
 
 
 def _crowd(crowd: str, panel: Panel, models: Panel, resampler: Resampler) -> Iterator[tuple[object, ...]]:
-    everything = _estimates(crowd, panel, None, resampler)
-    sizes = panel.counted
-    for k, metric in enumerate(METRICS):
-        yield crowd, *PEOPLE, metric, *everything[k], None, None, None, *sizes.values()
-    crowds = others(_tally(panel).counts(np.ones((1, len(panel.raters))))[0], crowd)
-    for name, answers in () if panel.votes else zip(panel.raters, panel.answers.T, strict=True):
-        yield from _listener(crowd, name, answers, crowds, panel, resampler)
-    for name, answers in zip(models.raters, models.answers.T, strict=True):
-        there = answers >= 0
-        shared = panel.about(there)
-        found = _estimates(crowd, shared, answers[there], resampler)
-        for k, metric in enumerate(METRICS):
-            counts = int(there.sum()), shared.speaker_count, len(shared.raters)
-            yield crowd, *name, metric, *found[2 + k], *found[4 + k], *counts
+    rows: dict[int, list[tuple[object, ...]]] = {}
+    for there, which in alike(models.answers >= 0).items():
+        shared = panel.about(np.array(there))
+        found = _estimates(crowd, shared, models.answers[np.array(there)][:, which], resampler)
+        if all(there):
+            for metric, numbers in zip(METRICS, found, strict=False):
+                yield crowd, *PEOPLE, metric, *numbers, None, None, None, *panel.counted.values()
+        counts = sum(there), shared.speaker_count, len(shared.raters)
+        for place, k in enumerate(which, 1):
+            own, less = found[2 * place : 2 * place + 2], found[2 * (len(which) + place) :]
+            each = zip(METRICS, own, less, strict=False)
+            rows[k] = [(crowd, *models.raters[k], metric, *one, *other, *counts) for metric, one, other in each]
+    if not panel.votes:
+        yield from _listeners(crowd, panel, resampler)
+    for k in sorted(rows):
+        yield from rows[k]
 
 
-def _estimates(crowd: str, panel: Panel, model: Codes | None, resampler: Resampler) -> list[tuple[float, float, float]]:
-    """Return people's UAR and accuracy; with a model also its, and the differences."""
+def _estimates(crowd: str, panel: Panel, models: Codes, resampler: Resampler) -> list[tuple[float, float, float]]:
+    """Return UAR and accuracy of people, those of models that answered all items `[item, model]`, and differences."""
     tally = _tally(panel)
-    size = len(tally.values)
+    size, count = len(tally.values), models.shape[1]
     fixed = None if crowd == "soft" else others(tally.counts(np.ones((1, len(panel.raters))))[0], crowd)
-    said = None if model is None else np.eye(size)[model]
+    said = np.eye(size)[models].reshape(len(models), count * size)
 
     def rates(speakers: Array, raters: Array) -> Array:
         items = speakers[:, panel.speakers]
         found = _soft(tally, items, raters, said) if fixed is None else _fixed(tally, fixed, items, raters, said)
-        numbers = [_rates(matrix, len(panel.labels)) for matrix in found]
-        return np.concatenate([*numbers, *(n - numbers[0] for n in numbers[1:])], axis=-1)
+        people, theirs = (matrix.reshape(len(matrix), size, -1, size) for matrix in found)
+        numbers = [_rates(*_parts(matrix, len(panel.labels))) for matrix in (people, theirs)]
+        ours, of_models = (number.transpose(1, 2, 0).reshape(number.shape[1], -1) for number in numbers)
+        less = of_models - np.tile(ours, count)
+        return np.concatenate(
+            [np.broadcast_to(each, (len(less), each.shape[1])) for each in (ours, of_models, less)], 1
+        )
 
-    bounds = np.array([(0.0, 1.0)] * (2 if model is None else 4) + [(-1.0, 1.0)] * (0 if model is None else 2))
-    width = len(panel.speakers) * size * 4
+    bounds = np.array([(0.0, 1.0)] * (2 + 2 * count) + [(-1.0, 1.0)] * (2 * count))
+    width = len(panel.speakers) * size * 4 + size**2 * count * 2
     limits = stats.weighted(resampler, rates, *panel.sizes, bounds, width)
     return [(float(e), float(low), float(high)) for e, low, high in zip(*limits, strict=True)]
 
 
-def _soft(tally: Tally, items: Array, raters: Array, said: Array | None) -> Iterator[Array]:
-    """Yield confusion matrices `[resample, crowd's label, answer]` from pairs of different people."""
+def _soft(tally: Tally, items: Array, raters: Array, said: Array) -> Iterator[Array]:
+    """Yield people's confusion matrix `[resample, crowd's label, answer]` from pairs of different people, then models'.
+
+    The models' are `[resample, crowd's label, model and answer]`.
+    """
     counts, own, pairs = tally.pairs(raters)
     weight = np.where(pairs > 0, items / np.where(pairs > 0, pairs, 1.0), 0.0)[..., None]
     together = np.matmul((counts * weight).transpose(0, 2, 1), counts)
     alone = (own * weight).sum(axis=1)
     yield together - alone[:, None] * np.eye(counts.shape[-1])
-    if said is not None:
-        share = np.where(pairs > 0, items / np.maximum(counts.sum(axis=-1), 1.0), 0.0)[..., None]
-        yield np.matmul((counts * share).transpose(0, 2, 1), said)
+    share = np.where(pairs > 0, items / np.maximum(counts.sum(axis=-1), 1.0), 0.0)[..., None]
+    yield np.matmul((counts * share).transpose(0, 2, 1), said)
 
 
-def _fixed(tally: Tally, crowds: Array, items: Array, raters: Array, said: Array | None) -> Iterator[Array]:
-    """Yield confusion matrices against crowds `[item, answer of who is left out, label]` that stay as they are."""
+def _fixed(tally: Tally, crowds: Array, items: Array, raters: Array, said: Array) -> Iterator[Array]:
+    """Yield the same against crowds `[item, answer of who is left out, label]` that stay as they are."""
     counts = tally.counts(raters)
     share = divide(counts, counts.sum(axis=-1, keepdims=True))
     weight = np.where(np.isnan(share), 0.0, share) * items[..., None]
     weight = weight * (crowds.sum(axis=(1, 2)) > 0)[:, None]
     yield np.stack([weight[..., c] @ crowds[:, c] for c in range(crowds.shape[1])], axis=-1)
-    if said is not None:
-        whole = tally.counts(np.ones((1, raters.shape[1])))[0]
-        left_out = divide(whole, whole.sum(axis=-1, keepdims=True))
-        crowd = np.einsum("uc,uck->uk", np.nan_to_num(left_out), crowds)
-        yield np.matmul((items[..., None] * crowd).transpose(0, 2, 1), said)
+    whole = tally.counts(np.ones((1, raters.shape[1])))[0]
+    left_out = divide(whole, whole.sum(axis=-1, keepdims=True))
+    crowd = np.einsum("uc,uck->uk", np.nan_to_num(left_out), crowds)
+    yield np.matmul((items[..., None] * crowd).transpose(0, 2, 1), said)
 
 
 def others(counts: Array, crowd: str) -> Array:
@@ -131,31 +136,67 @@ def _tally(panel: Panel) -> Tally:
     return Tally(panel.answers, np.arange(len(panel.labels) + 1, dtype=np.float64))
 
 
-def _listener(
-    crowd: str, name: Name, answers: Codes, others_of: Array, panel: Panel, resampler: Resampler
-) -> Iterator[tuple[object, ...]]:
+def _listeners(crowd: str, panel: Panel, resampler: Resampler) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of each listener; those who heard equally many speakers are resampled together."""
+    whole = others(_tally(panel).counts(np.ones((1, len(panel.raters))))[0], crowd)
+    each = [_alone(answers, whole, panel) for answers in panel.answers.T]
+    found: dict[int, Array] = {}
+    for count in {len(sizes) for _, sizes in each}:
+        which = [k for k, (_, sizes) in enumerate(each) if len(sizes) == count]
+        parts = np.stack([each[k][0] for k in which], axis=-1)
+        sizes = np.stack([each[k][1] for k in which], axis=-1)
+        found |= dict(zip(which, _limits(parts, sizes, resampler), strict=True))
+    for k, name in enumerate(panel.raters):
+        sizes = each[k][1]
+        for metric, numbers in zip(METRICS, found[k].tolist(), strict=True):
+            yield crowd, *name, metric, *numbers, None, None, None, int(sizes.sum()), len(sizes), 1
+
+
+def _alone(answers: Codes, others_of: Array, panel: Panel) -> tuple[Array, Array]:
+    """Return one listener's hits and totals `[speaker, part, label]` beside the others, and how many answers each has.
+
+    Speakers are in an order that depends on the answers alone.
+    """
     there = answers >= 0
-    size, said = len(panel.labels) + 1, answers[there]
-    crowds = others_of[there, said]
+    said, size = answers[there], len(panel.labels) + 1
     cells = np.zeros((len(said), size, size))
-    cells[np.arange(len(said)), :, said] = crowds
+    cells[np.arange(len(said)), :, said] = others_of[there, said]
     _, speakers = np.unique(panel.speakers[there], return_inverse=True)
     count = int(speakers.max(initial=-1)) + 1
     sums = stats.sum_by(cells.reshape(len(said), -1), speakers.astype(np.int64), count)
+    place = resampling.order(sums)
+    hits, total = _parts(sums[place].reshape(count, size, 1, size), len(panel.labels))
     sizes = np.bincount(speakers, minlength=count).astype(np.float64)
-    found = resampler.intervals(
-        sums, lambda s: _rates(s.reshape(*s.shape[:-1], size, size), len(panel.labels)), sizes, (0.0, 1.0)
-    )
-    for k, metric in enumerate(METRICS):
-        yield crowd, *name, metric, *(float(n[k]) for n in found), None, None, None, len(said), count, 1
+    return np.stack([hits[..., 0], total[..., 0]]).transpose(2, 0, 1), sizes[place]
 
 
-def _rates(matrix: Array, labels: int) -> Array:
-    """UAR and accuracy `[..., 2]` of confusion matrices `[..., label, answer]`, over the crowd's labels."""
-    rows = matrix[..., :labels, :]
-    hits, total = np.diagonal(rows, axis1=-2, axis2=-1), rows.sum(axis=-1)
+def _limits(parts: Array, sizes: Array, resampler: Resampler) -> Array:
+    """Return `[listener, metric, number]`, estimate and limits, of parts `[speaker, part, label, listener]`."""
+    speakers, _, labels, listeners = parts.shape
+
+    def rates(sums: Array) -> Array:
+        here = np.moveaxis(sums.reshape(*sums.shape[:-1], 2, labels, listeners), (-3, -2), (0, 1))
+        return np.moveaxis(_rates(here[0], here[1]), 0, -2)
+
+    flat = parts.reshape(speakers, -1)
+    estimate = rates(flat.sum(axis=0))
+    low, high = np.full((2, *estimate.shape), np.nan)
+    if speakers > 1:
+        freedom = np.broadcast_to(stats.effective(sizes) - 1, estimate.shape)
+        low, high = resampler.limits(resampler.resample(flat, rates), estimate, freedom, (0.0, 1.0))
+    return np.stack([estimate, low, high], axis=-1).swapaxes(0, 1)
+
+
+def _parts(matrix: Array, labels: int) -> tuple[Array, Array]:
+    """Return hits and totals `[label, row, column]` of confusion matrices `[row, label, column, answer]`."""
+    rows = matrix[:, :labels]
+    return np.moveaxis(np.diagonal(rows, axis1=1, axis2=3), -1, 0), np.moveaxis(rows.sum(axis=-1), 1, 0)
+
+
+def _rates(hits: Array, total: Array) -> Array:
+    """UAR and accuracy `[2, ...]` of hits and totals `[label, ...]`, over the crowd's labels."""
     total = np.where(total > 1e-9, total, 0.0)
-    recall = divide(hits, total)
-    there = ~np.isnan(recall)
-    uar = divide(np.nan_to_num(recall).sum(axis=-1), there.sum(axis=-1).astype(np.float64))
-    return np.stack([uar, divide(hits.sum(axis=-1), total.sum(axis=-1))], axis=-1)
+    there = total > 0
+    recall = np.where(there, hits / np.where(there, total, 1.0), 0.0)
+    uar = divide(recall.sum(axis=0), there.sum(axis=0).astype(np.float64))
+    return np.stack([uar, divide(hits.sum(axis=0), total.sum(axis=0))])

@@ -4,15 +4,17 @@ Geirhos, Meding and Wichmann (2020): Cohen's kappa of being right, (observed - e
 expected = p q + (1 - p)(1 - q) for accuracies p and q. Among people it is the ceiling.
 """
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from sibboleth import stats
 from sibboleth.metrics.agreement import BOUNDS, Kappas
 from sibboleth.scores.people.agreement import MOST_PAIRS, over_pairs
-from sibboleth.scores.people.panel import Array, Panel
+from sibboleth.scores.people.panel import Array, Panel, alike
 from sibboleth.stats import Resampler
 
 SCHEMA: dict[str, type[pl.DataType]] = {
@@ -48,47 +50,50 @@ def consistency(panel: Panel, models: Panel, resampler: Resampler) -> pl.DataFra
         return pl.DataFrame(schema=SCHEMA)
     known = panel.about(panel.truth >= 0)
     answered = models.about(panel.truth >= 0)
-    rows = [*_people(known, resampler)]
-    for k in range(len(models.raters)):
-        rows += _model(k, known, answered, resampler)
-    rows += _models(answered, resampler)
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    rows: dict[int, list[tuple[object, ...]]] = {}
+    for there, which in alike(answered.answers >= 0).items():
+        rows |= _people(known.about(np.array(there)), answered, np.array(there), which, resampler)
+    ordered = [row for k in sorted(rows) for row in rows[k]]
+    return pl.DataFrame([*ordered, *_models(answered, resampler)], schema=SCHEMA, orient="row")
 
 
-def _people(panel: Panel, resampler: Resampler) -> Iterator[tuple[object, ...]]:
-    if len(panel.raters) * (len(panel.raters) - 1) > 2 * MOST_PAIRS:
-        return
-    first, second = np.triu_indices(len(panel.raters), 1)
-    kappas = Kappas(panel.right[:, first], panel.right[:, second], 2, panel.speakers)
-
-    def mean(speakers: Array, raters: Array) -> Array:
-        return over_pairs(kappas(speakers), raters[:, first] * raters[:, second]).T
-
-    found = stats.weighted(resampler, mean, *panel.sizes, BOUNDS, len(first) * 8)
-    yield PEOPLE, None, None, None, None, *_numbers(found), None, None, None, *panel.counted.values()
-
-
-def _model(k: int, panel: Panel, models: Panel, resampler: Resampler) -> Iterator[tuple[object, ...]]:
-    there = models.answers[:, k] >= 0
-    shared, right = panel.about(there), models.right[there][:, [k]]
-    people = shared.right
-    beside = Kappas(np.broadcast_to(right, people.shape), people, 2, shared.speakers)
-    first, second = np.triu_indices(len(shared.raters), 1)
-    if len(first) > MOST_PAIRS:
+def _people(
+    panel: Panel, models: Panel, there: npt.NDArray[np.bool_], which: list[int], resampler: Resampler
+) -> dict[int, list[tuple[object, ...]]]:
+    """Return the rows of each model that answered these items, and at -1 that of people, where the items are all."""
+    people, several = panel.right, len(panel.raters)
+    first, second = np.triu_indices(several, 1)
+    few = len(first) <= MOST_PAIRS
+    if not few:
         first, second = first[:0], second[:0]
-    between = Kappas(people[:, first], people[:, second], 2, shared.speakers)
+    right = models.right[there][:, which]
+    between = Kappas(people[:, first], people[:, second], 2, panel.speakers)
+    beside = Kappas(np.repeat(right, several, axis=1), np.tile(people, len(which)), 2, panel.speakers)
 
-    def means(speakers: Array, raters: Array) -> Array:
-        own = over_pairs(beside(speakers), raters).T
-        ceiling = over_pairs(between(speakers)[2], raters[:, first] * raters[:, second])
-        return np.column_stack([own, own[:, 2] - ceiling])
+    def made(speakers: Array) -> tuple[Array, Array]:
+        return between(speakers), beside(speakers).reshape(3, len(speakers), len(which), several)
 
-    bounds = np.array([BOUNDS, BOUNDS, BOUNDS, (-2.0, 2.0)])
-    found = stats.weighted(resampler, means, *shared.sizes, bounds, len(first) * 8 + people.shape[1] * 8)
-    difference = tuple(float(number[3]) for number in found)
-    counts = shared.counted.values()
-    yield WITH_PEOPLE, *models.raters[k], None, None, *_numbers(found), *difference, *counts
-    yield from _pairs(LISTENER, [(models.raters[k], name) for name in shared.raters], beside, shared, resampler)
+    def means(kappas: tuple[Array, Array], raters: Array) -> Array:
+        ceiling = over_pairs(kappas[0], raters[:, first] * raters[:, second])
+        own = over_pairs(kappas[1], raters[:, None]).transpose(2, 0, 1)
+        return np.concatenate([ceiling, *(np.vstack([o, o[2:] - ceiling[2:]]) for o in own)]).T
+
+    bounds = np.array([BOUNDS] * 3 + [BOUNDS, BOUNDS, BOUNDS, (-2.0, 2.0)] * len(which))
+    width = (len(first) + people.shape[1] * len(which)) * 8
+    found = stats.weighted(resampler, means, *panel.sizes, bounds, width, made)
+    counts = panel.counted.values()
+    rows: dict[int, list[tuple[object, ...]]] = {}
+    if there.all() and few:
+        rows[-1] = [(PEOPLE, None, None, None, None, *_numbers(found), None, None, None, *counts)]
+    each = _pairs(
+        LISTENER, [(models.raters[k], name) for k in which for name in panel.raters], beside, panel, resampler
+    )
+    for place, k in enumerate(which):
+        own = [number[3 + 4 * place : 7 + 4 * place] for number in found]
+        difference = tuple(float(number[3]) for number in own)
+        whole = WITH_PEOPLE, *models.raters[k], None, None, *_numbers(own), *difference, *counts
+        rows[k] = [whole, *itertools.islice(each, several)]
+    return rows
 
 
 def _models(models: Panel, resampler: Resampler) -> Iterator[tuple[object, ...]]:
@@ -108,7 +113,6 @@ def _pairs(
     """Yield a row per pair, speakers alone resampled."""
     if not names or not panel.speaker_count:
         return
-    count = kappas.tables(np.ones((1, panel.speaker_count)))[0].sum(axis=(-2, -1)).astype(int)
 
     def each(speakers: Array, _: Array) -> Array:
         return kappas(speakers).transpose(1, 0, 2).reshape(len(speakers), -1)
@@ -117,7 +121,7 @@ def _pairs(
     found = stats.weighted(resampler, each, sizes, np.ones(1), BOUNDS, len(names) * 8)
     for k, (a, b) in enumerate(names):
         one = [number.reshape(3, -1)[:, k] for number in found]
-        yield between, *a, *b, *_numbers(one), None, None, None, int(count[k]), panel.speaker_count, 1
+        yield between, *a, *b, *_numbers(one), None, None, None, int(kappas.answered[k]), panel.speaker_count, 1
 
 
 def _numbers(found: tuple[Array, ...] | list[Array]) -> tuple[float, ...]:

@@ -132,6 +132,14 @@ def gather(
     )
 
 
+def alike(answered: npt.NDArray[np.bool_]) -> dict[tuple[bool, ...], list[int]]:
+    """Group models by the items that they answered `[item, model]`; all items stand first, whoever answered them."""
+    found: dict[tuple[bool, ...], list[int]] = {(True,) * len(answered): []}
+    for k, there in enumerate(answered.T.tolist()):
+        found.setdefault(tuple(there), []).append(k)
+    return found
+
+
 def _voters(answers: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
     """Give every vote a column of its own, where a rater stands for people of whom nobody knows who said what.
 
