@@ -95,5 +95,5 @@ class Segmenter(Transcriber):
 
 def _own(output: Tensor, lengths: Tensor) -> list[Posteriors]:
     """Return the posteriors of each row's own frames."""
-    said = output.float().softmax(-1).cpu().numpy()
+    said = output.detach().float().softmax(-1).cpu().numpy()
     return [one[:count] for one, count in zip(said, lengths.tolist(), strict=True)]
