@@ -56,7 +56,7 @@ def test_what_stands_behind_a_row_changes_nothing() -> None:
     padded = torch.cat([longer.inputs, 9.0 * torch.ones(2, 2, 5, 3)], 2)  # type: ignore[list-item]
     behind = TuningBatch(padded, short.lengths, short.truth, 1.6)
     for (loss, said), (other, again) in zip(made.judged(short), made.judged(behind), strict=True):
-        assert loss.numpy() == pytest.approx(other.numpy(), rel=1e-6)
+        assert loss.detach().numpy() == pytest.approx(other.detach().numpy(), rel=1e-6)
         assert torch.equal(said, again)
 
 
