@@ -248,6 +248,18 @@ def test_groups_are_scored_apart_and_those_who_failed_are_left_out_beside(
     assert [row["b_raters"] for row in compared] == [6]
 
 
+def test_a_domain_that_only_those_who_failed_heard_is_told_of_all_alone(
+    dialects: dict[str, pl.DataFrame | dict[str, str]],
+) -> None:
+    answers = dialects["answers"]
+    assert isinstance(answers, pl.DataFrame)
+    elsewhere = answers.filter((pl.col("rater") == "p03") | pl.col("utterance").str.starts_with("s"))
+    found = beside(dialects | {"answers": elsewhere})
+    for table in (found.scores, found.differences, found.ceiling):
+        assert set(table.filter(listeners="attentive")["domain"]) == {"Mandarin"}
+    assert set(found.scores["domain"]) == {"Mandarin", "Tianjin"}
+
+
 def test_names_of_people_and_order_of_rows_change_nothing(
     dialects: dict[str, pl.DataFrame | dict[str, str]], tables: people.Tables
 ) -> None:

@@ -103,7 +103,14 @@ def beside(
     groups = who.groups(names, known, by)
     parts = list(_domains(people, about.filter(pl.col("source") == "model"), reference, target, domains))
     work = _Work(clusters, settings, seed, groups, who.backgrounds(names, known, by))
-    found = [work.tables(version, kept, parts) for version, kept in who.versions(names, known).items()]
+    versions = who.versions(names, known)
+    places: dict[str, list[_Place]] = {version: [] for version in versions}
+    for part in parts:
+        panels = {version: work.panel(part, kept) for version, kept in versions.items()}
+        named = work.named(panels, versions)
+        for version, scored in work.scored(part, named).items():
+            places[version].append(_Place(part, panels[version], named[version], scored))
+    found = [work.tables(version, there, len(parts) == 1) for version, there in places.items()]
     joined = {name: pl.concat([tables[name] for tables in found]) for name in found[0]}
     overview = pl.DataFrame([work.overview(part, kind) for part in parts], schema=DOMAINS, orient="row")
     return Tables(overview, **joined)
@@ -145,6 +152,16 @@ def _asked(reference: pl.DataFrame, target: Target) -> Target:
 
 
 @dataclass(frozen=True)
+class _Place:
+    """A domain as one version's listeners heard it."""
+
+    domain: _Domain
+    panel: Panel
+    named: who.Groups
+    scored: pl.DataFrame
+
+
+@dataclass(frozen=True)
 class _Work:
     clusters: Clusters
     settings: StatisticsSettings
@@ -152,40 +169,77 @@ class _Work:
     groups: who.Groups
     backgrounds: Mapping[str, Mapping[Name, str]]
 
-    def tables(self, version: str, kept: Sequence[Name], parts: Sequence[_Domain]) -> dict[str, pl.DataFrame]:
-        """Make every table for some of the listeners."""
+    def panel(self, part: _Domain, kept: Sequence[Name]) -> Panel:
+        """Gather what some of the listeners answered."""
+        return gather(_only(part.people, kept), part.reference, part.target.labels, self.clusters)
+
+    def named(self, panels: Mapping[str, Panel], versions: Mapping[str, Sequence[Name]]) -> dict[str, who.Groups]:
+        """Return the groups of each version's listeners who answered; no version without any."""
+        found: dict[str, who.Groups] = {}
+        for version, kept in versions.items():
+            panel, there = panels[version], set(kept)
+            groups = {EVERYWHERE: list(kept)} | {g: [n for n in ns if n in there] for g, ns in self.groups.items()}
+            answered = there if panel.votes else there & set(panel.raters)
+            groups = {group: [n for n in names if n in answered] for group, names in groups.items()}
+            found[version] = {group: names for group, names in groups.items() if names}
+        return {version: groups for version, groups in found.items() if groups}
+
+    def tables(self, version: str, places: Sequence[_Place], only: bool) -> dict[str, pl.DataFrame]:
+        """Make every table for some of the listeners; `only` where there is one domain."""
         found: dict[str, list[pl.DataFrame]] = {name: [_empty(name)] for name in TABLES}
         panels: dict[str, Panel] = {}
-        for part in parts:
-            panel = gather(_only(part.people, kept), part.reference, part.target.labels, self.clusters)
-            named = {EVERYWHERE: list(kept)} | {
-                g: [n for n in names if n in set(kept)] for g, names in self.groups.items()
-            }
-            named = {group: [n for n in names if panel.votes or n in panel.raters] for group, names in named.items()}
-            named = {group: names for group, names in named.items() if names}
-            if not panel.votes and (part.name != EVERYWHERE or len(parts) == 1):
+        for place in places:
+            part, panel, named = place.domain, place.panel, place.named
+            if not panel.votes and (part.name != EVERYWHERE or only):
                 panels[part.name] = panel
-            for name, frame in self.scored(part, named).items():
+            for name, frame in (("scores", place.scored), ("differences", self.compared(part, named))):
                 found[name].append(_placed(name, frame, version, part.name, None))
             for group, names in named.items():
                 for name, frame in self.grouped(part, panel if panel.votes else panel.of(names)).items():
                     found[name].append(_placed(name, frame, version, part.name, group))
-        if parts[0].target.kind == "classification" and panels:
+        if panels and places[0].domain.target.kind == "classification":
             fitted = effects(panels, self.backgrounds, self.settings.confidence)
             found["effects"].append(_placed("effects", fitted, version, None, None))
         return {name: pl.concat(frames) for name, frames in found.items()}
 
-    def scored(self, part: _Domain, named: Mapping[str, Sequence[Name]]) -> dict[str, pl.DataFrame]:
-        """Score groups, listeners and models with all metrics, and compare models with groups."""
-        groups = {(PEOPLE, group): list(names) for group, names in named.items()}
-        answers = pl.concat([_only(part.people, named[EVERYWHERE]), part.models])
-        common = {"clusters": self.clusters, "statistics": self.settings, "seed": self.seed, "groups": groups}
+    def scored(self, part: _Domain, named: Mapping[str, who.Groups]) -> dict[str, pl.DataFrame]:
+        """Score groups, listeners and models with all metrics; who is alone has the same rows in each version."""
+        groups = {
+            (PEOPLE, f"{version} {group}"): names for version, here in named.items() for group, names in here.items()
+        }
+        everybody = list(dict.fromkeys(name for names in groups.values() for name in names))
+        found = scoring.score(
+            pl.concat([_only(part.people, everybody), part.models]),
+            part.reference,
+            part.target,
+            clusters=self.clusters,
+            statistics=self.settings,
+            seed=self.seed,
+            groups=groups,
+        )
+        models = part.models.select("run", "rater").unique().rows()
+        versions: dict[str, pl.DataFrame] = {}
+        for version, here in named.items():
+            alone = _only(found, [*here[EVERYWHERE], *models])
+            together = _only(found, [(PEOPLE, f"{version} {group}") for group in here])
+            together = together.with_columns(pl.col("rater").str.strip_prefix(f"{version} "))
+            group = pl.when(pl.col("run") == PEOPLE).then("rater")
+            versions[version] = pl.concat([alone, together]).with_columns(group=group)
+        return versions
+
+    def compared(self, part: _Domain, named: who.Groups) -> pl.DataFrame:
+        """Compare models with groups."""
         models = part.models.select("run", "rater").unique().sort("run", "rater").rows()
-        pairs = [(f"{part.name} {group}", *model, PEOPLE, group) for group in named for model in models]
-        scored = scoring.score(answers, part.reference, part.target, **common)  # type: ignore[arg-type]
-        compared = comparison.compare(answers, part.reference, part.target, pairs, **common)  # type: ignore[arg-type]
-        group = pl.when(pl.col("run") == PEOPLE).then("rater")
-        return {"scores": scored.with_columns(group=group), "differences": compared.with_columns(group="b_rater")}
+        return comparison.compare(
+            pl.concat([_only(part.people, named[EVERYWHERE]), part.models]),
+            part.reference,
+            part.target,
+            [(f"{part.name} {group}", *model, PEOPLE, group) for group in named for model in models],
+            clusters=self.clusters,
+            statistics=self.settings,
+            seed=self.seed,
+            groups={(PEOPLE, group): names for group, names in named.items()},
+        ).with_columns(group="b_rater")
 
     def grouped(self, part: _Domain, panel: Panel) -> dict[str, pl.DataFrame]:
         """Make the tables about one group's panel."""
@@ -228,7 +282,7 @@ def _empty(name: str) -> pl.DataFrame:
 
 def _only(frame: pl.DataFrame, names: Sequence[Name]) -> pl.DataFrame:
     wanted = pl.DataFrame(list(names), schema={"run": pl.String, "rater": pl.String}, orient="row")
-    return frame.join(wanted, on=["run", "rater"], how="semi")
+    return frame.join(wanted, on=["run", "rater"], how="semi", maintain_order="left")
 
 
 def _placed(name: str, frame: pl.DataFrame, version: str, domain: str | None, group: str | None) -> pl.DataFrame:
