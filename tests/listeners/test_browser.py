@@ -1,5 +1,6 @@
 """The listening test in a browser: what people notice who take it, by mouse, by keyboard and on a phone."""
 
+import contextlib
 import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
@@ -179,8 +180,10 @@ def test_killed_and_gone_on(opened: Callable[..., Any], served: Served) -> None:
     page.dblclick("button.primary")
     page.wait_for_selector("#alert[data-kind=lost]")
     served.start()
-    page.click("text=Try now")
-    page.wait_for_selector("#alert[data-kind=back]")
+    unhurried = pytest.importorskip("playwright.sync_api").TimeoutError
+    with contextlib.suppress(unhurried):  # the page tries again by itself, and may be first
+        page.click("text=Try now", timeout=1500)
+    page.wait_for_selector("#alert[data-kind=back]", timeout=30_000)
     step = due(page)
     link = page.url
     page.close()
