@@ -168,9 +168,10 @@ def error_seconds(sums: Array) -> Array:
 
 
 def label_seconds(sums: Array) -> Array:
-    """Return of each label its seconds, those right, false alarm, missed, confused and overlap, `[..., label, 6]`.
+    """Return of each label its seconds, those right, false alarm, missed, confused and overlap, `[..., label + 1, 6]`.
 
-    Missed and confused are of the true label, false alarm and overlap of the label answered.
+    Missed and confused are of the true label, false alarm and overlap of the label answered. Of no label, the last row,
+    there are seconds and those right; its errors are those of labels.
     """
     cells = _matrix(sums)
     size = cells.shape[-1] - 2
@@ -178,7 +179,10 @@ def label_seconds(sums: Array) -> Array:
     missed = cells[..., :size, size + 1]
     true = cells[..., :size, :].sum(axis=-1)
     alarm, beside = cells[..., size, :size], cells[..., size + 1, :size]
-    return np.stack([true, right, alarm, missed, true - right - missed, beside], axis=-1)
+    labels = np.stack([true, right, alarm, missed, true - right - missed, beside], axis=-1)
+    none = np.zeros_like(labels[..., :1, :])
+    none[..., 0, 0], none[..., 0, 1] = sums[..., -4], cells[..., size, size + 1]
+    return np.concatenate([labels, none], axis=-2)
 
 
 def _error_rate(sums: Array) -> Array:

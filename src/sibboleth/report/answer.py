@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from sibboleth.report import contrasts, ladder, methods, significance, wording
+from sibboleth.report import contrasts, ladder, methods, segmentation, significance, wording
 from sibboleth.report.contrasts import (
     CLEAR,
     against_chance,
@@ -54,6 +54,7 @@ def answer(results: Results) -> Answer:
     first = _verdict(results, best, across or within, [str(f["name"]) for f in errors])
     more = [
         *_softness(results),
+        *segmentation.told(results, best, across or within),
         *against_chance(results, across or within),
         *against_controls(results, best, across or within),
         *against_others(results, best, across or within),
@@ -74,6 +75,8 @@ def _tuned(results: Results, best: System) -> list[str]:
 def _verdict(results: Results, system: System, scores: Sequence[Score], errors: Sequence[str]) -> list[str]:
     """Sum up in one sentence where intervals lie beside chance; nothing where none is known or there are none."""
     judged = bounded(scores)
+    if results.kind == "segmentation":
+        return _beside(results, system, scores, errors)
     if results.chance is None or not judged:
         return []
     above, _, below = sides(results, judged, results.chance)
@@ -85,6 +88,22 @@ def _verdict(results: Results, system: System, scores: Sequence[Score], errors: 
     if errors:
         return [f"With {wording.listing(errors)} in the data, {where}."]
     claim = _claim(len(above), len(below), len(judged)) if scores[0].regime != "within" else ""
+    if claim and scores[0].regime == "target-selected":
+        claim = f"With {results.choices} chosen on labels of the tested {results.domain} {claim}"
+    return [f"{wording.capital(claim)}: {where}." if claim else f"{where}."]
+
+
+def _beside(results: Results, system: System, scores: Sequence[Score], errors: Sequence[str]) -> list[str]:
+    """Sum up whether segments are better than those of baselines; nothing where none was compared."""
+    rivals, found = segmentation.outdone(results, scores)
+    if not found:
+        return []
+    where = (
+        f"{system.short} is better than {wording.listing(rivals)} in {found.count(1)} of {len(found)} {cases(scores)}"
+    )
+    if errors:
+        return [f"With {wording.listing(errors)} in the data, {where}."]
+    claim = _claim(found.count(1), found.count(-1), len(found)) if scores[0].regime != "within" else ""
     if claim and scores[0].regime == "target-selected":
         claim = f"With {results.choices} chosen on labels of the tested {results.domain} {claim}"
     return [f"{wording.capital(claim)}: {where}." if claim else f"{where}."]

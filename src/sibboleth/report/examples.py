@@ -56,7 +56,9 @@ class Example:
 
 def examples(results: Results, most: int, players: Players) -> list[Example]:
     """Pick the utterances that `scores.worst` puts first, over all leading runs but those of controls."""
-    given, truth = _answered(results)
+    if results.kind == "segmentation":  # these have timelines
+        return []
+    given, truth = answered(results)
     if given.is_empty() or truth.is_empty() or most <= 0:
         return []
     target = Target(name=results.target, kind=results.kind, labels=tuple(results.labels))
@@ -89,7 +91,7 @@ def examples(results: Results, most: int, players: Players) -> list[Example]:
     return found
 
 
-def _answered(results: Results) -> tuple[pl.DataFrame, pl.DataFrame]:
+def answered(results: Results) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Predictions of leading raters beside `system, regime, control`, without few-shot and budgets, and the truth."""
     file = results.run / "predictions.parquet"
     if not file.exists():
@@ -108,7 +110,7 @@ def _error(results: Results, worst: dict[str, Any]) -> str:
     answers = wording.count(worst["answers"], "answer")
     if results.kind == "classification":
         return f"wrong in {worst['wrong']} of {answers}"
-    what = {"regression": "mean absolute error", "segmentation": "EDER"}.get(results.kind, "errors per word:")
+    what = {"regression": "mean absolute error"}.get(results.kind, "errors per word:")
     return f"{what} {wording.number(worst['error'])} over {answers}"
 
 

@@ -179,7 +179,7 @@ def confusions(results: Results) -> Table:
         wide = {(r["system"], r["regime"], r["label"], r["answer"]): r["estimate"] for r in shares.to_dicts()}
         for e in results.systems:
             for regime in results.regimes:
-                for label in results.labels:
+                for label in what_was_answered.references(results):
                     cells = [wording.number(wide.get((e.name, regime, label, a))) for a in columns]
                     rows.append((e.short, regime, label, *cells))
     head = (wording.capital(results.unit), "Regime", "Reference", *columns)

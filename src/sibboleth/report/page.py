@@ -12,6 +12,8 @@ from sibboleth.report import (
     budgets,
     confusions,
     contrasts,
+    error_figures,
+    example_timelines,
     figures,
     ladder,
     listings,
@@ -23,9 +25,11 @@ from sibboleth.report import (
     recognition_tables,
     recommendation,
     sections,
+    segmentation,
     shots,
     significance,
     slices,
+    timelines,
     wording,
 )
 from sibboleth.report.answer import Answer, answer
@@ -76,7 +80,10 @@ def write(
         if table.rows:
             table.write(run / "tables", tex=len(table.rows) <= WIDEST_TEX)
     shown = examples(results, most, players)
+    segments = example_timelines.block(results, most, players)
     left = EMBED_LIMIT - sum(len(one.audio) for one in shown if one.embedded)
+    left -= sum(len(one.audio) for one in segments.every) if segments and segments.embedded else 0
+    script, digest = timelines.script()
     html = (
         environment()
         .get_template("template.html.j2")
@@ -86,6 +93,9 @@ def write(
             record=results.record,
             parts=parts,
             examples=shown,
+            segments=segments,
+            script=script,
+            digest=digest,
             people=people.block(results, most, players, max(left, 0)),
             players=players,
             embed_limit=EMBED_LIMIT // 2**20,
@@ -104,6 +114,7 @@ STEPS = {
     "ladder": ladder.steps,
     "shots": shots.curves,
     "budgets": budgets.curves,
+    "errors": error_figures.of_segments,
     "confusions": confusions.by_system,
     "classes": slices.by_class,
     "slices": slices.by_column,
@@ -129,6 +140,9 @@ TABLES = (
     recognition_tables.gaps,
     recognition_tables.matched,
     recognition_tables.lost_words,
+    segmentation.parts,
+    segmentation.by_label,
+    segmentation.found,
     *people.TABLES,
     listings.confusions,
     listings.slices,

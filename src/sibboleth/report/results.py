@@ -102,7 +102,8 @@ class Results:
     @property
     def choices(self) -> str:
         """What dev chooses for a probe, and for a method where there are any."""
-        probe = "layer and epoch" if self.settings("probe").get("kind") == "mlp" else "layer and penalty"
+        chosen = {"mlp": "layer and epoch", "frames": "layer, epoch and decoder"}
+        probe = chosen.get(str(self.settings("probe").get("kind")), "layer and penalty")
         return f"{probe} (of fine-tuning the epoch)" if self.tuned else probe
 
     @property

@@ -20,6 +20,8 @@ LONG = {
     "pearson": "Pearson correlation",
     "mae": "mean absolute error (MAE), in units of the target; lower is better",
     "wer": "word error rate (WER), errors and words added up over utterances; lower is better",
+    "eder": "emotion diarization error rate (EDER): seconds that are wrong (false alarm, missed, confused, overlap), "
+    "added up over utterances and divided once by all that was heard; lower is better",
     "cer": "character error rate (CER), errors and characters added up over utterances; lower is better",
 }
 REGIMES = {

@@ -55,7 +55,8 @@ def label_seconds(answers: pl.DataFrame, reference: pl.DataFrame, target: Target
     """Return a row of `LABEL_SECONDS` for every rater and label: its seconds, those that are right, and its errors.
 
     `missed` and `confused` are of the label that is true, `false_alarm` and `overlap` of the label that was answered;
-    added over labels they are all errors but those of answers outside the label set.
+    added over labels they are all errors but those of answers outside the label set. Where there is no label, there
+    are only seconds and those that are right.
     """
     aligned = metrics.align(answers, reference, target)
     assert isinstance(aligned.answers, Answers)
@@ -64,7 +65,9 @@ def label_seconds(answers: pl.DataFrame, reference: pl.DataFrame, target: Target
         (run, rater, layer, label, *found)
         for run, rater, layer, rows in raters(aligned.keys)
         for label, found in zip(
-            target.labels, segmentation.label_seconds(parts[rows].sum(axis=0)).tolist(), strict=True
+            (*target.labels, segmentation.NONE),
+            segmentation.label_seconds(parts[rows].sum(axis=0)).tolist(),
+            strict=True,
         )
     ]
     return pl.DataFrame(table, schema=LABEL_SECONDS, orient="row")
