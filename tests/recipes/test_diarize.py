@@ -263,3 +263,27 @@ def test_three_hours_fit_in_little_memory(model: Path, tmp_path: Path) -> None:
     said = diarize(model, (tmp_path / "long.flac",), output=tmp_path / "out")
     assert len(said.segments.table) > 5000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 < 1536
+
+
+METHODS = {
+    "lora": "lora = { rank = 2 }\nlowest = 1",
+    "mix": "mix = true",
+    "full": 'train = "layers"\nbottleneck = { reduction = 4 }\ngate = {}',
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_a_head_over_frames_and_is_loaded_as_it_was(
+    corpus: Path, tmp_path: Path, one_thread: None, method: str
+) -> None:
+    text = STUDY.replace('name = "head"', f'name = "{method}"\n{METHODS[method]}').replace("epochs = 8", "epochs = 2")
+    text = text.replace('"logmel"', '"untrained:tiny-wav2vec2"').replace("manifest.csv", str(corpus / "manifest.csv"))
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+    trained = train(tmp_path / "study.toml", output=tmp_path / "model")
+    assert trained is not None and trained.record.label_seconds.keys() == TONES.keys()
+    loaded = diarization.load(tmp_path / "model")
+    audio, rate = soundfile.read(corpus / "u02.wav")
+    found = loaded.segments(audio, rate)
+    assert all(0 <= start < end <= 2.4 + 1e-6 and label in ("angry", "sad") for start, end, label in found)
+    said = diarize(tmp_path / "model", (corpus / "u02.wav",), output=tmp_path / "out")
+    assert said.segments.of("u02") == found
