@@ -1,19 +1,25 @@
-"""How often the intervals about people beside models hold, on simulated panels.
+"""How often the intervals about people beside models hold, on simulated panels, and what a large panel costs.
 
     python benchmarks/people.py         # prints the numbers of docs/statistics.md, section People beside models
+    python benchmarks/people.py --cost  # processor time and memory; set OMP_NUM_THREADS=1
 
 Truth is known: two listeners agree as often as a very large panel does, and the effects are those that were put in.
 """
 
 import argparse
+import resource
+import time
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from scipy import special
 
-from sibboleth import stats
+from sibboleth import predictions, stats
 from sibboleth.metrics import agreement
+from sibboleth.scores import people
 from sibboleth.stats.mixed import CrossedLogistic
+from sibboleth.targets import Target
 
 Array = npt.NDArray[np.float64]
 SPEAKERS, LISTENERS, ITEMS, LABELS, MANY = (4, 8, 16, 30), (4, 8, 15, 30), 6, 4, 2000
@@ -76,11 +82,44 @@ def effects(listeners: int, speakers: int, items: int, slope: float, sets: int) 
     return held / sets, float(np.mean(found))
 
 
+def cost(listeners: int = 120, items: int = 96, models: int = 4) -> tuple[float, float]:
+    """Seconds of processor time, and MB at most: two domains, two groups of listeners, of whom a tenth failed."""
+    random, labels = np.random.default_rng(0), np.array(["angry", "happy", "neutral", "sad"])
+    said = [f"u{k:03}" for k in range(items)]
+    about = {"utterance": said, "target": "emotion", "value": 1.0}
+    true = labels[np.arange(items) % len(labels)]
+    frames = []
+    for k in range(listeners + models):
+        answer = np.where(random.random(items) < 0.6, true, random.choice(labels, items))
+        source, run = ("simulated", "test") if k < listeners else ("model", f"model {k}")
+        frames.append(predictions.table({**about, "source": source, "run": run, "rater": f"r{k:03}", "label": answer}))
+    reference = predictions.table({**about, "source": "reference", "run": "true", "rater": "true", "label": true})
+    known = pl.DataFrame({"rater": [f"r{k:03}" for k in range(listeners)]}).with_row_index("k")
+    known = known.select("rater", group=pl.col("k") % 2, catch_failed=pl.col("k") % 10 == 0)
+    clusters = {name: f"s{k // ITEMS}" for k, name in enumerate(said)}
+    start, every = time.process_time(), pl.concat(frames)
+    for half in (said[: items // 2], said[items // 2 :]):
+        people.beside(
+            every.filter(pl.col("utterance").is_in(half)),
+            reference,
+            Target(name="emotion", labels=tuple(labels.tolist())),
+            clusters=clusters,
+            listeners=known,
+            by=["group"],
+        )
+    return time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=200)
-    sets = parser.parse_args().sets
+    parser.add_argument("--cost", action="store_true")
+    asked = parser.parse_args()
+    sets = asked.sets
+    if asked.cost:
+        print("{:.1f} s of processor time, {:.0f} MB at most".format(*cost()))
+        return
     known = know(np.random.default_rng(1), MANY, MANY)
     pairs = (known.mean(axis=1) * MANY) ** 2 - (known**2).sum(axis=1)
     truth = float(pairs.mean() / (MANY * (MANY - 1)))
