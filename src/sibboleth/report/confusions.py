@@ -37,7 +37,7 @@ def by_system(results: Results) -> Section:
                     panels,
                     f"confusions-{regime}",
                     f"{wording.capital(regime)}: what was answered",
-                    f"Share of the {_what(results)} each reference label (rows sum to 1), with their number below"
+                    f"Share of {_what(results)} below"
                     + (f", summed over {len(results.pairs(regime))} runs." if pooled else "."),
                     f"scores.parquet: metric confusion, runs */{regime}/*; intervals by run in tables/confusions.csv",
                     fold=len(panels) > sections.OPEN_PANELS,
@@ -47,7 +47,9 @@ def by_system(results: Results) -> Section:
 
 
 def _what(results: Results) -> str:
-    return "seconds of" if results.kind == "segmentation" else "answers to"
+    if results.kind == "segmentation":
+        return "the seconds of each reference label (rows sum to 1), with seconds"
+    return "the answers to each reference label (rows sum to 1), with the number of answers"
 
 
 def references(results: Results) -> list[str]:
