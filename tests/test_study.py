@@ -120,3 +120,9 @@ def test_a_missing_study_and_one_in_latin1_are_told_plainly(tmp_path: Path) -> N
     (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))
     with pytest.raises(InvalidInput, match="UTF-8"):
         study.read(tmp_path / "latin.toml")
+
+
+def test_a_list_whose_only_table_is_wrong_is_not_also_said_to_be_empty(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as told:
+        study.read(written(tmp_path, 'name = "s"\n[[corpora]]\nname = "a"\nmanifest = "a.csv"\nlanguage = 3\n'))
+    assert [(one.row, one.field) for one in told.value.problems] == [(5, "corpora[0].language")]

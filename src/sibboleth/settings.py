@@ -57,9 +57,13 @@ def checked(model: type[Model], **values: object) -> Model:
 def _problems(path: Path, text: str, error: ValidationError) -> list[Problem]:
     lines = _lines(text)
     problems = []
-    for item in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for item in found:
+        # Of a list whose only element is wrong pydantic also says that it is empty.
+        if item["type"] == "too_short" and any(other["loc"][:-1][: len(item["loc"])] == item["loc"] for other in found):
+            continue
         place = _written(lines, item["loc"])
-        problems.append(Problem(str(path), _message(item), _line(lines, place), _dotted(place)))
+        problems.append(Problem(str(path), _message(item), _line(lines, place), _dotted(place) or None))
     return sorted(problems, key=lambda p: p.row or 0)
 
 

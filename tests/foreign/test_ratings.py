@@ -73,6 +73,9 @@ def test_what_is_told_of_an_import(tmp_path: Path, manifest: Path, capsys: pytes
     told = capsys.readouterr().out
     assert "emotion: 4 answers, 2 people, 2 utterances" in told and "intensity: 3 answers" in told
     assert "not in the manifest: elsewhere.wav" in told and "1 answer given again" in told
+    Console(width=200).print(imported(write(tmp_path, "answers.csv", PLAIN), manifest, target="emotoin"))
+    told = capsys.readouterr().out
+    assert "has no column 'emotoin' (--target), so nothing says which answer is right" in told and "next" not in told
 
 
 def test_a_column_for_each_label_and_names_that_stay(tmp_path: Path, manifest: Path) -> None:

@@ -54,14 +54,15 @@ ORDERS = (("p", "a", "b", "|", "c", "r", "s", "t"), ("p", "b", "c", "|", "a", "r
 def drawn(tones: int = 0, orders: Sequence[Sequence[str]] = ORDERS, **changes: Any) -> Test:
     trials = [Tones(audio=("loud", "quiet", "turned"), quietest=1) for _ in range(tones)]
     forms = [Form(number=number, items=tuple(order)) for number, order in enumerate(orders)]
-    return Test(
-        version="0123456789abcdef",
+    made = Test(
+        version="",
         settings=settings(**changes),
         items=ITEMS,
         forms=tuple(forms),
         loudness="soundp",
         tones=tuple(trials),
     )
+    return made.model_copy(update={"version": test.version(made)})
 
 
 def write(folder: Path, made: Test) -> Path:

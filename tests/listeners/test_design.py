@@ -11,6 +11,7 @@ import soundfile
 
 from sibboleth.errors import InvalidInput
 from sibboleth.listeners import describing, design, sound
+from sibboleth.listeners import test as tests
 from sibboleth.listeners.drawing import HEARD
 from sibboleth.listeners.settings import ListeningTest
 from sibboleth.listeners.sound import Sound
@@ -177,6 +178,7 @@ def test_what_a_model_has_learnt_from_is_not_drawn_and_too_little_says_what_to_d
         ({"by": ["accent"]}, "part 'emotion': by names accent, which no manifest has"),
         ({"keep": {"region": ["x"]}}, "part 'emotion': keep names region, which no manifest has"),
         ({"keep": {"language": ["fr"]}}, "part 'emotion': keep leaves no utterance; language has the values de, pl"),
+        ({"repeats": 25}, "part 'emotion': repeats = 25, and each listener has 24 items"),
         ({"count": 13}, "part 'emotion': 13 utterances of every label are asked for; ask for fewer"),
     ],
 )
@@ -242,7 +244,7 @@ def test_labels_that_a_voice_or_a_sentence_tells_are_told(table: pl.DataFrame, t
 def test_the_version_is_that_of_all_else(table: pl.DataFrame, tmp_path: Path) -> None:
     test = made(tmp_path, table, settings())
     assert made(tmp_path, table, settings()) == test and len(test.version) == 16
-    assert design.version(test) == test.version
+    assert tests.version(test) == test.version
     assert made(tmp_path, table, settings(contact="me")).version != test.version
     low, high = describing.minutes(test)
     assert 4 + 24 * (1.3 * 0.5 + 4) / 60 == pytest.approx(low) == pytest.approx(high)

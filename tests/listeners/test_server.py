@@ -60,7 +60,7 @@ def go(browser: TestClient, home: str, steps: int = 100) -> dict[str, Any]:
 
 
 def kept(folder: Path) -> list[tuple[int, int]]:
-    store = Store(folder / test.ANSWERS, small.drawn().version)
+    store = Store(folder / test.ANSWERS, test.read(folder).version)
     found = [(one.rater, one.step) for one in store.answers()]
     store.close()
     return found
@@ -86,7 +86,7 @@ def test_looking_enrols_nobody_and_changes_nothing(browser: TestClient, folder: 
     for _ in range(3):
         assert "<script" in browser.get(home).text
         assert due(browser, home) == before
-    store = Store(folder / test.ANSWERS, small.drawn().version)
+    store = Store(folder / test.ANSWERS, test.read(folder).version)
     assert len(store.seen()) == 1
     store.close()
 
@@ -348,7 +348,7 @@ def test_who_asks_too_often_waits(folder: Path) -> None:
 
 def test_only_those_with_a_link_begin_where_the_test_says_so(tmp_path: Path) -> None:
     folder = small.write(tmp_path / "test", small.drawn(people={"registration": "links"}))
-    store = Store(folder / test.ANSWERS, small.drawn().version)
+    store = Store(folder / test.ANSWERS, test.read(folder).version)
     with store.transaction():
         token = store.enrol({}, "invited")
     with client(folder) as browser:
@@ -380,12 +380,16 @@ def test_missing_audio_is_told_before_anybody_begins(folder: Path) -> None:
     (folder / "audio" / "sounda.wav").unlink()
     with pytest.raises(InvalidInput, match=r"sounda\.wav is missing"):
         server.application(folder, small.PASSWORD)
+    (folder / "audio" / "sounda.wav").write_bytes(b"")
+    with pytest.raises(InvalidInput, match=r"sounda\.wav: cannot be read as sound"):
+        server.application(folder, small.PASSWORD)
 
 
 def test_a_drawn_test_cannot_name_files_outside_its_audio(folder: Path) -> None:
     text = json.loads((folder / "test.json").read_text())
     (folder / "secret.wav").write_bytes(b"secret")
     text["items"][1]["audio"] = "../secret"
+    text["version"] = test.version(test.Test.model_validate(text))
     (folder / "test.json").write_text(json.dumps(text))
     with pytest.raises(InvalidInput, match="missing"):
         server.application(folder, small.PASSWORD)

@@ -96,3 +96,16 @@ def test_nobody_by_that_name_withdraws(folder: Path) -> None:
     listen_answers.links(folder)
     with pytest.raises(InvalidInput, match="L0009"):
         listen_answers.withdraw(folder, "L0009")
+
+
+def test_a_damaged_file_of_answers_is_told_by_every_verb(folder: Path) -> None:
+    listen_answers.links(folder, number=50)
+    path = folder / "answers.sqlite"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))  # its head and schema stay
+    for verb in (listen_answers.links, listen_answers.status, listen_answers.write, listen_serve.listen_serve):
+        with pytest.raises(SibbolethError, match="damaged.*recover"):
+            verb(folder)
+    with pytest.raises(SibbolethError, match="damaged.*recover"):
+        listen_answers.withdraw(folder, "L0001")
+    assert not (folder / "export").exists()

@@ -22,6 +22,7 @@ from sibboleth.experiment import final as finals
 from sibboleth.experiment import listening, material
 from sibboleth.experiment.final import Wanted
 from sibboleth.listeners import test as tests
+from sibboleth.listeners.store import Store
 from sibboleth.recipes import check
 from sibboleth.recipes.listen_design import Designed, design
 from sibboleth.recipes.listen_simulate import simulate
@@ -93,7 +94,14 @@ def test_another_test_is_not_overwritten_but_by_force_and_never_one_that_was_ans
     made = design(other, output=folder, force=True)
     assert len(list((folder / "audio").iterdir())) == 25, "24 items and the sound that sets the volume"
     assert tests.read(folder) == made.test
-    (folder / "answers.sqlite").write_bytes(b"")
+    store = Store(folder / "answers.sqlite", made.test.version)
+    again = design(place / "listen.toml", output=folder, force=True)
+    assert tests.read(folder) == again.test and not (folder / "answers.sqlite").exists(), "nobody had begun"
+    store.close()
+    store = Store(folder / "answers.sqlite", again.test.version)
+    with store.transaction():
+        store.enrol({})
+    store.close()
     for force in (False, True):
         with pytest.raises(InvalidInput, match="choose another --output"):
             design(other, output=folder, force=force)
@@ -133,9 +141,11 @@ def test_a_killed_one_leaves_no_test_and_the_same_command_goes_on(place: Path, t
     [
         ("", "[checks]\ncatches = 2\n", r"bad.toml:\d+: \[checks.catches\] unknown key"),
         ('language = "xx"', "", "language: .*xx is none of de, en"),
-        ("", '[[parts]]\nname = "x"\ntarget = "dialects"\n', "no corpus has a column 'dialects', which target names"),
+        ("", '[[parts]]\nname = "x"\ntarget = "dialects"\n', "no corpus has a column 'dialects' .*there are utterance"),
         ("", '[[parts]]\nname = "x"\nlabels = ["angry", "bored"]\n', "bored, which no corpus has"),
         ("per_listener = 7", "", "forms = 4 or more"),
+        ("", '[[corpora]]\nname = "de"\nmanifest = "de.csv"\n', "corpora: name each differently"),
+        ("", '[[parts]]\nname = "x"\nlabels = ["sad"]\nshown = { sat = "s" }\n', "sat is none of the labels .sad."),
     ],
 )
 def test_bad_input_says_what_and_where(place: Path, tmp_path: Path, more: str, after: str, told: str) -> None:
@@ -143,6 +153,26 @@ def test_bad_input_says_what_and_where(place: Path, tmp_path: Path, more: str, a
     with pytest.raises(InvalidInput, match=told):
         design(place / "bad.toml", output=tmp_path / "test")
     assert not (tmp_path / "test" / "test.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"answer": "sad"', '"answer": "angry"', "was changed after it was drawn .*draw it into a new folder"),
+        ('"format": 1', '"format": 2', "has format 2, and this sibboleth reads 1"),
+        ('"version"', '"edition"', "is no listening test"),
+        ('"items"', "items", "cannot be read as a listening test"),
+    ],
+)
+def test_a_test_that_was_changed_by_hand_is_not_taken(
+    place: Path, tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    design(place / "listen.toml", output=tmp_path / "test")
+    file = tmp_path / "test" / "test.json"
+    file.write_text(file.read_text().replace(old, new, 1))
+    with pytest.raises(InvalidInput, match=told):
+        simulate(tmp_path / "test")
+    assert not (tmp_path / "test" / "simulated").exists()
 
 
 def test_words_of_ones_own_come_along(place: Path, tmp_path: Path) -> None:
@@ -238,7 +268,8 @@ def test_too_many_items_to_train_without_are_refused(place: Path, tmp_path: Path
     )
     soundless = tests.read(tmp_path / "test")
     nameless = [item.model_copy(update={"digest": ""}) for item in soundless.items]
-    tests.write(tmp_path / "test", soundless.model_copy(update={"items": tuple(nameless)}))
+    soundless = soundless.model_copy(update={"items": tuple(nameless)})
+    tests.write(tmp_path / "test", soundless.model_copy(update={"version": tests.version(soundless)}))
     file.write_text(lacking + f'listening = "{tmp_path / "test"}"\n')
     with pytest.raises(InvalidInput, match=r"none of the \d+ items of .* is an utterance of the study"):
         check.check(file)

@@ -113,7 +113,24 @@ def _there(settings: CorpusSettings, parts: Sequence[PartSettings]) -> dict[str,
 def _require_labels(test: ListeningTest, there: Mapping[str, Mapping[str, set[str] | None]]) -> None:
     for part in test.parts:
         if not any(found[part.target] for found in there.values()):
-            raise InvalidInput(f"part {part.name!r}: no corpus has a column {part.target!r}, which target names")
+            tables = (
+                corpus.read(one.manifest, columns=one.columns or None, without_audio=True) for one in test.corpora
+            )
+            columns = ", ".join(dict.fromkeys(name for one in tables for name in one.table.columns))
+            raise InvalidInput(
+                f"part {part.name!r}: no corpus has a column {part.target!r} with values, which target names; there are"
+                f" {columns}"
+            )
+        said = {
+            settings.labels.get(label, label)
+            for settings in test.corpora
+            for label in there[settings.name][part.target] or ()
+        }
+        if part.kind == "choice" and (unknown := sorted(set(part.labels) - said)):
+            raise InvalidInput(
+                f"part {part.name!r}: labels names {', '.join(unknown)}, which no corpus has; there are "
+                f"{', '.join(sorted(said))}"
+            )
     for settings in test.corpora:
         known = set[str]().union(*(found or () for found in there[settings.name].values()))
         if unknown := sorted(set(settings.labels) - known):

@@ -276,7 +276,10 @@ def _compared(table: pl.DataFrame, manifest: Corpus, asked: Asked) -> list[str]:
                 f" {some(asked.labels)}; say what is meant with --labels.{other[0]} {min(asked.labels)} and so on"
             )
         if other:
-            notes.append(f"labels that the manifest's {asked.target} never is: {some(other)}")
+            notes.append(
+                f"labels that the manifest's {asked.target} never is: {some(other)}; where another is meant, say "
+                f"--labels.{other[0]} {min(asked.labels)} and so on"
+            )
     again = main.filter(pl.col("trial") > 0).select(predictions.ANSWER).unique()
     if len(again):
         notes.append(f"{count(len(again), 'answer')} given again by the same person, kept as further trials")

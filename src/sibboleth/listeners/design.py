@@ -1,7 +1,5 @@
 """Design: draws a listening test, its items, catch trials, repeats and orders, and writes its folder."""
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +14,7 @@ from sibboleth.listeners import drawing, forms, sound
 from sibboleth.listeners.drawing import LABEL, Drawn
 from sibboleth.listeners.settings import ListeningTest
 from sibboleth.listeners.sound import Sound, Stretch
-from sibboleth.listeners.test import Item, Role, Test
+from sibboleth.listeners.test import Form, Item, Role, Test, version
 from sibboleth.progress import track
 
 TOLD = ("language", "dialect", "accent")
@@ -35,6 +33,8 @@ class Design:
     notes: list[str] = field(default_factory=list)
     volume: Stretch | None = None
     """What the volume is set by."""
+    forms: tuple[Form, ...] = ()
+    """Orders of everything that a listener is given."""
 
 
 def draw(settings: ListeningTest, pools: Mapping[str, pl.DataFrame]) -> Design:
@@ -58,30 +58,25 @@ def draw(settings: ListeningTest, pools: Mapping[str, pl.DataFrame]) -> Design:
     _catch(design, used)
     if settings.checks.loudness and len(left := drawing.rest(parts[0], settings.seed, used, 1)):
         design.volume = _placed(design, left.row(0, named=True))
+    design.forms, repeats = forms.forms(settings, design.items, design.notes)
+    design.items += repeats
     return design
 
 
 def write(folder: Path, design: Design) -> tuple[Test, tuple[Sound, ...]]:
-    """Write the sounds of a test, each whole or not at all; returns the test, with its orders, and its sounds."""
+    """Write the sounds of a test, each whole or not at all; returns the test and its sounds."""
     settings = design.settings
-    orders, more = forms.forms(settings, design.items, design.notes)
     sounds = []
     for stretch in track(list(design.stretches.values()), "Writing", len(design.stretches), "sounds"):
         samples, rate, told = sound.heard(stretch, settings.level)
         sound.write(folder, stretch.name, samples, rate)
         sounds.append(told)
     loudness = {one.name: round(one.loudness, 1) if np.isfinite(one.loudness) else None for one in sounds}
-    items = [one.model_copy(update={"loudness": loudness[one.audio]}) for one in (*design.items, *more)]
+    items = [one.model_copy(update={"loudness": loudness[one.audio]}) for one in design.items]
     volume = _volume(folder, design, sounds) if settings.checks.loudness else ""
     tones = sound.tones(folder, settings.seed) if settings.checks.headphones else ()
-    test = Test(version="", settings=settings, items=tuple(items), forms=orders, loudness=volume, tones=tones)
+    test = Test(version="", settings=settings, items=tuple(items), forms=design.forms, loudness=volume, tones=tones)
     return test.model_copy(update={"version": version(test)}), tuple(sounds)
-
-
-def version(test: Test) -> str:
-    """Return the first 16 hexadecimal digits of the SHA-256 of all of a test but its version."""
-    told = json.dumps(test.model_dump(mode="json", exclude={"version"}), sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _item(design: Design, drawn: Drawn, row: Mapping[str, Any], role: Role) -> Item:

@@ -42,7 +42,7 @@ def pool(part: PartSettings, table: pl.DataFrame) -> pl.DataFrame:
     """
     for field, names in (("by", part.by), ("keep", tuple(part.keep))):
         if missing := [name for name in names if name not in table.columns]:
-            there = ", ".join(table.columns)
+            there = ", ".join(name for name in table.columns if not name.startswith("="))
             raise InvalidInput(
                 f"part {part.name!r}: {field} names {', '.join(missing)}, which no manifest has; there are {there}"
             )

@@ -18,7 +18,8 @@ def forms(settings: ListeningTest, items: Sequence[Item], notes: list[str]) -> t
 
     Over the forms each item is early and late equally often, and so is each part; where the pool is larger than a
     listener's share, each form has as many items of every cell, each item is in about as many forms, and any two forms
-    have items in common. What cannot be is added to `notes`. Raises `InvalidInput` where some item would be in no form.
+    have items in common. What cannot be is added to `notes`. Raises `InvalidInput` where some item would be in no form,
+    or more are to be repeated than a form has.
     """
     orders: dict[str, list[list[str]]] = {}
     more: dict[str, Item] = {}
@@ -47,6 +48,11 @@ def _part(
         Trait(numbers[_cell(part, item)], item.answer if part.kind != "text" else "", item.speaker) for item in items
     ]
     chosen = _chosen(settings, part, traits, random, notes)
+    if part.repeats > len(chosen[0]):
+        raise InvalidInput(
+            f"part {part.name!r}: repeats = {part.repeats}, and each listener has {len(chosen[0])} items that could "
+            "come twice; ask for fewer"
+        )
     places = Places(traits, chosen, random)
     made = []
     for form in range(settings.forms):

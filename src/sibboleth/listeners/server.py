@@ -73,6 +73,7 @@ class Site:
             loader=jinja2.PackageLoader("sibboleth.listeners", "web"), autoescape=True, undefined=jinja2.StrictUndefined
         )
         self._reader = self.open()
+        self._reader.require_whole()
         self._writer: Writer | None = None
 
     def open(self) -> Store:

@@ -65,6 +65,8 @@ class PartSettings(Settings):
             raise ValueError("labels, shown, several and none are of choices and segments")
         if self.labels and len(set(self.labels)) < len(self.labels):
             raise ValueError("labels: name each once")
+        if self.labels and (unknown := sorted(set(self.shown) - set(self.labels))):
+            raise ValueError(f"shown: {', '.join(unknown)} is none of the labels ({', '.join(self.labels)})")
         if self.feedback and not self.practice:
             raise ValueError("feedback is given in practice; say how many utterances")
         return self
@@ -165,8 +167,11 @@ class ListeningTest(Settings):
         return value if value in LANGUAGES or folder is None else str(Path(folder) / value)
 
     @model_validator(mode="after")
-    def _parts_differ(self) -> "ListeningTest":
+    def _parts_and_corpora_differ(self) -> "ListeningTest":
         names = [part.name for part in self.parts]
         if len(set(names)) < len(names):
             raise ValueError("parts: name each differently")
+        corpora = [corpus.name for corpus in self.corpora]
+        if len(set(corpora)) < len(corpora):
+            raise ValueError("corpora: name each differently")
         return self

@@ -1,6 +1,7 @@
 """Sound: what listeners hear, cut from its recording, brought to one loudness, under a name that tells nothing."""
 
 import hashlib
+import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -110,8 +111,10 @@ def write(folder: Path, name: str, samples: npt.NDArray[np.float32], rate: int) 
     """Write samples `[sample]` or `[sample, channel]` as WAV of 16 bits with nothing but its sound in it."""
     path = folder / AUDIO / f"{name}.wav"
     whole = np.clip(np.rint(samples.astype(np.float64) * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
+    made = io.BytesIO()
+    soundfile.write(made, whole, rate, subtype="PCM_16", format="WAV")
     with runs.atomic(path) as temporary:
-        soundfile.write(str(temporary), whole, rate, subtype="PCM_16", format="WAV")
+        temporary.write_bytes(made.getbuffer())
     os.utime(path, (WHEN, WHEN))
 
 

@@ -4,6 +4,7 @@ import re
 from collections import OrderedDict
 from pathlib import Path
 
+import soundfile
 from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -62,11 +63,15 @@ def names(drawn: test.Test) -> set[str]:
 
 
 def find(folder: Path, name: str) -> Path:
-    """Return the file of a sound; raises `InvalidInput` where there is none in the folder's own audio."""
+    """Return the file of a sound; raises `InvalidInput` where the folder's own audio has none, or no whole one."""
     place = (folder / test.AUDIO).resolve()
     path = (place / f"{name}.wav").resolve()
     if path.parent != place or not path.is_file():
         raise InvalidInput(f"{folder}: {test.AUDIO}/{name}.wav is missing; copy the whole folder that was drawn")
+    try:
+        soundfile.info(path)
+    except soundfile.LibsndfileError:
+        raise InvalidInput(f"{path}: cannot be read as sound; copy the whole folder that was drawn") from None
     return path
 
 

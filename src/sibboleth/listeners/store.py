@@ -75,6 +75,14 @@ class Seen:
     """Seconds."""
 
 
+def unusable(path: Path, error: object) -> SibbolethError:
+    """Say that SQLite could not read or write a file, and what can be done."""
+    return SibbolethError(
+        f"{path}: cannot be used ({error}); is the disk full or read-only, or the file damaged? Take a copy back, or "
+        f"save what can be read: sqlite3 {path.name} .recover | sqlite3 saved.sqlite"
+    )
+
+
 class Store:
     """One connection to the file; for one thread at a time."""
 
@@ -92,7 +100,16 @@ class Store:
             )
             self._prepare(version)
         except sqlite3.Error as error:
-            raise SibbolethError(f"{path}: cannot be used ({error}); is the disk full, or the file damaged?") from None
+            raise unusable(path, error) from None
+
+    def require_whole(self) -> None:
+        """Raise `SibbolethError` where the file is damaged."""
+        try:
+            found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from None
+        if found != "ok":
+            raise unusable(self.path, found)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -5,9 +5,11 @@ audio/          KEY.wav, one for each sound, under names that tell nothing; all 
 answers.sqlite  what people answered, made by the server (`store`)
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -16,6 +18,7 @@ from sibboleth.errors import InvalidInput
 from sibboleth.listeners.settings import LANGUAGES, ListeningTest
 from sibboleth.settings import Settings
 
+FORMAT = 1
 FILE = "test.json"
 AUDIO = "audio"
 ANSWERS = "answers.sqlite"
@@ -69,7 +72,7 @@ class Test(Settings):
 
     __test__ = False
 
-    format: int = 1
+    format: int = FORMAT
     version: str
     """The first 16 hexadecimal digits of the SHA-256 of all else: two tests with one version are the same."""
     settings: ListeningTest
@@ -81,17 +84,28 @@ class Test(Settings):
     """Trials of the headphone check; none where there is none."""
 
 
+def version(test: Test) -> str:
+    """Return the first 16 hexadecimal digits of the SHA-256 of all of a test but its version."""
+    return _version(test.model_dump(mode="json"))
+
+
 def read(folder: Path) -> Test:
-    """Read the test in a folder; raises `InvalidInput` where there is none, or one that cannot be read.
+    """Read the test in a folder; raises `InvalidInput` where there is none, or one that was changed since it was drawn.
 
     A language of one's own is the path of its file in that folder.
     """
     path = folder / FILE
     try:
-        test = Test.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        _require_as_drawn(path, told)
+        test = Test.model_validate(told)
+    except (FileNotFoundError, NotADirectoryError):
         raise InvalidInput(f"{folder}: no {FILE} there; sibboleth listen design makes one") from None
-    except (OSError, ValueError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InvalidInput(f"{path}: cannot be read as a listening test ({where}: {first['msg']})") from None
+    except (OSError, ValueError) as error:
         raise InvalidInput(f"{path}: cannot be read as a listening test ({error})") from None
     if test.settings.language in LANGUAGES:
         return test
@@ -103,3 +117,21 @@ def write(folder: Path, test: Test) -> None:
     """Write a test as text that a person and a version control can read."""
     text = json.dumps(test.model_dump(mode="json"), ensure_ascii=False, indent=1)
     runs.write_text(folder / FILE, text + "\n")
+
+
+def _require_as_drawn(path: Path, told: Any) -> None:
+    """Refuse what would mix answers to different tests: the version stands for everything in the file."""
+    if not isinstance(told, dict) or "version" not in told:
+        raise InvalidInput(f"{path}: is no listening test; sibboleth listen design makes one")
+    if (form := told.get("format")) != FORMAT:
+        raise InvalidInput(f"{path}: has format {form}, and this sibboleth reads {FORMAT}; use the one that drew it")
+    if told["version"] != (now := _version(told)):
+        raise InvalidInput(
+            f"{path}: was changed after it was drawn (it says version {told['version']}, and is {now}); bring it back, "
+            "or change the test's TOML file and draw it into a new folder with sibboleth listen design"
+        )
+
+
+def _version(told: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in told.items() if name != "version"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

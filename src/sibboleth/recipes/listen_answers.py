@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from rich.text import Text
 
 from sibboleth import runs
 from sibboleth.errors import InvalidInput
+from sibboleth.foreign.remarks import count
 from sibboleth.listeners import admin, export, test, words
 from sibboleth.listeners.session import Course
-from sibboleth.listeners.store import Store
+from sibboleth.listeners.store import Store, unusable
 from sibboleth.recipes import printing
 
 MOST_LINKS = 10_000
@@ -29,7 +31,7 @@ class Exported:
 
     def __rich__(self) -> RenderableType:
         """Say what was written, and what can be done with it."""
-        lines = [f"{self.answers:,} answers of {self.listeners:,} listeners"]
+        lines = [f"{count(self.answers, 'answer')} of {count(self.listeners, 'listener')}"]
         lines += [f"written: {path}" for path in self.written]
         return Text("\n".join(lines))
 
@@ -127,5 +129,9 @@ def status(folder: Path) -> Status:
 def _open(folder: Path, *, make: bool = False) -> Iterator[tuple[Store, Course]]:
     drawn = test.read(folder)
     course = Course(drawn, words.read(drawn.settings.language))
-    with contextlib.closing(Store(folder / test.ANSWERS, drawn.version, make=make)) as store:
-        yield store, course
+    path = folder / test.ANSWERS
+    try:
+        with contextlib.closing(Store(path, drawn.version, make=make)) as store:
+            yield store, course
+    except sqlite3.Error as error:
+        raise unusable(path, error) from None

@@ -1,5 +1,6 @@
 """Draw a listening test and write its folder."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,16 @@ from rich.text import Text
 
 from sibboleth import settings, storage
 from sibboleth import study as studies
-from sibboleth.errors import InvalidInput
+from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.experiment import listening, material
 from sibboleth.listeners import describing, words
 from sibboleth.listeners import design as designing
 from sibboleth.listeners import test as tests
 from sibboleth.listeners.settings import LANGUAGES, ListeningTest
+from sibboleth.listeners.store import Store
 from sibboleth.listeners.test import ANSWERS, AUDIO, FILE, Item, Test
 from sibboleth.recipes import check
+from sibboleth.recipes.listen_serve import LOCK
 from sibboleth.runs import RunDirectory, atomic
 
 
@@ -79,7 +82,7 @@ def design(file: Path, *, output: Path | None = None, force: bool = False) -> De
         if (named := test.settings.language) not in LANGUAGES:
             with atomic(folder / named) as temporary:
                 temporary.write_bytes(Path(asked.language).read_bytes())
-        tests.write(folder, test)
+        _replace(folder, test)
         _clean(folder, test)
     notes = (*drawn.notes, *describing.notes(drawn, sounds))
     return Designed(folder, test, describing.counts(drawn), describing.minutes(test), notes)
@@ -112,17 +115,40 @@ def _portable(test: Test, written: ListeningTest) -> Test:
     """Write settings as they stand in their file, so that the test is the same from whatever folder it is drawn."""
     language = written.language if written.language in LANGUAGES else Path(written.language).name
     test = test.model_copy(update={"settings": written.model_copy(update={"language": language})})
-    return test.model_copy(update={"version": designing.version(test)})
+    return test.model_copy(update={"version": tests.version(test)})
 
 
 def _require_free(folder: Path) -> None:
-    if (folder / ANSWERS).exists():
+    if (folder / ANSWERS).exists() and _begun(folder):
         raise InvalidInput(
             f"{folder}: people have been asked there ({ANSWERS}), and what they answered belongs to that test; choose "
-            "another --output"
+            f"another --output, or, where it was only you who tried it, remove {ANSWERS}"
         )
     if folder.is_dir() and any(folder.iterdir()) and not ((folder / AUDIO).is_dir() or (folder / FILE).is_file()):
         raise InvalidInput(f"{folder}: holds other files and no listening test; choose a new folder with --output")
+
+
+def _begun(folder: Path) -> bool:
+    """Tell whether anybody has begun the test there or has a link to it, or whether that cannot be told."""
+    try:
+        with contextlib.closing(Store(folder / ANSWERS, tests.read(folder).version, make=False)) as store:
+            return bool(store.seen())
+    except SibbolethError:
+        return True
+
+
+def _replace(folder: Path, test: Test) -> None:
+    """Write a test, and remove the answers of one that was served there and nobody began."""
+    if (folder / ANSWERS).exists() and tests.read(folder).version != test.version:
+        guard = storage.lock(folder / LOCK, wait=False)
+        if guard is None:
+            raise InvalidInput(f"{folder}: is being served; end that process first")
+        with guard:
+            for path in folder.glob(f"{ANSWERS}*"):  # SQLite's journal beside it too
+                path.unlink()
+            tests.write(folder, test)
+    else:
+        tests.write(folder, test)
 
 
 def _require_same(folder: Path, test: Test, force: bool) -> None:

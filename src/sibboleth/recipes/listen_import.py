@@ -29,6 +29,8 @@ class Written:
     output: Path
     who: Path | None = None
     """Where it is written who is who."""
+    told: bool = True
+    """Whether the manifest has the target, so that there is something to score against."""
 
     def __rich__(self) -> RenderableType:
         """Say how many answers, people and utterances there are, and what was left out and why."""
@@ -50,6 +52,12 @@ class Written:
         yield f"written: {self.output}", "dim"
         if self.who is not None:
             yield f"who is who: {self.who}; keep it apart from the answers", "dim"
+        if not self.told:
+            yield (
+                f"{self.manifest} has no column {self.target!r} (--target), so nothing says which answer is right",
+                "yellow",
+            )
+            return
         yield f"next: sibboleth score {self.output} --reference {self.manifest} --target {self.target}", "dim"
 
 
@@ -120,4 +128,4 @@ def listen_import(
     if who is not None:
         people = pl.DataFrame(list(imported.people.items()), schema=["name", "rater"], orient="row")
         runs.write_text(who, people.write_csv())
-    return Written(imported, target, manifest, output, who)
+    return Written(imported, target, manifest, output, who, target in one.table.columns)
