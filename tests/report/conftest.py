@@ -26,6 +26,7 @@ def load(name: str) -> ModuleType:
 
 
 fake_run = load("fake_run")
+fake_segments = load("fake_segments")
 MakeRun = Callable[..., RunDirectory]
 SMALL = {"logmel": 1, "untrained:wavlm-tiny": 3, "microsoft/wavlm-base": 5}
 
@@ -50,5 +51,13 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     soundfile.write(audio, 0.2 * np.sin(np.arange(16_000) / 20), 16_000)
     fake = fake_run.Fake(domains=("de", "en", "nl"), encoders=SMALL, audio=audio)
     run: RunDirectory = fake_run.write_run(folder / "run", fake)
+    page.write(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A run about segments with its report: two languages, baselines, simulated listeners, players."""
+    run: RunDirectory = fake_segments.write_run(tmp_path_factory.mktemp("segmented"))
     page.write(run)
     return run

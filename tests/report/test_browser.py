@@ -107,3 +107,25 @@ def test_print_opens_what_is_folded_and_hides_players(browser: Any, reported: Ru
     assert heights and all(height > 0 for height in heights)
     assert shown.pdf().startswith(b"%PDF")
     shown.close()
+
+
+def test_the_cursor_of_a_timeline_runs_with_its_player(browser: Any, segmented: RunDirectory) -> None:
+    shown, complaints, _ = open_page(browser, segmented, 820)
+    timeline = shown.locator(".timeline").first
+    player, cursor, lane = timeline.locator("audio"), timeline.locator(".cursor"), timeline.locator(".lane").nth(2)
+    assert not cursor.is_visible()
+    player.evaluate("a => { a.load(); return new Promise(done => { a.oncanplay = done; a.preload = 'auto'; }); }")
+    box = lane.bounding_box()
+    for share in (0.25, 0.75):
+        sought = player.evaluate_handle("a => ({ done: new Promise(done => { a.onseeked = done; }) })")
+        lane.click(position={"x": share * box["width"], "y": 8})
+        sought.evaluate("s => s.done")
+        shown.wait_for_function("c => !c.hidden", arg=cursor.element_handle())
+        assert player.evaluate("a => a.currentTime") == pytest.approx(share * 4, abs=0.05)
+        drawn = cursor.bounding_box()
+        assert drawn["x"] + drawn["width"] / 2 == pytest.approx(box["x"] + share * box["width"], abs=3)
+    assert complaints == []
+    root = "document.documentElement"
+    shown.set_viewport_size({"width": 390, "height": 900})
+    assert shown.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+    shown.close()

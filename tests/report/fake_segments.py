@@ -1,0 +1,154 @@
+"""The directory of a run about segments that nobody ran: two encoders, baselines, and simulated listeners."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import soundfile
+
+from sibboleth import predictions, scores
+from sibboleth.runs import RunDirectory, write_table, write_text
+from sibboleth.scores.segmentation import error_seconds, label_seconds
+from sibboleth.study import StatisticsSettings
+from sibboleth.targets import Target
+
+Segments = list[tuple[float, float, str]]
+LABELS = ("angry", "sad")
+TARGET = Target(name="emotion", kind="segmentation", labels=LABELS)
+STATISTICS = StatisticsSettings(resamples=100)
+SECONDS = 4.0
+DOMAINS = ("de", "nl")
+SPEAKERS, TAKES = 4, 2
+
+
+def rows(run: str, rater: str, said: dict[str, Segments], source: str = "model", layer: int | None = None) -> Any:
+    """Predictions of one rater: segments, and how long each recording is."""
+    flat = [(u, *one) for u, several in said.items() for one in (*several, (0.0, SECONDS, None))]
+    columns = dict(zip(("utterance", "start", "end", "label"), map(list, zip(*flat, strict=True)), strict=True))
+    common = {"run": run, "source": source, "rater": rater, "target": "emotion", "value": 1.0, "layer": layer}
+    return predictions.table({**common, **columns})
+
+
+def true_of(name: str) -> Segments:
+    """Half of the recording is labelled."""
+    number = int(name[-1]) + int(name[-3])
+    return [(2.0, SECONDS, LABELS[number % 2])] if number % 3 else [(0.0, 2.0, "angry"), (3.0, SECONDS, "sad")]
+
+
+def shifted(segments: Segments, late: float) -> Segments:
+    return [(start + late, min(end + late, SECONDS), label) for start, end, label in segments if start + late < SECONDS]
+
+
+def write_run(folder: Path, *, audio: bool = True, people: bool = True, domains: tuple[str, ...] = DOMAINS) -> Any:
+    """Write the directory of a run about segments: two encoders, within and zero-shot, baselines and listeners."""
+    run = RunDirectory(folder / "run")
+    names = {d: [f"{d}:s{s}_{t}" for s in range(SPEAKERS) for t in range(TAKES)] for d in domains}
+    every = [name for several in names.values() for name in several]
+    clusters = {name: name.partition("_")[0] for name in every}
+    path = folder / "speech.wav"
+    soundfile.write(path, 0.2 * np.sin(np.arange(8000 * 4) / 9) * np.linspace(0, 1, 8000 * 4), 8000)
+    utterances = pl.DataFrame(
+        {
+            "utterance": every,
+            "audio": str(path) if audio else str(folder / "gone.wav"),
+            "start": pl.Series([None] * len(every), dtype=pl.Float64),
+            "end": pl.Series([None] * len(every), dtype=pl.Float64),
+            "speaker": [clusters[name] for name in every],
+            "language": [name[:2] for name in every],
+            "corpus": [name[:2] for name in every],
+            "text": "",
+            "seconds": SECONDS,
+        }
+    )
+    reference = rows("corpus", "corpus", {name: true_of(name) for name in every}, "reference")
+    cells, answers, chosen = [], [], []
+    for encoder, late in (("a/wavlm", 0.2), ("logmel", 0.9)):
+        for source in domains:
+            for domain in domains:
+                regime = "within" if source == domain else "zero-shot"
+                name = f"{encoder}/frames/{regime}/{source}>{domain}"
+                off = late + 0.3 * (source != domain)
+                said = {u: shifted(true_of(u), off + 0.1 * int(u[-1])) for u in names[domain]}
+                cells.append(_cell(name, encoder, regime, source, domain))
+                answers.append(rows(name, "selected", said))
+                for layer in range(1 if encoder == "logmel" else 3):
+                    worse = {u: shifted(true_of(u), off + 0.4 * abs(layer - 1)) for u in names[domain]}
+                    answers.append(rows(name, f"layer-{layer:02d}", worse, layer=layer))
+                    chosen.append({"run": name, "rater": "selected", "fold": f"f{layer}", "trial": 0, "layer": 1})
+    baselines = [
+        rows(f"baseline>{d}", rater, {u: said(u) for u in names[d]})
+        for d in domains
+        for rater, said in {
+            "no segments": lambda u: [],
+            "each utterance's label throughout": lambda u: [(0.0, SECONDS, true_of(u)[0][2])],
+        }.items()
+    ]
+    given, known = pl.concat(answers), pl.concat(baselines)
+    leading = pl.concat([given.filter(pl.col("rater") == "selected"), known])
+    pairs = [
+        ("models against baselines", c["run"], "selected", f"baseline>{c['domain']}", "no segments") for c in cells
+    ]
+    asked = {"clusters": clusters, "statistics": STATISTICS}
+    write_table(run / "utterances.parquet", utterances)
+    write_table(run / "predictions.parquet", pl.concat([reference, given]))
+    write_table(run / "cells.parquet", pl.DataFrame(cells, schema_overrides={"shots": pl.Int32, "seconds": pl.Float64}))
+    write_table(run / "selection.parquet", pl.DataFrame(chosen))
+    write_table(run / "scores.parquet", scores.score(given, reference, TARGET, **asked))
+    write_table(run / "baselines.parquet", scores.score(known, reference, TARGET, **asked))
+    write_table(run / "baseline-comparisons.parquet", scores.compare(leading, reference, TARGET, pairs, **asked))
+    write_table(run / "error-seconds.parquet", error_seconds(leading, reference, TARGET))
+    write_table(run / "label-seconds.parquet", label_seconds(leading, reference, TARGET))
+    if people:
+        _listen(run, {u: shifted(true_of(u), 0.05) for u in names["de"]}, reference, asked)
+    write_text(run / "audit.json", "[]")
+    run.write(_record(domains, utterances))
+    return run
+
+
+def _listen(run: RunDirectory, said: dict[str, Segments], reference: pl.DataFrame, asked: dict[str, Any]) -> None:
+    heard = pl.concat([rows("panel", f"p{k}", said, "simulated") for k in range(2)])
+    write_table(run / "listeners.parquet", heard)
+    named = heard.with_columns(pl.lit("panel>de").alias("run"))
+    groups = {("panel>de", "2 people"): [("panel>de", "p0"), ("panel>de", "p1")]}
+    scored = scores.score(named, reference, TARGET, groups=groups, **asked)
+    write_table(run / "listeners-scores.parquet", scored.with_columns(pl.lit("de").alias("domain")))
+
+
+def _cell(run: str, encoder: str, regime: str, source: str, domain: str) -> dict[str, Any]:
+    told = {"run": run, "encoder": encoder, "control": encoder == "logmel", "method": "frames", "tuned": False}
+    return {**told, "alignment": None, "regime": regime, "source": source, "domain": domain, "shots": None}
+
+
+def _record(domains: tuple[str, ...], utterances: pl.DataFrame) -> dict[str, Any]:
+    encoders = [
+        {"name": name, "language": None, "kind": kind, "layers": layers, "pooling": "frames", "rate": 16000}
+        for name, kind, layers in (("a/wavlm", "checkpoint", 3), ("logmel", "control", 1))
+    ]
+    study = {
+        "domain": "language",
+        "probe": {"kind": "frames"},
+        "target": {"column": "emotion", "kind": "segmentation", "background": "neutral", "collar": 0.0},
+        "statistics": {"resamples": 100, "confidence": 0.95},
+        "report": {"audio": "link", "examples": 6},
+    }
+    return {
+        "name": "fake",
+        "question": "Which emotion appears when?",
+        "status": "complete",
+        "study": study,
+        "corpora": [{"name": d, "utterances": 8, "speakers": SPEAKERS, "hours": 0.01} for d in domains],
+        "encoders": encoders,
+        "target": {"name": "emotion", "kind": "segmentation", "labels": list(LABELS)},
+        "main_metric": "eder",
+        "chance": None,
+        "domain": "language",
+        "domains": list(domains),
+        "versions": {"sibboleth": "0"},
+        "started": None,
+        "finished": None,
+        "command": "",
+        "seed": 0,
+        "excluded": [],
+        "cells": [],
+    }
