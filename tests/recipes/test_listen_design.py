@@ -95,7 +95,10 @@ def test_another_test_is_not_overwritten_but_by_force_and_never_one_that_was_ans
     assert len(list((folder / "audio").iterdir())) == 25, "24 items and the sound that sets the volume"
     assert tests.read(folder) == made.test
     store = Store(folder / "answers.sqlite", made.test.version)
+    simulate(folder, listeners=1)
     again = design(place / "listen.toml", output=folder, force=True)
+    assert any("simulated holds answers to the test that was here before" in note for note in again.notes)
+    assert not any("before" in note for note in made.notes)
     assert tests.read(folder) == again.test and not (folder / "answers.sqlite").exists(), "nobody had begun"
     store.close()
     store = Store(folder / "answers.sqlite", again.test.version)

@@ -258,6 +258,21 @@ def test_unmatched_utterances_are_counted_never_dropped_silently(tmp_path: Path)
         score((apart,), reference=truth)
 
 
+def test_what_a_listening_test_exports_is_scored_against_the_manifest_of_one_corpus(tmp_path: Path) -> None:
+    said = {"de/u1": "a", "de/u2": "b", "pl/u9": "a"}
+    columns = "run,source,rater,utterance,start,end,target,trial,layer,label,value\n"
+    rows = (
+        f"t,listener,L1,{name},,,emotion,0,,{label},1\nt,listener,L1,{name},,,emotion.confidence,0,,,4\n"
+        for name, label in said.items()
+    )
+    answers = write(tmp_path / "predictions.csv", columns + "".join(rows))
+    truth = write(tmp_path / "de.csv", "utterance,speaker,emotion\nu1,x,a\nu2,y,a\n")
+    result = score((answers,), reference=truth, resamples=100)
+    assert number(result, "accuracy")["estimate"] == 0.5 and number(result, "accuracy")["n"] == 2
+    assert any("called de/..." in note for note in result.notes)
+    assert "1 answered utterance without a reference left out: pl/u9" in warnings_of(result)
+
+
 def test_without_speakers_it_says_so_loudly(tmp_path: Path) -> None:
     file = write(
         tmp_path / "a.csv", "id,pred,truth\n" + "".join(f"{k},{'ab'[k % 2]},{'ab'[k % 3 % 2]}\n" for k in range(30))

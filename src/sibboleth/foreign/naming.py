@@ -85,6 +85,16 @@ def _places(name: str) -> list[str]:
     return [*paths, *uploaded]
 
 
+def only_corpus(answered: pl.Series, known: pl.Series) -> str | None:
+    """Return the corpus before utterances' names, as studies write them, where those known are of one and lack it."""
+    true = set(known)
+    if not true.isdisjoint(answered):
+        return None
+    split = (name.partition("/") for name in answered.unique())
+    found = {corpus for corpus, _, name in split if name in true}
+    return found.pop() if len(found) == 1 else None
+
+
 def _parts(path: str) -> tuple[str, ...]:
     parts = tuple(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
     return parts or ("",)

@@ -86,6 +86,8 @@ def _given(value: str | None) -> str:
 def open_file(path: Path) -> File:
     """Read a CSV, TSV, JSONL or Parquet file as text; empty cells are null and blanks around values dropped."""
     if path.suffix.lower() not in sheets.SUFFIXES:
+        if not path.exists():
+            raise InvalidInput(f"{path}: no such file or folder")
         raise InvalidInput(f"{path}: cannot be read; save it as one of {', '.join(sheets.SUFFIXES)}")
     try:
         data = path.read_bytes()

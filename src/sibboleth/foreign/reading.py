@@ -9,7 +9,7 @@ import polars as pl
 from sibboleth import accents, predictions, texts
 from sibboleth.accents import Taxonomy
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.foreign import nist, outputs, remarks
+from sibboleth.foreign import naming, nist, outputs, remarks
 from sibboleth.foreign.facts import Facts
 from sibboleth.foreign.outputs import File, Layout
 from sibboleth.foreign.remarks import count
@@ -111,6 +111,9 @@ class _Reader:
     def find_target(self, kind: Kind) -> str:
         ours = [file for file in (*self.files, self.truth) if file is not None and file.ours]
         targets = sorted({name for file in ours for name in file.frame["target"].drop_nulls()})
+        targets = [
+            name for name in targets if name.rpartition(".")[0] not in targets
+        ]  # emotion.confidence beside emotion
         if len(targets) > 1:
             raise InvalidInput(f"the predictions have several targets; choose one with --target: {', '.join(targets)}")
         return targets[0] if targets else TARGETS[kind]
@@ -254,6 +257,10 @@ def gather(
         truth, files = (known[0] if truth else None), known[-len(files) :]
     reader = _Reader(files, truth, names, normalise, notes)
     found = reader.read()
+    if corpus := naming.only_corpus(found.answers["utterance"], found.reference["utterance"]):
+        bare = pl.col("utterance").str.strip_prefix(f"{corpus}/")
+        found = replace(found, answers=found.answers.with_columns(bare))
+        notes.append(f"answered utterances are called {corpus}/..., as studies call them: taken to be the reference's")
     scored = found.answers.join(found.reference, on="utterance", how="semi")["utterance"].unique().sort()
     facts = Facts(known, names.utterance, scored)
     notes += remarks.unmatched(found.answers, found.reference)

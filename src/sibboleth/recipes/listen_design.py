@@ -78,6 +78,7 @@ def design(file: Path, *, output: Path | None = None, force: bool = False) -> De
         storage.sweep(folder / AUDIO)
         test, sounds = designing.write(folder, drawn)
         test = _portable(test, settings.read(file, ListeningTest))
+        drawn.notes.extend(_stale(folder, test))
         _require_same(folder, test, force)
         if (named := test.settings.language) not in LANGUAGES:
             with atomic(folder / named) as temporary:
@@ -135,6 +136,16 @@ def _begun(folder: Path) -> bool:
             return bool(store.seen())
     except SibbolethError:
         return True
+
+
+def _stale(folder: Path, test: Test) -> Iterator[str]:
+    """Say which tables in the folder are of another test, which this one takes the place of."""
+    try:
+        same = tests.read(folder).version == test.version
+    except SibbolethError:
+        same = False
+    for table in () if same else sorted(folder.glob("*/predictions.csv")):
+        yield f"{table.parent} holds answers to the test that was here before; make them anew, or remove them"
 
 
 def _replace(folder: Path, test: Test) -> None:
