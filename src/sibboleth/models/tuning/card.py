@@ -168,8 +168,8 @@ def _scores(record: ModelRecord) -> Iterator[str]:
         yield ""
     yield (
         f"On its own dev speakers ({last.dev_speakers} of {last.domain}, {last.dev_utterances:,} utterances) it has "
-        f"{title} {dev}. They chose the epoch, so that is rather too {'low' if record.kind in FRAMED else 'high'}, and it "
-        f"says nothing about any other {record.column}."
+        f"{title} {dev}. They chose the epoch, so that is rather too {'low' if record.kind in FRAMED else 'high'}, and "
+        f"it says nothing about any other {record.column}."
     )
 
 
