@@ -44,8 +44,9 @@ class Served:
             contact="lab@example.org",
             codes={"completion": "C0DE"},
         )
-        items = [one.model_copy(update={"seconds": SECONDS}) for one in made.items]
-        self.folder = small.write(folder, made.model_copy(update={"items": tuple(items)}))
+        items = tuple(one.model_copy(update={"seconds": SECONDS}) for one in made.items)
+        made = made.model_copy(update={"items": items})
+        self.folder = small.write(folder, made.model_copy(update={"version": test.version(made)}))
         for path in (folder / test.AUDIO).iterdir():
             soundfile.write(path, np.sin(np.arange(int(SECONDS * 16000)) / 10) * 0.2, 16000)
         with closing(socket.create_server(("127.0.0.1", 0))) as free:
@@ -65,6 +66,7 @@ class Served:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.1)
+        self.kill()
         raise AssertionError("the server does not come up")
 
     def kill(self) -> None:
