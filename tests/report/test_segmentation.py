@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from sibboleth import scores
-from sibboleth.report import answer, example_timelines, page, results, timelines
+from sibboleth.report import answer, example_timelines, page, results, segmentation, timelines
 from sibboleth.runs import RunDirectory, write_table
 
 
@@ -90,6 +90,20 @@ def test_errors_in_seconds_add_up(run: RunDirectory) -> None:
     assert "2 simulated listeners" in html.words and "2 people" not in html.words
     for name in ("error-parts-within", "error-parts-zero-shot", "label-errors-within", "layers-within"):
         assert (run / "figures" / f"{name}.svg").exists()
+
+
+def test_every_model_stands_beside_baselines_among_the_comparisons(run: RunDirectory) -> None:
+    shown = pl.read_csv(run / "tables" / "comparisons.csv")
+    assert len(shown.filter(pl.col("b_run").str.starts_with("baseline>"))) == 8
+    assert "Models against baselines" in read(run).words and "no segments, nl" in read(run).words
+
+
+def test_one_simulated_listener_is_called_one(run: RunDirectory, tmp_path: Path) -> None:
+    other = RunDirectory(shutil.copytree(run.path, tmp_path / "other"))
+    scored = run.table("listeners-scores").filter(pl.col("rater") == "p0")
+    write_table(other / "listeners-scores.parquet", scored)
+    names = [one.name for one in segmentation.everybody(results.load(other)) if not one.model]
+    assert names[-1] == "simulated listener p0"
 
 
 def test_confusions_are_of_seconds_and_know_no_label(run: RunDirectory) -> None:

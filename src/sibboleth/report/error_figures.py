@@ -54,7 +54,7 @@ def _legend(names: Sequence[str]) -> tuple[Entry, ...]:
 
 def _panel(said: Sequence[Said], regime: str, pair: tuple[str, str], most: float) -> Panel:
     title = sections.pair_title(*pair)
-    shown = [s for s in said if (s.regime == regime and s.pair == title) or (_beside(s) and s.domain == pair[1])]
+    shown = [s for s in said if (s.regime == regime and s.pair == title) or (not s.model and s.domain == pair[1])]
     bars: list[Bar] = []
     lines = []
     for one in shown:
@@ -65,11 +65,6 @@ def _panel(said: Sequence[Said], regime: str, pair: tuple[str, str], most: float
     names = [one.name for one in shown]
     text = "; ".join(f"{one.name} {one.cell('eder')}" for one in shown)
     return Panel(title, f"Parts of EDER, {title}: {text}.", lambda: stacked.parts(bars, lines, names, "EDER", most))
-
-
-def _beside(one: Said) -> bool:
-    """Whether somebody is of no regime."""
-    return one.regime in ("baseline", "people", "simulated listeners")
 
 
 def _label_groups(results: Results) -> Iterator[Group]:

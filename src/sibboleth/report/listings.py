@@ -256,7 +256,7 @@ def comparisons(results: Results) -> Table:
     return table(
         "comparisons",
         f"Paired differences{of} on the same utterances, speakers resampled; p-values by Holm within a family",
-        "comparisons.parquet",
+        "comparisons.parquet" + (" and baseline-comparisons.parquet" if results.kind == "segmentation" else ""),
         head,
         rows,
         numeric=(3, 4, 5, 6, 7),
@@ -273,6 +273,9 @@ def _place(family: str) -> int:
 
 
 def _who(known: dict[str, tuple[str, str, str]], run: str, rater: str) -> str:
+    kind, _, domain = run.partition(">")
+    if kind == "baseline":
+        return f"{rater}, {domain}"
     system, regime, pair = known.get(run, (run, "", ""))
     tail = "" if rater in ("selected", None) else f" ({rater})"
     return f"{system}, {regime} {pair}{tail}" if regime else f"{system}{tail}"

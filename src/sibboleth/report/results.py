@@ -33,7 +33,7 @@ class Results:
     """The same of runs whose features were aligned to the target domain; no other section shows them."""
     utterances: pl.DataFrame
     comparisons: pl.DataFrame
-    """comparisons.parquet beside `p_floor`, `p_holm_floor` and `family_size`."""
+    """comparisons.parquet and baseline-comparisons.parquet beside `p_floor`, `p_holm_floor` and `family_size`."""
     selection: pl.DataFrame
     findings: list[dict[str, Any]]
     costs: pl.DataFrame
@@ -279,7 +279,7 @@ def load(run: RunDirectory) -> Results:
         scores=scores.filter(pl.col("alignment").is_null()),
         aligned=scores.filter(pl.col("alignment").is_not_null()),
         utterances=run.table("utterances"),
-        comparisons=significance.with_floors(_optional(run, "comparisons", COMPARISON_COLUMNS), _resamples(record)),
+        comparisons=significance.with_floors(_compared(run), _resamples(record)),
         selection=_optional(run, "selection", SELECTION_COLUMNS),
         findings=_findings(run),
         costs=_named(_optional(run, "methods", COST_COLUMNS)).sort("encoder", "method"),
@@ -321,6 +321,15 @@ def _optional(run: RunDirectory, name: str, columns: tuple[str, ...]) -> pl.Data
     if not (run / f"{name}.parquet").exists():
         return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
     return run.table(name)
+
+
+def _compared(run: RunDirectory) -> pl.DataFrame:
+    """Read paired comparisons, those with baselines of segments last."""
+    found = _optional(run, "comparisons", COMPARISON_COLUMNS)
+    if not (run / "baseline-comparisons.parquet").exists():
+        return found
+    beside = run.table("baseline-comparisons")
+    return pl.concat([found, beside], how="diagonal_relaxed") if len(found) else beside
 
 
 def _findings(run: RunDirectory) -> list[dict[str, Any]]:

@@ -36,6 +36,8 @@ class Said:
     domain: str
     scores: dict[tuple[str, str], dict[str, Any]]
     """Rows of scores by metric and slice."""
+    model: bool = True
+    """Whether a system of the study answered, and no baseline and nobody who listened."""
 
     def cell(self, metric: str, part: str = "all") -> str:
         """Write a score with its interval."""
@@ -87,7 +89,7 @@ def _others(rows: pl.DataFrame, regime: str) -> Iterator[Said]:
         return
     for (run, rater), mine in rows.group_by("run", "rater", maintain_order=True):
         domain = str(run).rpartition(">")[2]
-        yield Said(str(run), str(rater), str(rater), regime, domain, domain, _by_metric(mine))
+        yield Said(str(run), str(rater), str(rater), regime, domain, domain, _by_metric(mine), model=False)
 
 
 def _people(results: Results) -> Iterator[Said]:
@@ -95,11 +97,11 @@ def _people(results: Results) -> Iterator[Said]:
     rows = read(results, "listeners-scores")
     if rows.is_empty():
         return
-    kind = read(results, "listeners")["source"]
-    word = "simulated listeners" if (kind == "simulated").any() else "people"
+    simulated = bool((read(results, "listeners")["source"] == "simulated").any())
+    one, many = ("simulated listener", "simulated listeners") if simulated else ("person", "people")
     groups = rows.filter(pl.col("rater").str.contains(r"^\d+ people$"))
-    for one in _others(groups if len(groups) else rows, word):
-        yield replace(one, name=one.name.replace("people", word))
+    for said in _others(groups if len(groups) else rows, wording.MISSING):
+        yield replace(said, name=said.name.replace("people", many) if len(groups) else f"{one} {said.rater}")
 
 
 def told(results: Results, system: System, scores: Sequence[Score]) -> list[str]:
@@ -176,15 +178,15 @@ def parts(results: Results) -> Table:
     for one in everybody(results):
         mine = seconds.get((one.run, one.rater), {})
         cells = [_seconds(mine.get(part), one.cell(part)) for part in PARTS]
-        rows.append((one.name, one.regime, one.pair, *cells, one.cell("eder"), _length(mine.get("seconds"))))
+        rows.append((one.name, one.regime, one.pair, *cells, _length(mine.get("seconds"))))
     head = (wording.capital(results.unit), "Regime", "Trained \N{RIGHTWARDS ARROW} tested")
     return table(
         "error-parts",
         f"What the errors are: seconds, and their share of all that was heard, with {results.confidence:.0%} intervals",
         "scores.parquet and baselines.parquet: metrics false_alarm, missed, confused, overlap; error-seconds.parquet",
-        (*head, *map(wording.metric, PARTS), "EDER", "Of"),
+        (*head, *map(wording.metric, PARTS), "Of"),
         rows,
-        numeric=range(3, 9),
+        numeric=range(3, 8),
         numbers=read(results, "error-seconds") if seconds else None,
         shown=24,
     )
