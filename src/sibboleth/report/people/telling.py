@@ -64,7 +64,10 @@ def _labels(beside: Beside, place: Place) -> str:
     gaps = sorted(_gaps(beside, place), key=lambda gap: gap[:2])
     if len(gaps) < 2:
         return ""
-    ends = ((gaps[0], "is furthest behind"), (gaps[-1], "is furthest ahead" if gaps[-1][0] > 0 else "comes closest"))
+    ends = (
+        (gaps[0], "is furthest behind" if gaps[0][0] < 0 else "gains least"),
+        (gaps[-1], "is furthest ahead" if gaps[-1][0] > 0 else "comes closest"),
+    )
     said = [f"{what} on {label} ({model} against {people})" for (_, label, people, model), what in ends]
     return f"By label the model {' and '.join(said)}."
 
@@ -151,7 +154,7 @@ def _of_people(beside: Beside, places: list[Place]) -> Iterator[str]:
     apart = [place for place in places if place.kind != VOTES]
     if few := sorted({n for place in apart if (n := beside.facts(place)["people"]) < FEW}):
         number = f"{few[0]}" if len(few) == 1 else f"{few[0]} to {few[-1]}"
-        yield f"Intervals over {number} {beside.word} are made of little, and say hardly anything about others."
+        yield f"Intervals over so few {beside.word} ({number}) say hardly anything about others."
     if beside.results.labels and any(ceiling(beside, place) is None for place in apart):
         yield "Where no item was heard by two or more there is no ceiling, and no agreement."
     if unknown := [beside.title(place) for place in apart if not _languages(beside, place)]:
