@@ -19,9 +19,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 demo: $(VENV)/.installed
 	$(BIN)/sibboleth demo
 
-# As many processes as two cores carry, each with one thread; tests of one file stay together, and share what they made.
+# One process more than two cores carry, since tests also wait, each with one thread; tests of one file stay together, and
+# share what they made.
 test: $(VENV)/.installed-for-development
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not soak" --numprocesses 3 --dist loadscope
 
 soak: $(VENV)/.installed-for-development
 	$(BIN)/python -m pytest -m soak --timeout 3600
