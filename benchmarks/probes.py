@@ -26,9 +26,10 @@ from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.models.heads import Mlp
 from sibboleth.models.probes import Answer, Probing
+from sibboleth.probes import LinearProbe, MlpProbe
 from sibboleth.runs import RunDirectory
 from sibboleth.splits import Fit, Test
-from sibboleth.study import CorpusSettings, LinearProbe, MlpProbe, Study
+from sibboleth.study import CorpusSettings, Study
 from sibboleth.targets import Target
 
 LABELS = ("angry", "happy", "neutral", "sad")

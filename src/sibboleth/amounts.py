@@ -22,18 +22,10 @@ from sibboleth.pretraining import (
     StartSettings,
     TrainingSettings,
 )
+from sibboleth.probes import LinearProbe, Probe
 from sibboleth.settings import Settings
 from sibboleth.splits import Regime, SplitSettings
-from sibboleth.study import (
-    CorpusSettings,
-    EncoderSettings,
-    LinearProbe,
-    Probe,
-    ReportSettings,
-    StatisticsSettings,
-    Study,
-    TargetSettings,
-)
+from sibboleth.study import CorpusSettings, EncoderSettings, ReportSettings, StatisticsSettings, Study, TargetSettings
 
 NAME = r"^[A-Za-z0-9_.-]+$"
 

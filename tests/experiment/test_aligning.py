@@ -13,9 +13,10 @@ from sibboleth.experiment import aligning, cells
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.models.probes import Probing
+from sibboleth.probes import LinearProbe, MlpProbe
 from sibboleth.runs import RunDirectory
 from sibboleth.splits import Fit
-from sibboleth.study import CorpusSettings, LinearProbe, MlpProbe, Study, TargetSettings
+from sibboleth.study import CorpusSettings, Study, TargetSettings
 from sibboleth.targets import Target
 
 LABELS = ("calm", "tense")

@@ -13,9 +13,10 @@ from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.models import probes
 from sibboleth.models.probes import Probing
+from sibboleth.probes import LinearProbe, MlpProbe
 from sibboleth.runs import RunDirectory
 from sibboleth.splits import Fit
-from sibboleth.study import CorpusSettings, LinearProbe, MlpProbe, Study
+from sibboleth.study import CorpusSettings, Study
 from sibboleth.targets import Target
 
 LABELS = ("angry", "happy", "sad")

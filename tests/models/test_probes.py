@@ -11,8 +11,8 @@ from sibboleth import splits, study
 from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.models import convex, probes, selection, stacks
 from sibboleth.models.probes import Answer, Probing
+from sibboleth.probes import LinearProbe, MlpProbe
 from sibboleth.splits import Fit
-from sibboleth.study import LinearProbe, MlpProbe
 
 LABELS = 3
 

@@ -14,10 +14,11 @@ from sibboleth.experiment import cells
 from sibboleth.experiment.cells import Score
 from sibboleth.experiment.material import Material
 from sibboleth.methods import MethodSettings
+from sibboleth.probes import CtcProbe, FramesProbe
 from sibboleth.runs import RunDirectory, write_table, write_text
 from sibboleth.splits import Fit, Fits, single
 from sibboleth.splits import Rows as TableRows
-from sibboleth.study import CtcProbe, EncoderSettings, FramesProbe, Study
+from sibboleth.study import EncoderSettings, Study
 from sibboleth.targets import FRAMED
 
 if TYPE_CHECKING:

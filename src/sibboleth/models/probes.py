@@ -15,8 +15,8 @@ from sibboleth.models.heads import Mlp
 from sibboleth.models.selection import STACK_FLOATS, candidates, trained, training_sets
 from sibboleth.models.stack_training import Loss
 from sibboleth.models.stacks import room
+from sibboleth.probes import LinearProbe, MlpProbe
 from sibboleth.splits import Fit, Rows
-from sibboleth.study import LinearProbe, MlpProbe
 
 Array = npt.NDArray[np.float64]
 Pooling = Literal["mean", "mean+std"]

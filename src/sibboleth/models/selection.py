@@ -13,8 +13,8 @@ from sibboleth.models import threads
 from sibboleth.models.heads import Mlp, Parameters
 from sibboleth.models.stack_training import Loss, Trained, TrainingSettings, Watch, train
 from sibboleth.models.stacks import HeadStack, Scaling
+from sibboleth.probes import MlpProbe
 from sibboleth.splits import Fit, Rows
-from sibboleth.study import MlpProbe
 
 STACK_FLOATS = 2_000_000
 """Parameters that one stack of heads may hold: one that leaves the processor's caches is slower, not faster."""

@@ -40,7 +40,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How the problems are trained; the defaults are in `study.MlpProbe`."""
+    """How the problems are trained; the defaults are in `probes.MlpProbe`."""
 
     learning_rate: Sequence[float]
     """Of each problem."""
