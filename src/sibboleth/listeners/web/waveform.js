@@ -17,6 +17,7 @@ export class Waveform {
   #nodes = new Map();
   #sizes;
   #open = false;
+  #drags = false;
 
   // `draw(region, from, to)` returns a stretch, a new one at first, `move(region, {start, end})` puts it elsewhere, `choose(region)` opens it, and
   // `text(region)` is how it is read aloud.
@@ -27,6 +28,8 @@ export class Waveform {
     this.regions = make("div", { class: "regions" });
     this.node = make("div", { class: "wave" }, this.#stage, this.regions, this.#ticks);
     this.node.addEventListener("pointerdown", (event) => this.#down(event));
+    // A drag that the browser takes for the throw of a page would swallow the tap after it.
+    this.node.addEventListener("touchmove", (event) => this.#drags && event.preventDefault(), { passive: false });
     this.#sizes = new ResizeObserver(() => this.#paint());
     this.#sizes.observe(this.#stage);
     const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -92,7 +95,7 @@ export class Waveform {
     event.preventDefault();
 
     const drag = (moved) => {
-      moving ||= Math.abs(moved.clientX - event.clientX) > SLIP;
+      this.#drags = moving ||= Math.abs(moved.clientX - event.clientX) > SLIP;
       if (!moving || !this.#open) return;
       const to = at(moved);
       if (edge) this.#parts.move(region, { [edge]: before[edge] + to - from });
@@ -107,6 +110,7 @@ export class Waveform {
       if (!moving && !region) this.#seek(from);
     };
     const stop = () => {
+      this.#drags = false;
       this.node.removeEventListener("pointermove", drag);
       for (const name of ["pointerup", "pointercancel"]) this.node.removeEventListener(name, up);
     };
