@@ -93,11 +93,14 @@ def due(page: Any) -> dict[str, Any]:
 def walk(
     page: Any, take: Callable[[Any, dict[str, Any]], None], look: Callable[[Any], None] = lambda page: None
 ) -> None:
-    """Take the test from consent to its end; `take` answers a step and goes on."""
+    """Take the test from consent to its end; `take` answers a step and goes on.
+
+    It waits for what selectors match: the page's policy forbids the evaluated code of Playwright's `wait_for_function`.
+    """
     page.wait_for_url("**/t/*")
     before = -1
     while True:
-        page.wait_for_function("(n) => document.querySelector('main').dataset.step > n", arg=before)
+        page.wait_for_selector(f"main[data-step]:not([data-step='{before}'])")
         step = due(page)
         assert step["step"] == int(page.locator("main").get_attribute("data-step"))
         before = step["step"]
@@ -109,7 +112,7 @@ def walk(
 
 def until_answerable(page: Any) -> None:
     page.wait_for_selector(".play[data-state=ready]")
-    page.wait_for_function("!document.querySelector('.answers fieldset:disabled, .wave:not(.open), fieldset:disabled')")
+    page.wait_for_selector(":is(.wave:not(.open), fieldset:disabled) >> nth=0", state="detached")
 
 
 def by_mouse(page: Any, step: dict[str, Any], press: str = "click") -> None:

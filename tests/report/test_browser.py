@@ -120,7 +120,7 @@ def test_the_cursor_of_a_timeline_runs_with_its_player(browser: Any, segmented: 
         sought = player.evaluate_handle("a => ({ done: new Promise(done => { a.onseeked = done; }) })")
         lane.click(position={"x": share * box["width"], "y": 8})
         sought.evaluate("s => s.done")
-        shown.wait_for_function("c => !c.hidden", arg=cursor.element_handle())
+        cursor.wait_for(state="visible")
         assert player.evaluate("a => a.currentTime") == pytest.approx(share * 4, abs=0.05)
         drawn = cursor.bounding_box()
         assert drawn["x"] + drawn["width"] / 2 == pytest.approx(box["x"] + share * box["width"], abs=3)
