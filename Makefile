@@ -52,5 +52,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-for-development: $(VENV)/.installed
-	$(PIP) --editable '.[models,speech,listen,dev]'
+	$(PIP) --editable '.[models,speech,listen,formats,ray,dev]'
 	@touch $@
