@@ -50,3 +50,8 @@ def test_a_row_too_wide_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("a\tb\n1\t2\n1\t2\t3\n")
     with pytest.raises(InvalidInput, match=r"a\.tsv:3: has 3 values, the header 2"):
         layouts.table(tmp_path / "a.tsv", ["a", "b"])
+
+
+def test_text_in_a_national_encoding_is_read_where_the_corpus_is_known_to_use_it(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("美丽\n".encode("gbk"))
+    assert layouts.text(tmp_path / "a.txt", otherwise="gb18030") == "美丽\n"

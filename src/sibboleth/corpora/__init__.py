@@ -17,6 +17,7 @@ from sibboleth.errors import InvalidInput
 MODULES = {
     "common-voice": "sibboleth.corpora.common_voice",
     "emodb": "sibboleth.corpora.emodb",
+    "esd": "sibboleth.corpora.esd",
     "nemo": "sibboleth.corpora.nemo",
     "ravdess": "sibboleth.corpora.ravdess",
     "synthetic": "sibboleth.corpora.synthetic.corpus",

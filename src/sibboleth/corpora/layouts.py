@@ -93,8 +93,8 @@ def need(root: Path, names: str | Collection[str], layout: str) -> Path:
     return found
 
 
-def text(path: Path) -> str:
-    """Read text in UTF-8 or UTF-16 with a byte order mark, in UTF-8 without, else in Windows' Latin-1."""
+def text(path: Path, *, otherwise: str = "cp1252") -> str:
+    """Read text in UTF-8 or UTF-16 with a byte order mark, in UTF-8 without, or else in Windows' Latin-1."""
     data = path.read_bytes()
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         said = data.decode("utf-16", errors="replace")
@@ -102,7 +102,7 @@ def text(path: Path) -> str:
         try:
             said = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            said = data.decode("cp1252", errors="replace")
+            said = data.decode(otherwise, errors="replace")
     return said.replace("\r\n", "\n").replace("\r", "\n")
 
 
