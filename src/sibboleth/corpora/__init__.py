@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from sibboleth import corpus
+from sibboleth import accents, corpus
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput
 
@@ -18,6 +18,8 @@ MODULES = {
     "common-voice": "sibboleth.corpora.common_voice",
     "emodb": "sibboleth.corpora.emodb",
     "esd": "sibboleth.corpora.esd",
+    "fsdd": "sibboleth.corpora.fsdd",
+    "iemocap": "sibboleth.corpora.iemocap",
     "nemo": "sibboleth.corpora.nemo",
     "ravdess": "sibboleth.corpora.ravdess",
     "synthetic": "sibboleth.corpora.synthetic.corpus",
@@ -65,3 +67,13 @@ def assemble(name: str, rows: Iterable[Mapping[str, object]]) -> Corpus:
     """Make a corpus of rows, which all have the same columns."""
     table = pl.DataFrame(list(rows), infer_schema_length=None)
     return Corpus(name, corpus.complete(table))
+
+
+def accented(name: str, rows: Iterable[Mapping[str, object]]) -> Corpus:
+    """Make a corpus of rows in which speakers say their accent or first language; `accent` and `dialect` follow.
+
+    What is unknown of every row, as `variant` may be, is left out.
+    """
+    table = accents.derive(pl.DataFrame(list(rows), infer_schema_length=None), accents.taxonomy()).table
+    known = [column.name for column in table if column.null_count() < len(column)]
+    return Corpus(name, corpus.complete(table.select(known)))
