@@ -1,16 +1,18 @@
 """Public corpora in their published layouts, one file each, and the controlled corpus.
 
-Each module has `prepare(root) -> Corpus`, and `ratings(root)` where listeners' answers come with the corpus. Emotions
-have the same names in all of them: angry, bored, calm, disgusted, fearful, happy, neutral, sad, surprised.
+Each module has `CARD`, what its makers say of it, `prepare(root) -> Corpus`, and `ratings(root)` where listeners'
+answers come with the corpus.
 """
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import polars as pl
 
 from sibboleth import accents, corpus
+from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput
 
@@ -28,8 +30,10 @@ MODULES = {
 }
 """Name of a corpus to its module, imported when asked for."""
 
-SUFFIXES = (".wav", ".flac")
-"""Audio as published, and re-encoded without loss; where a file is there twice, the first suffix counts."""
+def card(name: str) -> Card:
+    """Return what is known about the corpus of that name; raises `InvalidInput` for an unknown name."""
+    known: Card = _module(name).CARD
+    return known
 
 
 def prepare(name: str, root: Path) -> Corpus:
@@ -37,30 +41,15 @@ def prepare(name: str, root: Path) -> Corpus:
 
     Raises `InvalidInput` for an unknown name or a folder that does not have the published layout.
     """
-    if name not in MODULES:
-        raise InvalidInput(f"no corpus is called {name!r}; there are {', '.join(sorted(MODULES))}")
-    prepared: Corpus = import_module(MODULES[name]).prepare(root)
+    prepared: Corpus = _module(name).prepare(root)
     return prepared
 
 
 def ratings(name: str, root: Path) -> pl.DataFrame | None:
     """Return what listeners said when the corpus was made, as predictions of source `listener`; None where none did."""
-    module = import_module(MODULES[name])
+    module = _module(name)
     found: pl.DataFrame | None = module.ratings(root) if hasattr(module, "ratings") else None
     return found
-
-
-def recordings(folder: Path) -> dict[str, Path]:
-    """Map the stem of each recording in a folder to its absolute path, in alphabetical order."""
-    if not folder.is_dir():
-        return {}
-    files = [file for file in folder.absolute().iterdir() if not file.name.startswith(".")]
-    ranked = sorted(
-        (file for file in files if file.suffix.lower() in SUFFIXES),
-        key=lambda file: SUFFIXES.index(file.suffix.lower()),
-        reverse=True,
-    )
-    return dict(sorted((file.stem, file) for file in ranked))
 
 
 def assemble(name: str, rows: Iterable[Mapping[str, object]]) -> Corpus:
@@ -77,3 +66,9 @@ def accented(name: str, rows: Iterable[Mapping[str, object]]) -> Corpus:
     table = accents.derive(pl.DataFrame(list(rows), infer_schema_length=None), accents.taxonomy()).table
     known = [column.name for column in table if column.null_count() < len(column)]
     return Corpus(name, corpus.complete(table.select(known)))
+
+
+def _module(name: str) -> ModuleType:
+    if name not in MODULES:
+        raise InvalidInput(f"no corpus is called {name!r}; there are {', '.join(sorted(MODULES))}")
+    return import_module(MODULES[name])
