@@ -87,6 +87,20 @@ def test_the_three_parts_are_enough_and_so_are_clips_without_loss(root: Path) ->
     assert {Path(file).suffix for file in table["audio"]} == {".flac"}
 
 
+def test_a_release_with_one_language_lists_in_other_case_and_a_byte_order_mark_are_no_hindrance(root: Path) -> None:
+    (root / "validated.tsv").rename(root / "Validated.TSV")
+    data = (root / "Validated.TSV").read_bytes()
+    (root / "Validated.TSV").write_bytes(b"\xef\xbb\xbf" + data)
+    (root / "clips").rename(root / "Clips")
+    assert corpora.prepare("common-voice", root.parent.parent).table["speaker"].to_list() == [
+        "c1",
+        "c1",
+        "c2",
+        "c3",
+        "c4",
+    ]
+
+
 def test_its_manifest_is_read_and_described(root: Path) -> None:
     manifest = prepare("common-voice", root)
     table = corpus.read(manifest).table
@@ -97,7 +111,9 @@ def test_its_manifest_is_read_and_described(root: Path) -> None:
 
 
 def test_other_folders_are_refused_with_the_layout_that_is_expected(root: Path) -> None:
-    with pytest.raises(InvalidInput, match="has clips/ and validated.tsv.*give one of the languages in it: nl"):
+    (root.parent / "fy-NL").mkdir()
+    write(root.parent / "fy-NL", "train", ROWS)
+    with pytest.raises(InvalidInput, match="has clips/ and validated.tsv.*give one of the languages in it: fy-NL, nl"):
         corpora.prepare("common-voice", root.parent)
     with pytest.raises(InvalidInput, match="Common Voice's folder"):
         corpora.prepare("common-voice", root / "clips")

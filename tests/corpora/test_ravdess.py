@@ -68,8 +68,8 @@ def test_other_folders_are_refused_with_the_layout_that_is_expected(tmp_path: Pa
 
 
 def test_unknown_corpora_are_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="emodb, nemo, ravdess, synthetic"):
-        corpora.prepare("iemocap", tmp_path)
+    with pytest.raises(InvalidInput, match="'nobody'; there are .*emodb, .*nemo, .*ravdess, .*synthetic"):
+        corpora.prepare("nobody", tmp_path)
 
 
 def test_real_files(real_speech: Path) -> None:

@@ -24,11 +24,15 @@ MODULES = {
     "iemocap": "sibboleth.corpora.iemocap",
     "nemo": "sibboleth.corpora.nemo",
     "ravdess": "sibboleth.corpora.ravdess",
+    "rhasspy": "sibboleth.corpora.rhasspy",
     "synthetic": "sibboleth.corpora.synthetic.corpus",
     "synthetic-accents": "sibboleth.corpora.synthetic.accents",
     "zed": "sibboleth.corpora.zed",
 }
 """Name of a corpus to its module, imported when asked for."""
+EMOTIONS = ("angry", "bored", "calm", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
+"""What emotions are called here that several corpora have, whatever they are called there."""
+
 
 def card(name: str) -> Card:
     """Return what is known about the corpus of that name; raises `InvalidInput` for an unknown name."""

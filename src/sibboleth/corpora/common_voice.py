@@ -12,6 +12,7 @@ through the table of accents; `accents` and `variant` keep what was said.
 
 Source: https://commonvoice.mozilla.org/datasets. Licence: CC0. Reference: Ardila et al.: Common Voice: a
 massively-multilingual speech corpus. LREC 2020, https://arxiv.org/abs/1912.06670.
+Layout read in: datasets/scripted-speech/README.md of https://github.com/common-voice/cv-dataset.
 """
 
 from collections.abc import Iterator
@@ -20,12 +21,15 @@ from pathlib import Path
 
 import polars as pl
 
-from sibboleth import accents, corpora, corpus
+from sibboleth import accents, corpus
+from sibboleth.corpora import layouts
+from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus, sheets
 from sibboleth.errors import InvalidInput, Problem
 
 LAYOUT = "Common Voice's folder (of one language) has clips/ and validated.tsv, or train.tsv, dev.tsv and test.tsv"
 PARTS = ("train", "dev", "test")
+LISTS = tuple(f"{name}.tsv" for name in ("validated", *PARTS))
 COLUMNS = ("client_id", "path", "sentence")
 SEXES = {
     **dict.fromkeys(("male", "male_masculine"), "male"),
@@ -36,6 +40,23 @@ SEXES = {
 AGES = {"fourties": "forties"}
 """Decades that are spelt otherwise there."""
 
+CARD = Card(
+    title="read sentences in more than a hundred languages, with what speakers say of accent, age and sex",
+    languages=(),
+    targets=("text", "accent", "dialect", "sex", "age"),
+    address="https://commonvoice.mozilla.org/datasets",
+    licence="CC0",
+    reference="Ardila et al.: Common Voice: a massively-multilingual speech corpus. LREC 2020, "
+    "https://arxiv.org/abs/1912.06670",
+    layout="https://github.com/common-voice/cv-dataset",
+    labels={"sex": {**SEXES, "do_not_wish_to_say": None}},
+    remarks=(
+        "what a release holds differs by language and version, so there are no counts to compare with",
+        "accents are what speakers say of themselves, and most say nothing",
+        "its own parts have no speaker and no sentence in two of them, and leave many validated clips out",
+    ),
+)
+
 
 def prepare(root: Path) -> Corpus:
     """Make the corpus from the folder of one language: every row of validated.tsv, or of the three parts.
@@ -44,12 +65,11 @@ def prepare(root: Path) -> Corpus:
     `variant`. Raises `InvalidInput` when the folder is not of Common Voice, for rows without speaker, clip or sentence,
     for clips that are not there, and for clips in two parts.
     """
-    lists = {name: _read(path) for name in ("validated", *PARTS) if (path := root / f"{name}.tsv").is_file()}
-    if not lists:
-        raise InvalidInput(f"{root}: {LAYOUT}{_hint(root)}")
-    clips = _clips(root / "clips")
+    folder = _folder(root)
+    lists = {name: _read(path) for name in ("validated", *PARTS) if (path := _list(folder, name))}
+    clips = layouts.by_stem(folder, layouts.recordings(layouts.find(folder, "clips") or folder))
     if not clips:
-        raise InvalidInput(f"{root}: no recordings in {root / 'clips'}. {LAYOUT}")
+        raise InvalidInput(f"{folder}: no recordings in {folder / 'clips'}. {LAYOUT}")
     part = _parts(lists)
     rows = lists.get("validated") or [row for name in PARTS for row in lists.get(name, [])]
     problems = [problem for row in rows for problem in _problems(row, clips)]
@@ -85,17 +105,21 @@ def _read(path: Path) -> list[_Row]:
     return [_Row(path, line, row) for line, row in zip(sheet.rows, table.iter_rows(named=True), strict=True)]
 
 
-def _clips(folder: Path) -> dict[str, Path]:
-    """Map the stem of each clip to its file; what was re-encoded without loss counts before mp3."""
-    if not folder.is_dir():
-        return {}
-    mp3 = {file.stem: file for file in sorted(folder.absolute().iterdir()) if file.suffix.lower() == ".mp3"}
-    return {**mp3, **corpora.recordings(folder)}
+def _folder(root: Path) -> Path:
+    """Return the folder of the one language that is there."""
+    if not root.is_dir():
+        raise InvalidInput(f"{root}: there is no such folder. {LAYOUT}")
+    found = {file.parent for file in layouts.files(root) if file.name.lower() in LISTS}
+    if root.absolute() in found:
+        return root
+    if len(found) != 1:
+        told = f"; give one of the languages in it: {', '.join(sorted(one.name for one in found))}" if found else ""
+        raise InvalidInput(f"{root}: {LAYOUT}{told}")
+    return found.pop()
 
 
-def _hint(root: Path) -> str:
-    below = sorted(path.parent.name for path in root.glob("*/validated.tsv"))
-    return f"; give one of the languages in it: {', '.join(below)}" if below else ""
+def _list(folder: Path, name: str) -> Path | None:
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == f"{name}.tsv"), None)
 
 
 def _parts(lists: dict[str, list[_Row]]) -> dict[str, str]:

@@ -8,6 +8,7 @@ Layout (as unpacked from the published archive)::
 
 Source: http://emodb.bilderbar.info (also http://database.syntheticspeech.de). Licence: free to download, none stated.
 Reference: Burkhardt, Paeschke, Rolfes, Sendlmeier, Weiss: A database of German emotional speech. Interspeech 2005.
+Layout read in: http://emodb.bilderbar.info/index-1280.html and the published archive.
 """
 
 import re
@@ -15,12 +16,15 @@ from pathlib import Path
 
 import polars as pl
 
-from sibboleth.corpora import assemble, recordings, votes
+from sibboleth.corpora import assemble, layouts, names, votes
+from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.metrics.classification import OTHER
 
 LAYOUT = "EmoDB's folder has wav/03a01Fa.wav and its like, and erkennung.txt"
+FORM = "speaker, sentence, emotion, take, as in 03a01Fa"
+JUDGED = "erkennung.txt"
 
 SPEAKERS = {
     "03": ("male", 31),
@@ -65,7 +69,33 @@ PANEL = (20, 21)
 ROUNDING = 5.1e-5
 """Of a published share: half of the last digit of its percent, and a little for arithmetic."""
 
-_NAME = re.compile(rf"({'|'.join(SPEAKERS)})({'|'.join(SENTENCES)})([{''.join(EMOTIONS)}])([a-z])")
+CARD = Card(
+    title="acted emotions in German: 10 actors, the same 10 sentences in each of seven emotions",
+    languages=("de",),
+    targets=("emotion", "text"),
+    address="http://emodb.bilderbar.info",
+    licence="none stated; free to download",
+    reference="Burkhardt, Paeschke, Rolfes, Sendlmeier, Weiss: A database of German emotional speech. Interspeech 2005",
+    layout="http://emodb.bilderbar.info/index-1280.html",
+    counts={
+        "utterances": 535,
+        "speakers": len(SPEAKERS),
+        "emotion.angry": 127,
+        "emotion.bored": 81,
+        "emotion.disgusted": 46,
+        "emotion.fearful": 69,
+        "emotion.happy": 71,
+        "emotion.neutral": 79,
+        "emotion.sad": 62,
+    },
+    labels={"emotion": EMOTIONS},
+    remarks=(
+        "all actors say the same ten sentences: whoever holds out actors alone tests on sentences of training",
+        "only what at least 80 % of the listeners recognised was published, so people do well on it",
+    ),
+)
+
+_NAME = re.compile(rf"({'|'.join(SPEAKERS)})({'|'.join(SENTENCES)})([{''.join(EMOTIONS)}])([a-z])", re.IGNORECASE)
 
 
 def prepare(root: Path) -> Corpus:
@@ -74,14 +104,8 @@ def prepare(root: Path) -> Corpus:
     Columns: `sex`, `age`, `sentence` (code), `emotion`, `recognition` and `naturalness` (shares of listeners, 0..1,
     null where the list lacks the file), `take`. Raises `InvalidInput` when the folder is not EmoDB's.
     """
-    files = recordings(root / "wav")
-    if not files:
-        raise InvalidInput(f"{root}: no recordings in {root / 'wav'}. {LAYOUT}")
-    strange = [name for name in files if not _NAME.fullmatch(name)]
-    if strange:
-        message = "not a name of EmoDB (speaker, sentence, emotion, take, as in 03a01Fa); take it out of the folder"
-        raise InvalidInput(f"{root}: {LAYOUT}", [Problem(str(files[name]), message) for name in strange])
-    judged = _judgements(root / "erkennung.txt")
+    files = names.recordings(root, _name, LAYOUT, FORM)
+    judged = _judgements(root)
     return assemble("emodb", (_row(name, file, judged) for name, file in files.items()))
 
 
@@ -92,10 +116,10 @@ def ratings(root: Path) -> pl.DataFrame:
     would do). What the others heard instead is not published. A share that is neither leaves its recording out.
     The recordings that were published are those that were recognised well, so this says more of them than of people.
     """
-    judged = _judgements(root / "erkennung.txt")
+    judged = _judgements(root)
     found = {}
-    for name in recordings(root / "wav"):
-        counted = _votes(judged[name][0]) if name in judged and _NAME.fullmatch(name) else None
+    for name in names.recordings(root, _name, LAYOUT, FORM):
+        counted = _votes(judged[name][0]) if name in judged else None
         if counted is not None:
             hits, listeners = counted
             found[name] = {EMOTIONS[name[5]]: hits, OTHER: listeners - hits}
@@ -131,25 +155,30 @@ def _row(name: str, file: Path, judged: dict[str, tuple[float, float]]) -> dict[
     }
 
 
-def _judgements(path: Path) -> dict[str, tuple[float, float]]:
+def _name(file: Path) -> str | None:
+    """Return speaker, sentence, emotion and take in the case in which they are published."""
+    found = _NAME.fullmatch(file.stem.strip())
+    return None if found is None else f"{found[1]}{found[2].lower()}{found[3].upper()}{found[4].lower()}"
+
+
+def _judgements(root: Path) -> dict[str, tuple[float, float]]:
     """Read what listeners said, by file: shares who recognised the emotion and who found it natural."""
-    if not path.is_file():
-        raise InvalidInput(f"{path}: missing; it says how many listeners recognised each emotion. {LAYOUT}")
-    found: dict[str, tuple[float, float]] = {}
+    path = layouts.find(root, JUDGED)
+    if path is None:
+        told = f"it says how many listeners recognised each emotion; take it from the archive at {CARD.address}"
+        raise InvalidInput(f"{root / JUDGED}: missing; {told}. {LAYOUT}")
+    judged: dict[str, tuple[float, float]] = {}
     problems = []
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), start=1):
-        values = [value.strip() for value in line.split("\t")]
-        if number == 1 or not any(values):
+    for number, line in enumerate(layouts.text(path).split("\n"), start=1):
+        values = line.replace(";", " ").split()
+        if number == 1 or not values:
             continue
-        try:
-            _, name, recognised, natural = values
-            found[Path(name).stem] = (_share(recognised), _share(natural))
-        except ValueError:
+        recognised, natural = map(layouts.number, values[2:]) if len(values) == 4 else (None, None)
+        if recognised is None or natural is None:
             problems.append(Problem(str(path), "expected number, file, percent recognised, percent natural", number))
+            continue
+        file = Path(values[1])
+        judged[_name(file) or file.stem] = (round(recognised / 100, 6), round(natural / 100, 6))
     if problems:
         raise InvalidInput(f"{path}: not the published list", problems)
-    return found
-
-
-def _share(percent: str) -> float:
-    return round(float(percent.replace(",", ".")) / 100, 6)
+    return judged

@@ -7,11 +7,15 @@ Layout (as in the published repository)::
 
 Source: https://huggingface.co/datasets/amu-cai/nEMO and https://github.com/amu-cai/nEMO. Licence: CC BY-NC-SA 4.0.
 Reference: Christop: nEMO, dataset of emotional speech in Polish. LREC-COLING 2024, https://arxiv.org/abs/2404.06292.
+Layout read in: README.md and data.tsv of https://github.com/amu-cai/nEMO.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from sibboleth.corpora import assemble, recordings
+from sibboleth.corpora import assemble, layouts
+from sibboleth.corpora.card import Card
+from sibboleth.corpora.layouts import Row
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
 
@@ -26,6 +30,28 @@ EMOTIONS = {
     "surprise": "surprised",
 }
 
+CARD = Card(
+    title="acted emotions in Polish: 9 actors, the same 90 sentences in each of six emotions",
+    languages=("pl",),
+    targets=("emotion", "text"),
+    address="https://huggingface.co/datasets/amu-cai/nEMO",
+    licence="CC BY-NC-SA 4.0",
+    reference="Christop: nEMO, dataset of emotional speech in Polish. LREC-COLING 2024, https://arxiv.org/abs/2404.06292",
+    layout="https://github.com/amu-cai/nEMO",
+    counts={
+        "utterances": 4481,
+        "speakers": 9,
+        "emotion.angry": 749,
+        "emotion.fearful": 736,
+        "emotion.happy": 749,
+        "emotion.neutral": 809,
+        "emotion.sad": 769,
+        "emotion.surprised": 669,
+    },
+    labels={"emotion": EMOTIONS},
+    remarks=("all actors say the same sentences: whoever holds out actors alone tests on sentences of training",),
+)
+
 
 def prepare(root: Path) -> Corpus:
     """Make the corpus from its folder: every row of data.tsv.
@@ -33,60 +59,45 @@ def prepare(root: Path) -> Corpus:
     Columns: `sex`, `age`, `sentence` (number), `emotion`, `normalized_text`. Raises `InvalidInput` when the folder is
     not nEMO's, or recordings are missing.
     """
-    path = root / "data.tsv"
-    if not path.is_file():
-        raise InvalidInput(f"{path}: missing. {LAYOUT}")
-    files = recordings(root / "samples")
+    path = layouts.need(root, "data.tsv", LAYOUT)
+    files = {stem.lower(): file for stem, file in layouts.by_stem(root, layouts.recordings(root)).items()}
     if not files:
-        raise InvalidInput(f"{root}: no recordings in {root / 'samples'}. {LAYOUT}")
-    rows = []
-    problems = []
-    for number, values in _read(path):
-        name = Path(values["file_id"]).stem
-        if values["emotion"] not in EMOTIONS:
-            message = f"{values['emotion']!r} is none of {', '.join(EMOTIONS)}"
-            problems.append(Problem(str(path), message, number, "emotion"))
-        if not values["age"].isdigit():
-            problems.append(Problem(str(path), f"{values['age']!r} is not a number of years", number, "age"))
-        if name not in files:
-            message = f"no such recording in {root / 'samples'}; download it again"
-            problems.append(Problem(str(path), message, number, "file_id"))
-        if not problems:
-            rows.append(_row(name, files[name], values))
-    if problems:
+        raise InvalidInput(f"{root}: no recordings in it or below. {LAYOUT}")
+    try:
+        listed = layouts.table(path, COLUMNS, delimiter="\t", quoted=False)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error.summary}. {LAYOUT}", error.problems) from None
+    problems = [problem for row in listed for problem in _problems(row, files)]
+    if problems or not listed:
         raise InvalidInput(f"{path}: not as published, or not complete", problems)
-    return assemble("nemo", sorted(rows, key=lambda row: str(row["utterance"])))
+    return assemble("nemo", sorted((_row(row, files) for row in listed), key=lambda row: str(row["utterance"])))
 
 
-def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Return the rows with their lines; values have blanks around them in the published file."""
-    lines = path.read_text(encoding="utf-8-sig").split("\n")
-    records = [(n, [value.strip() for value in line.split("\t")]) for n, line in enumerate(lines, start=1)]
-    header = records[0][1]
-    missing = [name for name in COLUMNS if name not in header]
-    if missing:
-        raise InvalidInput(f"{path}: columns {', '.join(missing)} are missing; there are {', '.join(header)}. {LAYOUT}")
-    rows = [(n, values) for n, values in records[1:] if any(values)]
-    ragged = [
-        Problem(str(path), f"has {len(v)} values, the header {len(header)}", n)
-        for n, v in rows
-        if len(v) != len(header)
-    ]
-    if ragged or not rows:
-        raise InvalidInput(f"{path}: not as published; download it again", ragged)
-    return [(n, dict(zip(header, values, strict=True))) for n, values in rows]
+def _problems(row: Row, files: dict[str, Path]) -> Iterator[Problem]:
+    yield from (row.problem("is empty", column) for column in COLUMNS if row[column] is None)
+    if row["emotion"] is not None and row["emotion"].lower() not in EMOTIONS:
+        yield row.problem(f"{row['emotion']!r} is none of {', '.join(EMOTIONS)}", "emotion")
+    if row["age"] is not None and layouts.number(row["age"]) is None:
+        yield row.problem(f"{row['age']!r} is not a number of years", "age")
+    if row["file_id"] is not None and _stem(row).lower() not in files:
+        yield row.problem(f"no recording {row['file_id']} there or in folders below; download it again", "file_id")
 
 
-def _row(name: str, file: Path, values: dict[str, str]) -> dict[str, object]:
+def _row(row: Row, files: dict[str, Path]) -> dict[str, object]:
+    name = _stem(row)
     return {
         "utterance": name,
-        "audio": str(file),
-        "speaker": values["speaker_id"],
+        "audio": str(files[name.lower()]),
+        "speaker": row["speaker_id"],
         "language": "pl",
-        "text": values["raw_text"],
-        "emotion": EMOTIONS[values["emotion"]],
-        "sex": values["gender"],
-        "age": int(values["age"]),
+        "text": row["raw_text"],
+        "emotion": EMOTIONS[(row["emotion"] or "").lower()],
+        "sex": (row["gender"] or "").lower(),
+        "age": int(layouts.number(row["age"]) or 0),
         "sentence": name.rpartition("_")[2],
-        "normalized_text": values["normalized_text"],
+        "normalized_text": row["normalized_text"],
     }
+
+
+def _stem(row: Row) -> str:
+    return Path(row["file_id"] or "").stem

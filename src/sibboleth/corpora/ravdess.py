@@ -5,24 +5,26 @@ Layout (the audio-only speech archive, unpacked)::
     Actor_01/03-01-06-01-02-01-12.wav       48 kHz, a few files stereo; the fields are
         modality (03 audio only), channel (01 speech, 02 song), emotion, intensity, statement, repetition, actor
 
-The actors' folders may lie in a folder Audio_Speech_Actors_01-24; if they are there twice, as in a copy that is
-often passed on, those at the top count. Song is left out; video cannot be read.
+The actors' folders may lie in a folder Audio_Speech_Actors_01-24, or all files in one; if they are there twice, as in a
+copy that is often passed on, those nearer to the top count. Song is left out; video cannot be read.
 
 Source: https://doi.org/10.5281/zenodo.1188976. Licence: CC BY-NC-SA 4.0.
 Reference: Livingstone, Russo: The Ryerson audio-visual database of emotional speech and song (RAVDESS). PLoS ONE
 13(5): e0196391, 2018, https://doi.org/10.1371/journal.pone.0196391.
+Layout read in: the description at https://doi.org/10.5281/zenodo.1188976.
 """
 
 import re
 from pathlib import Path
 
-from sibboleth.corpora import assemble, recordings
+from sibboleth.corpora import assemble, names
+from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
 
 LAYOUT = "RAVDESS's folder has Actor_01/03-01-01-01-01-01-01.wav and its like, of 24 actors"
-FOLDER = "Audio_Speech_Actors_01-24"
-AUDIO_ONLY, SPEECH, SONG = "03", "01", "02"
+FORM = "audio-only: 7 numbers that begin with 03, as in 03-01-06-01-02-01-12"
+SPEECH = "01"
 EMOTIONS = {
     "01": "neutral",
     "02": "calm",
@@ -36,7 +38,31 @@ EMOTIONS = {
 INTENSITIES = {"01": "normal", "02": "strong"}
 STATEMENTS = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
 
-_NAME = re.compile(r"(0[1-3])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
+CARD = Card(
+    title="acted emotions in North American English: 24 actors, the same two sentences in each of eight",
+    languages=("en",),
+    targets=("emotion", "text"),
+    address="https://doi.org/10.5281/zenodo.1188976",
+    licence="CC BY-NC-SA 4.0",
+    reference="Livingstone, Russo: The Ryerson audio-visual database of emotional speech and song (RAVDESS). PLoS ONE "
+    "13(5): e0196391, 2018, https://doi.org/10.1371/journal.pone.0196391",
+    layout="https://doi.org/10.5281/zenodo.1188976",
+    counts={
+        "utterances": 1440,
+        "speakers": 24,
+        **{f"emotion.{emotion}": 96 if emotion == "neutral" else 192 for emotion in EMOTIONS.values()},
+        **{f"speaker.{actor:02d}": 60 for actor in range(1, 25)},
+    },
+    labels={"emotion": EMOTIONS},
+    remarks=(
+        "everybody says the same two sentences, so every split has the sentences of training in its test",
+        "calm is an emotion of its own beside neutral; it becomes neutral only where a study says so",
+        "recorded very quietly beside other corpora",
+    ),
+)
+
+_NAME = re.compile(r"03-0[12]-0[1-8]-0[12]-0[12]-0[12]-(?:0[1-9]|1\d|2[0-4])")
+_FOLDER = re.compile(r"actor[_ -]?(\d\d)", re.IGNORECASE)
 
 
 def prepare(root: Path) -> Corpus:
@@ -45,32 +71,24 @@ def prepare(root: Path) -> Corpus:
     Columns: `sex`, `sentence` (number), `emotion`, `intensity` (normal, strong), `take`. Raises `InvalidInput` when
     the folder is not that of RAVDESS.
     """
-    files = _files(root)
+    files = names.recordings(root, _name, LAYOUT, FORM)
     problems = [Problem(str(file), complaint) for name, file in files.items() if (complaint := _complaint(name, file))]
     if problems:
         raise InvalidInput(f"{root}: {LAYOUT}", problems)
-    spoken = {name: file for name, file in files.items() if name.split("-")[1] != SONG}
+    spoken = {name: file for name, file in files.items() if name.split("-")[1] == SPEECH}
     if not spoken:
-        raise InvalidInput(f"{root}: no audio-only speech (03-01-...) in folders Actor_01 to Actor_24. {LAYOUT}")
+        raise InvalidInput(f"{root}: no audio-only speech (03-01-...), only song. {LAYOUT}")
     return assemble("ravdess", (_row(name, file) for name, file in spoken.items()))
 
 
-def _files(root: Path) -> dict[str, Path]:
-    for top in (root, *(folder for folder in root.glob("*") if folder.name.lower() == FOLDER.lower())):
-        found = {name: file for actor in sorted(top.glob("Actor_*")) for name, file in recordings(actor).items()}
-        if found:
-            return dict(sorted(found.items()))
-    return {}
+def _name(file: Path) -> str | None:
+    return file.stem.strip() if _NAME.fullmatch(file.stem.strip()) else None
 
 
 def _complaint(name: str, file: Path) -> str | None:
-    fields = _NAME.fullmatch(name)
-    if fields is None:
-        return "not a name of RAVDESS (7 numbers, as in 03-01-06-01-02-01-12); take it out of the folder"
-    if fields[1] != AUDIO_ONLY:
-        return "not an audio-only recording (those begin with 03); take it out of the folder"
-    if file.parent.name != f"Actor_{fields[7]}":
-        return f"a recording of actor {fields[7]}; move it to the folder Actor_{fields[7]}"
+    actor, folder = name[-2:], _FOLDER.fullmatch(file.parent.name)
+    if folder is not None and folder[1] != actor:
+        return f"a recording of actor {actor}; move it to the folder Actor_{actor}"
     return None
 
 

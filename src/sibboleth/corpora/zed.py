@@ -3,7 +3,7 @@
 Layout (as unpacked)::
 
     ZED.json            utterance to wav, duration in seconds, and [{"emo", "start", "end"}], one in each utterance
-    spk1_1.wav          16 kHz; speaker, number; the recordings may also lie in a folder wav
+    spk1_1.wav          16 kHz; speaker, number; the recordings may also lie in a folder below
 
 What lies outside the segments is neutral. Without the recordings the manifest still says how long they are and what is
 true in them, which is all that scoring needs.
@@ -11,6 +11,8 @@ true in them, which is all that scoring needs.
 Source: https://zaion.ai/en/resources/zaion-lab-blog/zaion-emotion-dataset/. Licence: CC BY-NC 4.0.
 Reference: Wang, Ravanelli, Yacoubi: Speech emotion diarization: which emotion appears when? ASRU 2023,
 https://arxiv.org/abs/2306.12991.
+Layout read in: recipes/ZaionEmotionDataset/emotion_diarization/zed_prepare.py of
+https://github.com/speechbrain/speechbrain, and the published ZED.json.
 """
 
 import re
@@ -19,15 +21,31 @@ from pathlib import Path
 import polars as pl
 
 from sibboleth import segments
-from sibboleth.corpora import assemble, recordings
+from sibboleth.corpora import assemble, layouts
+from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.segments import Segments
 
 LAYOUT = "ZED's folder has ZED.json, and recordings spk1_1.wav and its like there or in a folder wav"
-EMOTIONS = ("angry", "happy", "sad")
-FOLDERS = ("", "wav")
-"""Where recordings may lie."""
+EMOTIONS = {"angry": "angry", "happy": "happy", "sad": "sad"}
+
+CARD = Card(
+    title="emotions that come and go in English of real life: 73 speakers, one emotional segment an utterance",
+    languages=("en",),
+    targets=("segments", "emotion"),
+    address="https://zaion.ai/en/resources/zaion-lab-blog/zaion-emotion-dataset/",
+    licence="CC BY-NC 4.0",
+    reference="Wang, Ravanelli, Yacoubi: Speech emotion diarization: which emotion appears when? ASRU 2023, "
+    "https://arxiv.org/abs/2306.12991",
+    layout="https://github.com/speechbrain/speechbrain/tree/develop/recipes/ZaionEmotionDataset",
+    counts={"utterances": 180, "speakers": 73, "emotion.angry": 52, "emotion.happy": 62, "emotion.sad": 66},
+    labels={"emotion": EMOTIONS},
+    remarks=(
+        "what no segment covers is neutral",
+        "it is a test set: 180 utterances of 73 speakers are few to train on",
+    ),
+)
 
 _NAME = re.compile(r"(spk\d+)_\d+")
 
@@ -38,9 +56,9 @@ def prepare(root: Path) -> Corpus:
     Columns: `emotion` (that of the utterance's segments; null where they have several), `duration` (seconds, by
     ZED.json) and `segments` (JSON). Raises `InvalidInput` when the folder is not that of ZED.
     """
-    path = root / "ZED.json"
-    if not path.is_file():
-        raise InvalidInput(f"{path}: missing; it says which emotion appears when. {LAYOUT}")
+    if not root.is_dir():
+        raise InvalidInput(f"{root}: there is no such folder. {LAYOUT}")
+    path = layouts.need(root, "ZED.json", f"It says which emotion appears when. {LAYOUT}")
     found = segments.read(path)
     problems = [
         Problem(str(path), complaint, row)
@@ -49,15 +67,12 @@ def prepare(root: Path) -> Corpus:
     ]
     if problems or not found.utterances:
         raise InvalidInput(f"{root}: {LAYOUT}", problems)
-    there = {name: file for below in reversed(FOLDERS) for name, file in recordings(root / below).items()}
+    there = layouts.by_stem(root, layouts.recordings(root))
     columns = segments.in_manifest(found)
     listed = dict(zip(columns["utterance"], columns["segments"], strict=True))
     return assemble(
         "zed",
-        (
-            _row(name, there.get(name, root.absolute() / f"{name}.wav"), found, listed[name])
-            for name in found.utterances
-        ),
+        (_row(name, there.get(name, path.parent / f"{name}.wav"), found, listed[name]) for name in found.utterances),
     )
 
 
