@@ -23,6 +23,7 @@ MODULES = {
     "fsdd": "sibboleth.corpora.fsdd",
     "iemocap": "sibboleth.corpora.iemocap",
     "nemo": "sibboleth.corpora.nemo",
+    "pavoque": "sibboleth.corpora.pavoque",
     "ravdess": "sibboleth.corpora.ravdess",
     "rhasspy": "sibboleth.corpora.rhasspy",
     "synthetic": "sibboleth.corpora.synthetic.corpus",
