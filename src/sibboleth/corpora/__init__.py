@@ -19,15 +19,21 @@ from sibboleth.errors import InvalidInput
 MODULES = {
     "common-voice": "sibboleth.corpora.common_voice",
     "emodb": "sibboleth.corpora.emodb",
+    "emovo": "sibboleth.corpora.emovo",
     "esd": "sibboleth.corpora.esd",
     "fsdd": "sibboleth.corpora.fsdd",
     "iemocap": "sibboleth.corpora.iemocap",
+    "l2-arctic": "sibboleth.corpora.l2_arctic",
     "nemo": "sibboleth.corpora.nemo",
     "pavoque": "sibboleth.corpora.pavoque",
     "ravdess": "sibboleth.corpora.ravdess",
     "rhasspy": "sibboleth.corpora.rhasspy",
+    "savee": "sibboleth.corpora.savee",
+    "shemo": "sibboleth.corpora.shemo",
     "synthetic": "sibboleth.corpora.synthetic.corpus",
     "synthetic-accents": "sibboleth.corpora.synthetic.accents",
+    "tess": "sibboleth.corpora.tess",
+    "urdu": "sibboleth.corpora.urdu",
     "zed": "sibboleth.corpora.zed",
 }
 """Name of a corpus to its module, imported when asked for."""
