@@ -18,6 +18,7 @@ from sibboleth.errors import InvalidInput
 
 MODULES = {
     "common-voice": "sibboleth.corpora.common_voice",
+    "crema-d": "sibboleth.corpora.crema_d",
     "emodb": "sibboleth.corpora.emodb",
     "emovo": "sibboleth.corpora.emovo",
     "esd": "sibboleth.corpora.esd",
@@ -30,6 +31,7 @@ MODULES = {
     "rhasspy": "sibboleth.corpora.rhasspy",
     "savee": "sibboleth.corpora.savee",
     "shemo": "sibboleth.corpora.shemo",
+    "speechocean762": "sibboleth.corpora.speechocean762",
     "synthetic": "sibboleth.corpora.synthetic.corpus",
     "synthetic-accents": "sibboleth.corpora.synthetic.accents",
     "tess": "sibboleth.corpora.tess",
