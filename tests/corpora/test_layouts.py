@@ -20,6 +20,8 @@ def test_of_one_recording_in_several_formats_the_best_counts_and_leftovers_none(
 def test_of_two_files_with_one_stem_the_nearer_counts(tmp_path: Path) -> None:
     put(tmp_path, "copy/deep/x.wav", "wav/x.wav")
     assert layouts.by_stem(tmp_path, layouts.recordings(tmp_path)) == {"x": tmp_path / "wav/x.wav"}
+    put(tmp_path, "mp3/x.mp3", "a.txt")
+    assert layouts.by_stem(tmp_path, layouts.files(tmp_path)) == {"a": tmp_path / "a.txt", "x": tmp_path / "wav/x.wav"}
 
 
 def test_a_name_is_found_in_any_case_nearest_to_the_root(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ MODULES = {
     "synthetic-accents": "sibboleth.corpora.synthetic.accents",
     "tess": "sibboleth.corpora.tess",
     "urdu": "sibboleth.corpora.urdu",
+    "vctk": "sibboleth.corpora.vctk",
     "zed": "sibboleth.corpora.zed",
 }
 """Name of a corpus to its module, imported when asked for."""

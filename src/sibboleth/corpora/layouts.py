@@ -59,8 +59,8 @@ def recordings(root: Path) -> list[Path]:
 
 
 def by_stem(root: Path, found: Iterable[Path]) -> dict[str, Path]:
-    """Map stems to files; of two files with one stem the one nearer to the root counts, then the first by name."""
-    nearest = sorted(found, key=lambda file: (len(file.parts), str(file)))
+    """Map stems to files; of those with one stem the nearest to the root counts, then the better format, then name."""
+    nearest = sorted(found, key=lambda file: (len(file.parts), _rank(file), str(file)))
     one: dict[str, Path] = {}
     for file in nearest:
         one.setdefault(file.stem, file)
@@ -157,4 +157,5 @@ def _header(path: Path, there: list[str], columns: Sequence[str]) -> list[str]:
 
 
 def _rank(file: Path) -> int:
-    return SUFFIXES.index(file.suffix.lower())
+    suffix = file.suffix.lower()
+    return SUFFIXES.index(suffix) if suffix in SUFFIXES else len(SUFFIXES)
