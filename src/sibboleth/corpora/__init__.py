@@ -25,6 +25,7 @@ MODULES = {
     "fsdd": "sibboleth.corpora.fsdd",
     "iemocap": "sibboleth.corpora.iemocap",
     "l2-arctic": "sibboleth.corpora.l2_arctic",
+    "msp-podcast": "sibboleth.corpora.msp_podcast",
     "nemo": "sibboleth.corpora.nemo",
     "pavoque": "sibboleth.corpora.pavoque",
     "ravdess": "sibboleth.corpora.ravdess",
