@@ -177,3 +177,48 @@ def test_a_run_keeps_them_beside_its_own_answers(folder: Path, monkeypatch: pyte
     assert set(scored["domain"]) == {"one", "two"} and set(answers["source"]) == {"listener"}
     assert "listener" not in set(directory.table("predictions")["source"])
     assert [one["corpus"] for one in directory.read()["listeners"]] == ["one", "two"]
+
+
+def marked(folder: Path, target: str, rows: list[tuple[str, str, float | None, float | None, str]]) -> None:
+    """Write segments that one listener marked about `target`, times of None for whole utterances."""
+    names = ("rater", "utterance", "start", "end", "label")
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    about = {"run": "test", "source": "listener", "target": target, "value": 1.0}
+    runs.write_text(folder / "one-ratings.csv", predictions.table({**about, **columns}).write_csv())
+
+
+def segmented(folder: Path, lines: str = "") -> Path:
+    """A study of segments, whose column is called otherwise than what a listening test asks."""
+    rows = ["utterance,audio,speaker,duration,segments"]
+    rows += [f'{s},{s}.wav,{s},4.0,"[{{""start"": 1.0, ""end"": 3.0, ""label"": ""sad""}}]"' for s in SPEAKERS]
+    rows += [f'{s}x,{s}x.wav,{s},4.0,"[{{""start"": 0.0, ""end"": 4.0, ""label"": ""angry""}}]"' for s in SPEAKERS]
+    (folder / "one.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    text = STUDY[: STUDY.index("[[corpora]]")].replace("labels", 'kind = "segmentation"\nlabels')
+    corpus = '[[corpora]]\nname = "one"\nmanifest = "one.csv"\nratings = "one-ratings.csv"\n'
+    (folder / "study.toml").write_text(text + corpus + lines, encoding="utf-8")
+    return folder
+
+
+def test_segments_that_a_test_calls_emotion_are_about_the_column_of_segments(folder: Path) -> None:
+    about = [("r1", "s0", 1.5, 3.0, "sad"), ("r1", "s1", 1.0, 2.5, "sad"), ("r2", "one/s0", 1.0, 3.0, "angry")]
+    marked(segmented(folder), "emotion", [*about, ("r1", "s2", None, None, "sad")])
+    stuff = gathered(folder)
+    found = listeners.gather(stuff)
+    assert found is not None and found.table["target"].unique().to_list() == ["segments"]
+    assert found.table.select("rater", "utterance", "start", "end").rows() == [
+        ("r1", "one/s0", 1.5, 3.0),
+        ("r1", "one/s1", 1.0, 2.5),
+        ("r2", "one/s0", 1.0, 3.0),
+    ]
+    seconds = listeners.seconds(found.table, material.reference(stuff), stuff)
+    total = seconds["error-seconds"].filter(rater="2 people").row(0, named=True)
+    assert total["missed"] == pytest.approx(1.0) and total["confused"] == pytest.approx(2.0)
+    assert total["seconds"] == pytest.approx(12.0) and total["source"] == "listener"
+    sad = seconds["label-seconds"].filter(rater="2 people", label="sad").row(0, named=True)
+    assert (sad["seconds"], sad["right"], sad["missed"], sad["confused"]) == pytest.approx((6.0, 3.0, 1.0, 2.0))
+
+
+def test_answers_about_whole_utterances_are_no_segments(folder: Path) -> None:
+    marked(segmented(folder), "segments", [("r1", "s0", None, None, "sad")])
+    with pytest.raises(InvalidInput, match="no segments by a listener about 'segments'; people were asked about seg"):
+        listeners.gather(gathered(folder))

@@ -1,6 +1,7 @@
 """`sibboleth listen design` and `simulate`: from a manifest to a folder that can be served, whole or not at all."""
 
 import io
+import json
 import os
 import shutil
 import signal
@@ -319,3 +320,19 @@ def test_simulated_listeners_mark_stretches_and_write_what_they_hear(place: Path
     marked = told.filter(target="emotion")
     assert len(marked) == 36 and (marked["start"] < marked["end"]).all() and marked["end"].max() <= 0.5  # type: ignore[operator]
     assert len(told.filter(target="text")) == 30 and len(told.filter(target="text.confidence")) == 30
+
+
+def test_simulated_listeners_mark_the_segments_that_the_manifest_has(place: Path, tmp_path: Path) -> None:
+    parts = [{"start": 0.05, "end": 0.2, "label": "happy"}, {"start": 0.2, "end": 0.45, "label": "neutral"}]
+    table = pl.read_csv(place / "de.csv").with_columns(segments=pl.lit(json.dumps(parts)))
+    table.write_csv(place / "timed.csv")
+    corpus = '[[corpora]]\nname = "de"\nmanifest = "timed.csv"\n'
+    where = '[[parts]]\nname = "where"\nkind = "segments"\nlabels = ["angry", "happy", "sad"]\ncount = 4\n'
+    (place / "timed.toml").write_text(f'name = "timed"\nforms = 1\n{corpus}{where}')
+    made = design(place / "timed.toml", output=tmp_path / "test")
+    assert {item.segments for item in made.test.items} == {((0.05, 0.2, "happy"), (0.2, 0.45, "neutral"))}
+    simulate(tmp_path / "test", listeners=6)
+    marked = predictions.read(tmp_path / "test" / "simulated" / "predictions.csv").filter(pl.col("label") != "none")
+    assert marked["start"].median() == pytest.approx(0.05, abs=0.05)
+    assert marked["end"].median() == pytest.approx(0.2, abs=0.08)
+    assert (marked["label"] == "happy").mean() > 0.6 and "neutral" not in marked["label"]  # type: ignore[operator]

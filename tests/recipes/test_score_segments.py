@@ -139,6 +139,9 @@ def test_what_a_listening_test_exports_is_scored_alike(manifest: Path) -> None:
     assert result.target.name == "emotion"
     assert shares(result) == pytest.approx([s / 16 for s in (4.0, 0.5, 1.5, 2.0, 0.0)])
     assert "1 answer about whole utterances left out beside the segments" in result.notes
+    predictions.read(answers).with_columns(utterance="own/" + pl.col("utterance")).write_csv(answers)
+    as_studies_write = score((answers,), reference=manifest, **FEW)
+    assert as_studies_write.scores.equals(result.scores) and any("called own/..." in n for n in as_studies_write.notes)
 
 
 def test_what_cannot_be_scored_is_refused(manifest: Path) -> None:

@@ -1,5 +1,6 @@
 """The directory of a run about segments that nobody ran: two encoders, baselines, and simulated listeners."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import polars as pl
 import soundfile
 
 from sibboleth import predictions, scores
+from sibboleth.experiment.panels import GROUPS
 from sibboleth.runs import RunDirectory, write_table, write_text
+from sibboleth.scores import people
 from sibboleth.scores.segmentation import error_seconds, label_seconds
 from sibboleth.study import StatisticsSettings
 from sibboleth.targets import Target
@@ -40,7 +43,7 @@ def shifted(segments: Segments, late: float) -> Segments:
     return [(start + late, min(end + late, SECONDS), label) for start, end, label in segments if start + late < SECONDS]
 
 
-def write_run(folder: Path, *, audio: bool = True, people: bool = True, domains: tuple[str, ...] = DOMAINS) -> Any:
+def write_run(folder: Path, *, audio: bool = True, heard: bool = True, domains: tuple[str, ...] = DOMAINS) -> Any:
     """Write the directory of a run about segments: two encoders, within and zero-shot, baselines and listeners."""
     run = RunDirectory(folder / "run")
     names = {d: [f"{d}:s{s}_{t}" for s in range(SPEAKERS) for t in range(TAKES)] for d in domains}
@@ -99,20 +102,44 @@ def write_run(folder: Path, *, audio: bool = True, people: bool = True, domains:
     write_table(run / "baseline-comparisons.parquet", scores.compare(leading, reference, TARGET, pairs, **asked))
     write_table(run / "error-seconds.parquet", error_seconds(leading, reference, TARGET))
     write_table(run / "label-seconds.parquet", label_seconds(leading, reference, TARGET))
-    if people:
-        _listen(run, {u: shifted(true_of(u), 0.05) for u in names["de"]}, reference, asked)
+    if heard:
+        _listen(run, names["de"], reference, asked)
     write_text(run / "audit.json", "[]")
     run.write(_record(domains, utterances))
     return run
 
 
-def _listen(run: RunDirectory, said: dict[str, Segments], reference: pl.DataFrame, asked: dict[str, Any]) -> None:
-    heard = pl.concat([rows("panel", f"p{k}", said, "simulated") for k in range(2)])
+def _listen(run: RunDirectory, names: list[str], reference: pl.DataFrame, asked: dict[str, Any]) -> None:
+    """Let two listeners answer, the second a little later than the first."""
+    said = [{u: shifted(true_of(u), 0.05 + 0.1 * k) for u in names} for k in range(2)]
+    heard = pl.concat([rows("panel", f"p{k}", one, "simulated") for k, one in enumerate(said)])
     write_table(run / "listeners.parquet", heard)
     named = heard.with_columns(pl.lit("panel>de").alias("run"))
     groups = {("panel>de", "2 people"): [("panel>de", "p0"), ("panel>de", "p1")]}
     scored = scores.score(named, reference, TARGET, groups=groups, **asked)
     write_table(run / "listeners-scores.parquet", scored.with_columns(pl.lit("de").alias("domain")))
+    for name, made in (("error-seconds", error_seconds), ("label-seconds", label_seconds)):
+        more = made(named, reference, TARGET, groups).with_columns(source=pl.lit("simulated"))
+        write_table(run / f"{name}.parquet", pl.concat([run.table(name), more], how="diagonal"))
+    models = [{**_beside(regime, source), "domain": "de"} for regime, source in (("within", "de"), ("zero-shot", "nl"))]
+    called = pl.DataFrame(models).select("of", "run")
+    answered = (
+        run.table("predictions").filter(pl.col("rater") == "selected").rename({"run": "of"}).join(called, on="of")
+    )
+    answers = pl.concat([heard, answered.select(heard.columns)])
+    made = people.beside(answers, reference, TARGET, domains=dict.fromkeys(names, "de"), **asked)
+    placed = [pl.lit("language").alias("axis"), pl.lit("people").alias("kind")]
+    for field in dataclasses.fields(made):
+        write_table(run / f"people-{field.name}.parquet", getattr(made, field.name).with_columns(placed))
+    write_table(run / "people-models.parquet", pl.DataFrame(models))
+    write_table(run / "people.parquet", pl.DataFrame({"rater": ["p0", "p1"]}))
+    write_table(run / "people-groups.parquet", pl.DataFrame(schema={**GROUPS}))
+
+
+def _beside(regime: str, source: str) -> dict[str, Any]:
+    told = {"run": f"a/wavlm/frames/{regime}", "rater": "selected", "encoder": "a/wavlm", "method": "frames"}
+    of = f"a/wavlm/frames/{regime}/{source}>de"
+    return {**told, "regime": regime, "tuned": False, "control": False, "source": source, "of": of, "sources": 1}
 
 
 def _cell(run: str, encoder: str, regime: str, source: str, domain: str) -> dict[str, Any]:

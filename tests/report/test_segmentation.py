@@ -102,8 +102,42 @@ def test_one_simulated_listener_is_called_one(run: RunDirectory, tmp_path: Path)
     other = RunDirectory(shutil.copytree(run.path, tmp_path / "other"))
     scored = run.table("listeners-scores").filter(pl.col("rater") == "p0")
     write_table(other / "listeners-scores.parquet", scored)
-    names = [one.name for one in segmentation.everybody(results.load(other)) if not one.model]
-    assert names[-1] == "simulated listener p0"
+    names = [one.name for one in segmentation.everybody(results.load(other)) if one.kind == "people"]
+    assert names == ["simulated listener p0"]
+
+
+def test_listeners_stand_beside_models_with_the_ceiling_between_them(run: RunDirectory) -> None:
+    words = read(run).words
+    top = run.table("people-ceiling").filter(metric="eder").row(0, named=True)
+    written = f"{top['estimate']:.2f} [{top['low']:.2f}, {top['high']:.2f}]"
+    people = run.table("people-scores").filter(metric="eder", slice="all", run="people").row(0, named=True)
+    reach = f"{people['estimate']:.2f} [{people['low']:.2f}, {people['high']:.2f}]"
+    assert f"simulated listeners reach EDER {reach} ( {written} against one another), and wavlm, within" in words
+    assert f"ceiling: one against the others {written}" in words
+    parts = (run / "figures" / "error-parts-within.svg").read_text()
+    assert "ceiling: one against the others" in parts and "stroke-dasharray" in parts
+    assert "Simulated listeners are shown on what they heard." in words and "Model minus" not in words
+    for name in ("people-language", "people-labels"):
+        assert (run / "figures" / f"{name}.svg").exists()
+    assert "The ceiling scores each simulated listener against each of the others as the reference" in words
+
+
+def test_errors_of_each_label_have_intervals_and_those_of_listeners(run: RunDirectory) -> None:
+    known = run.table("listeners-scores").filter(pl.col("rater") == "2 people")
+    rows = run.table("label-seconds").filter(source="simulated", rater="2 people", label="angry").to_dicts()
+    assert len(rows) == 1
+    table = segmentation.by_label(results.load(run))
+    cells = next(row for row in table.rows if row[0] == "2 simulated listeners" and row[3] == "angry")
+    for part, cell in zip(("missed", "confused", "false_alarm"), cells[6:9], strict=True):
+        share = rows[0][part] / rows[0]["seconds"]
+        if share == 0:
+            assert cell == "0 s"
+            continue
+        metric, of = ("confusion", "label=angry,answer=(none)") if part == "missed" else (part, "label=angry")
+        one = known.filter(metric=metric, slice=of).row(0, named=True)
+        assert one["estimate"] == pytest.approx(share) and one["low"] < share < one["high"]
+        assert cell == f"{rows[0][part]:.1f} s; {share:.2f} [{one['low']:.2f}, {one['high']:.2f}]"
+    assert any("label, simulated listeners: angry missed" in (a.get("aria-label") or "") for _, a in read(run).tags)
 
 
 def test_confusions_are_of_seconds_and_know_no_label(run: RunDirectory) -> None:
@@ -158,7 +192,7 @@ def test_only_the_page_s_own_script_may_run(run: RunDirectory) -> None:
 
 
 def test_a_run_without_audio_listeners_and_baselines_still_has_timelines(tmp_path: Path) -> None:
-    run = sys.modules["fake_segments"].write_run(tmp_path, audio=False, people=False, domains=("de",))
+    run = sys.modules["fake_segments"].write_run(tmp_path, audio=False, heard=False, domains=("de",))
     for name in ("baselines", "baseline-comparisons", "error-seconds", "label-seconds"):
         (run / f"{name}.parquet").unlink()
     page.write(run)

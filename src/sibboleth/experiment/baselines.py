@@ -40,6 +40,8 @@ def tables(
         for rater in (NOTHING, LOUD)
     ]
     every = pl.concat([given, said])
+    plain = pl.col("run").str.starts_with(_run(""))
+    source = pl.when(plain).then(pl.lit("baseline")).otherwise(pl.lit("model")).alias("source")
     return {
         "baselines": scores.score(
             said, reference, material.target, clusters=clusters, slices=material.table, statistics=statistics, seed=seed
@@ -47,8 +49,8 @@ def tables(
         "baseline-comparisons": scores.compare(
             every, reference, material.target, pairs, clusters=clusters, statistics=statistics, seed=seed
         ),
-        "error-seconds": error_seconds(every, reference, material.target),
-        "label-seconds": label_seconds(every, reference, material.target),
+        "error-seconds": error_seconds(every, reference, material.target).with_columns(source),
+        "label-seconds": label_seconds(every, reference, material.target).with_columns(source),
     }
 
 

@@ -13,7 +13,9 @@ from sibboleth.errors import InvalidInput
 from sibboleth.experiment import backgrounds, conditions
 from sibboleth.experiment.material import Material
 from sibboleth.metrics.classification import OTHER
+from sibboleth.scores.segmentation import error_seconds, label_seconds
 from sibboleth.study import CorpusSettings
+from sibboleth.targets import Target
 
 if TYPE_CHECKING:
     from sibboleth.experiment.cells import Cell
@@ -93,10 +95,8 @@ def score(answers: pl.DataFrame, reference: pl.DataFrame, material: Material) ->
     A run is called RUN>DOMAIN. Several people of one run are also one group, whose intervals resample them too.
     """
     study = material.study
-    domains = material.table.select("utterance", pl.col(study.domain).alias("domain"))
     found = [pl.DataFrame(schema={**scores.SCHEMA, "domain": pl.String})]
-    for (domain,), mine in answers.join(domains, on="utterance").group_by("domain", maintain_order=True):
-        here = mine.with_columns(pl.concat_str("run", pl.lit(f">{domain}")).alias("run")).drop("domain")
+    for domain, here in _by_domain(answers, material):
         table = scores.score(
             here,
             reference,
@@ -113,6 +113,24 @@ def score(answers: pl.DataFrame, reference: pl.DataFrame, material: Material) ->
     return pl.concat(found).sort("domain", maintain_order=True)
 
 
+def seconds(answers: pl.DataFrame, reference: pl.DataFrame, material: Material) -> Mapping[str, pl.DataFrame]:
+    """Return rows of error-seconds and label-seconds of people's segments, in each domain and together, by source."""
+    found: dict[str, list[pl.DataFrame]] = {"error-seconds": [], "label-seconds": []}
+    for _, here in _by_domain(answers, material):
+        source = pl.lit(here["source"][0]).alias("source")
+        asked = here, reference, material.target, dict(_groups(here))
+        found["error-seconds"].append(error_seconds(*asked).with_columns(source))
+        found["label-seconds"].append(label_seconds(*asked).with_columns(source))
+    return {name: pl.concat(tables) for name, tables in found.items() if tables}
+
+
+def _by_domain(answers: pl.DataFrame, material: Material) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each domain with what people said of it, as run RUN>DOMAIN."""
+    domains = material.table.select("utterance", pl.col(material.study.domain).alias("domain"))
+    for (domain,), mine in answers.join(domains, on="utterance").group_by("domain", maintain_order=True):
+        yield str(domain), mine.with_columns(pl.concat_str("run", pl.lit(f">{domain}")).alias("run")).drop("domain")
+
+
 def _groups(answers: pl.DataFrame) -> Iterator[tuple[tuple[str, str], list[tuple[str, str]]]]:
     raters = answers.select("run", "rater").unique().sort("run", "rater")
     for (run,), some in raters.group_by("run", maintain_order=True):
@@ -122,11 +140,7 @@ def _groups(answers: pl.DataFrame) -> Iterator[tuple[tuple[str, str], list[tuple
 
 def _asked(table: pl.DataFrame, path: Path, settings: CorpusSettings, material: Material) -> pl.DataFrame:
     """Return what people said of the target, in the study's names; ids may already be the study's."""
-    target = material.target
-    said = table.filter(pl.col("source").is_in(PEOPLE), pl.col("target") == target.name)
-    if said.is_empty():
-        there = ", ".join(table.filter(pl.col("source").is_in(PEOPLE))["target"].unique().sort()) or "nothing"
-        raise InvalidInput(f"{path}: no answer of a listener about {target.name!r}; people were asked about {there}")
+    said = _about(table.filter(pl.col("source").is_in(PEOPLE)), path, material.target)
     own = f"{settings.name}/"
     known = pl.col("utterance").is_in(material.table["utterance"].implode()) & pl.col("utterance").str.starts_with(own)
     utterance = pl.when(known).then("utterance").otherwise(pl.concat_str(pl.lit(own), "utterance"))
@@ -137,6 +151,26 @@ def _asked(table: pl.DataFrame, path: Path, settings: CorpusSettings, material: 
             " the ids of its manifest"
         )
     return named.group_by(predictions.KEY, maintain_order=True).agg(pl.col("value").sum())
+
+
+def _about(said: pl.DataFrame, path: Path, target: Target) -> pl.DataFrame:
+    """Return the answers about the target; raises `InvalidInput` where there are none.
+
+    Segments are marked of what a test calls emotion, and stand in a manifest's column of another name: where nothing
+    has the target's name, all segments are about it.
+    """
+    there = said["target"].unique().sort()
+    if target.kind == "segmentation":
+        said = said.filter(pl.col("start").is_not_null() | pl.col("end").is_not_null())
+        if target.name not in said["target"] and said["target"].n_unique() == 1:
+            return said.with_columns(pl.lit(target.name).alias("target"))
+    found = said.filter(pl.col("target") == target.name)
+    if found.is_empty():
+        what = "no segments by" if target.kind == "segmentation" else "no answer of"
+        raise InvalidInput(
+            f"{path}: {what} a listener about {target.name!r}; people were asked about {', '.join(there) or 'nothing'}"
+        )
+    return found
 
 
 def _label(labels: pl.Series, names: Mapping[str, str], material: Material) -> pl.Series:

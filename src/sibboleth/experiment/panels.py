@@ -1,7 +1,7 @@
 """Panels: what people said of the items of one domain, or dialect, beside what models answered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import polars as pl
@@ -56,7 +56,7 @@ class Part:
         """The target with the labels that these items have."""
         target = self.material.target
         there = set(self.true.filter(pl.col("value") > 0)["label"].drop_nulls())
-        return Target(name=target.name, kind=target.kind, labels=tuple(one for one in target.labels if one in there))
+        return replace(target, labels=tuple(one for one in target.labels if one in there))
 
     def tables(self) -> Tables:
         """Put people beside models, count their groups, and score the crowd."""
@@ -75,9 +75,10 @@ class Part:
             seed=study.seed,
         )
         found = {field.name: getattr(made, field.name) for field in fields(made)}
-        first = pl.col("trial") == pl.col("trial").min().over("run", "rater", "utterance")
-        once = self.said if self.kind == VOTES else self.said.filter(first)
-        found["scores"] = self.known_labels(pl.concat([found["scores"], self.crowd(once)]))
+        if self.target.kind != "segmentation":
+            first = pl.col("trial") == pl.col("trial").min().over("run", "rater", "utterance")
+            once = self.said if self.kind == VOTES else self.said.filter(first)
+            found["scores"] = self.known_labels(pl.concat([found["scores"], self.crowd(once)]))
         return {**found, "groups": self.groups(known, by)}
 
     def known_labels(self, scores: pl.DataFrame) -> pl.DataFrame:

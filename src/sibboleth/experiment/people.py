@@ -50,11 +50,12 @@ def tables(
     stuff: Material,
 ) -> Tables:
     """Make every table of `TABLES` of what people `said` of what models `answered`; none where it is of transcripts."""
-    whole = said.filter(pl.col("start").is_null(), pl.col("end").is_null())
-    if stuff.target.kind == "transcription" or whole.is_empty():
+    timed = pl.col("start").is_not_null() | pl.col("end").is_not_null()
+    about = said.filter(timed if stuff.target.kind == "segmentation" else ~timed)
+    if stuff.target.kind == "transcription" or about.is_empty():
         return {}
     chosen = models(runs, scored, metrics.of(stuff.target)[0], stuff)
-    work = _Work(whole, _answers(answered, chosen, whole), reference, stuff, listeners.people)
+    work = _Work(about, _answers(answered, chosen, about), reference, stuff, listeners.people)
     found: dict[str, list[pl.DataFrame]] = {name: [] for name in TABLES[2:]}
     parts = [part for column in work.columns for part in work.parts(column)]
     for part in track(parts, "Putting people beside models", len(parts), "panels"):

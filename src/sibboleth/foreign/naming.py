@@ -95,6 +95,15 @@ def only_corpus(answered: pl.Series, known: pl.Series) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
+def bare(answers: pl.DataFrame, reference: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
+    """Call answered utterances as the reference does, where studies' names have its one corpus before them."""
+    corpus = only_corpus(answers["utterance"], reference["utterance"])
+    if corpus is None:
+        return answers
+    notes.append(f"answered utterances are called {corpus}/..., as studies call them: taken to be the reference's")
+    return answers.with_columns(pl.col("utterance").str.strip_prefix(f"{corpus}/"))
+
+
 def _parts(path: str) -> tuple[str, ...]:
     parts = tuple(part for part in path.replace("\\", "/").split("/") if part not in ("", "."))
     return parts or ("",)

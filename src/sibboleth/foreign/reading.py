@@ -257,10 +257,7 @@ def gather(
         truth, files = (known[0] if truth else None), known[-len(files) :]
     reader = _Reader(files, truth, names, normalise, notes)
     found = reader.read()
-    if corpus := naming.only_corpus(found.answers["utterance"], found.reference["utterance"]):
-        bare = pl.col("utterance").str.strip_prefix(f"{corpus}/")
-        found = replace(found, answers=found.answers.with_columns(bare))
-        notes.append(f"answered utterances are called {corpus}/..., as studies call them: taken to be the reference's")
+    found = replace(found, answers=naming.bare(found.answers, found.reference, notes))
     scored = found.answers.join(found.reference, on="utterance", how="semi")["utterance"].unique().sort()
     facts = Facts(known, names.utterance, scored)
     notes += remarks.unmatched(found.answers, found.reference)

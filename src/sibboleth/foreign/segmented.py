@@ -9,7 +9,7 @@ import polars as pl
 from sibboleth import predictions, segments
 from sibboleth.corpus import sheets
 from sibboleth.errors import InvalidInput
-from sibboleth.foreign import outputs, remarks
+from sibboleth.foreign import naming, outputs, remarks
 from sibboleth.foreign.facts import Facts
 from sibboleth.foreign.outputs import File
 from sibboleth.foreign.reading import Names, Reading
@@ -71,7 +71,7 @@ def gather(
         background=background,
         collar=collar,
     )
-    answers = pl.concat([_answers(source, name, names, true, notes) for source in sources])
+    answers = naming.bare(pl.concat([_answers(source, name, names, true, notes) for source in sources]), true, notes)
     notes += _told(answers, true, target)
     doubled = answers.select(predictions.KEY).is_duplicated()
     if doubled.any():

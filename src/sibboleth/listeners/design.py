@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from sibboleth import segments
 from sibboleth.errors import InvalidInput
 from sibboleth.listeners import drawing, forms, sound
 from sibboleth.listeners.drawing import LABEL, Drawn
@@ -94,8 +95,18 @@ def _item(design: Design, drawn: Drawn, row: Mapping[str, Any], role: Role) -> I
         values={name: str(row[name]) for name in columns if row.get(name) is not None},
         labels=drawn.labels[own],
         answer=str(row[part.target] or ""),
+        segments=_segments(row) if part.kind == "segments" else (),
         digest=row["digest"],
     )
+
+
+def _segments(row: Mapping[str, Any]) -> tuple[tuple[float, float, str], ...]:
+    """Return what the manifest says holds when, where it is written in the row itself."""
+    given = row.get(segments.COLUMN)
+    if not isinstance(given, str) or not given.lstrip().startswith("["):
+        return ()
+    read = segments.of_manifest(pl.DataFrame([{"utterance": row["utterance"], segments.COLUMN: given}]), Path())
+    return tuple(read.table.select("start", "end", "label").rows())
 
 
 def _stretch(design: Design, row: Mapping[str, Any]) -> Stretch:

@@ -129,7 +129,8 @@ class _Taking:
         label = self._label(item, knows, guesses, nature)
         if part.kind == "choice":
             return Answer(step=step, labels=(label,), **common, **scales)
-        return Answer(step=step, regions=self._regions(item, label, nature), **common, **scales)
+        regions = self._marked(item, knows, guesses, nature) if item.segments else self._regions(item, label, nature)
+        return Answer(step=step, regions=regions, **common, **scales)
 
     def _label(self, item: Item, knows: bool, guesses: bool, nature: np.random.Generator) -> str:
         """Choose a label: who knows it not guesses any, or falls for the wrong one that the item suggests."""
@@ -141,8 +142,20 @@ class _Taking:
             return favoured
         return str(self._random.choice(np.asarray(item.labels)))
 
+    def _marked(self, item: Item, knows: bool, guesses: bool, nature: np.random.Generator) -> tuple[Region, ...]:
+        """Mark the segments that the item has in truth, their borders somewhat off, with labels that may be wrong."""
+        found = []
+        for start, end, label in item.segments:
+            if label not in item.labels:
+                continue
+            said = self._label(item.model_copy(update={"answer": label}), knows, guesses, nature)
+            first, last = np.clip([start, end] + self._random.normal(0, JITTER, 2), 0, item.seconds)
+            if last > first:
+                found.append(Region(start=round(float(first), 3), end=round(float(last), 3), label=said))
+        return tuple(found)
+
     def _regions(self, item: Item, label: str, nature: np.random.Generator) -> tuple[Region, ...]:
-        """Mark the stretch that the item has in truth, its borders somewhat off."""
+        """Mark a stretch of the item, alike for all listeners, its borders somewhat off."""
         start, long = nature.uniform(0, 0.5) * item.seconds, nature.uniform(0.3, 0.5) * item.seconds
         first = float(np.clip(start + self._random.normal(0, JITTER), 0, 0.9 * item.seconds))
         last = float(np.clip(start + long + self._random.normal(0, JITTER), first + 0.05 * item.seconds, item.seconds))

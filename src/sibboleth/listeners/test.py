@@ -45,6 +45,8 @@ class Item(Settings):
     """What may be answered about it: those of its part, or of its domain where label sets differ."""
     answer: str = ""
     """The manifest's label, or what a catch trial asks for; never sent to a listener but as feedback in practice."""
+    segments: tuple[tuple[float, float, str], ...] = ()
+    """Of a part of segments, what the manifest's column of that name says: start and end in seconds, and label."""
     digest: str = ""
     """SHA-256 of the recording's samples, as `audio.scan` has it: by this a study knows copies of it."""
     loudness: float | None = None

@@ -64,6 +64,8 @@ class Breakdown(Generic[Kind]):
     """Answers beside their reference to addable parts `[answer, part]`."""
     rate: Callable[[Array], Array]
     """Summed parts `[..., part]` to the numbers `[..., slice]`; NaN, never 0, where one is undefined."""
+    bounds: tuple[float, float] = (0.0, 1.0)
+    """Least and largest that a number can be."""
 
 
 def divide(numerator: Array, denominator: Array) -> Array:

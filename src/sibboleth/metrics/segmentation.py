@@ -154,17 +154,21 @@ def error_seconds(sums: Array) -> Array:
     """Return false alarm, missed, confused and overlap of summed parts, in seconds `[..., 4]`."""
     cells = _matrix(sums)
     size = cells.shape[-1] - 2
-    labelled = cells[..., :size, : size + 1]
-    right = np.trace(labelled, axis1=-2, axis2=-1)
     return np.stack(
         [
             cells[..., size, : size + 1].sum(axis=-1),
             cells[..., :size, size + 1].sum(axis=-1),
-            labelled.sum(axis=(-2, -1)) - right,
+            _confused(cells).sum(axis=-1),
             cells[..., size + 1, :].sum(axis=-1),
         ],
         axis=-1,
     )
+
+
+def _confused(cells: Array) -> Array:
+    """Return the seconds of each label for which another was answered, `[..., label]`: the matrix off its diagonal."""
+    size = cells.shape[-1] - 2
+    return np.asarray(np.where(np.eye(size, size + 1, dtype=bool), 0.0, cells[..., :size, : size + 1]).sum(axis=-1))
 
 
 def label_seconds(sums: Array) -> Array:
@@ -179,7 +183,7 @@ def label_seconds(sums: Array) -> Array:
     missed = cells[..., :size, size + 1]
     true = cells[..., :size, :].sum(axis=-1)
     alarm, beside = cells[..., size, :size], cells[..., size + 1, :size]
-    labels = np.stack([true, right, alarm, missed, true - right - missed, beside], axis=-1)
+    labels = np.stack([true, right, alarm, missed, _confused(cells), beside], axis=-1)
     none = np.zeros_like(labels[..., :1, :])
     none[..., 0, 0], none[..., 0, 1] = sums[..., -4], cells[..., size, size + 1]
     return np.concatenate([labels, none], axis=-2)
@@ -233,6 +237,16 @@ def shares(sums: Array) -> Array:
     cells = _matrix(sums)[..., :-1, :]
     found = divide(cells, _true(sums)[..., None])
     return found.reshape(*sums.shape[:-1], -1)
+
+
+def _part_of_label(part: int) -> Callable[[Array], Array]:
+    """Return a function to seconds of one column of `label_seconds` over the label's seconds, `[..., label]`."""
+
+    def share(sums: Array) -> Array:
+        found = label_seconds(sums)[..., :-1, :]
+        return divide(found[..., part], found[..., 0])
+
+    return share
 
 
 def _frame_recall(sums: Array) -> Array:
@@ -316,7 +330,7 @@ METRICS: tuple[Metric[Answers], ...] = (
 
 
 def breakdowns(labels: tuple[str, ...]) -> tuple[Breakdown[Answers], ...]:
-    """Recall, precision and F1 of the seconds of each label, and what was answered in them."""
+    """Recall, precision and F1 of the seconds of each label, what was answered in them, and errors per second."""
     names = tuple(f"label={label}" for label in (*labels, NONE))
     each = tuple(range(len(names)))
     cells = tuple(f"{name},answer={answer}" for name in names for answer in (*labels, OTHER, NONE))
@@ -326,4 +340,8 @@ def breakdowns(labels: tuple[str, ...]) -> tuple[Breakdown[Answers], ...]:
         Breakdown("precision", names, each, seconds, precision),
         Breakdown("f1", names, each, seconds, f1),
         Breakdown("confusion", cells, row, seconds, shares),
+        *(
+            Breakdown(name, names[:-1], each[:-1], seconds, _part_of_label(column), bounds)
+            for name, column, bounds in (("false_alarm", 2, _ANY), ("confused", 4, (0.0, 1.0)), ("overlap", 5, _ANY))
+        ),
     )

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -18,6 +18,8 @@ from sibboleth.targets import BACKGROUND, Target
 PARTS = segmentation.PARTS
 FOUND = ("eder", "segment_f1", "boundary_error", "frame_uar", "eder_utterance_mean")
 """Metrics of the table about what was found."""
+CEILING = "ceiling: one against the others"
+"""What people answered against one another: no model is expected to be better."""
 FEW = 3
 """Up to so many domains and comparisons are each told."""
 Row = dict[str, Any]
@@ -36,8 +38,12 @@ class Said:
     domain: str
     scores: dict[tuple[str, str], dict[str, Any]]
     """Rows of scores by metric and slice."""
-    model: bool = True
-    """Whether a system of the study answered, and no baseline and nobody who listened."""
+    kind: Literal["model", "baseline", "people", "ceiling"] = "model"
+
+    @property
+    def model(self) -> bool:
+        """Whether a system of the study answered, and no baseline and nobody who listened."""
+        return self.kind == "model"
 
     def cell(self, metric: str, part: str = "all") -> str:
         """Write a score with its interval."""
@@ -66,7 +72,7 @@ def asked(results: Results) -> Target:
 
 
 def everybody(results: Results) -> list[Said]:
-    """Name everybody whose segments were scored: systems by regime and pair, then baselines and people by domain."""
+    """Name everybody whose segments were scored: systems by regime and pair; by domain baselines, people, ceiling."""
     if results.kind != "segmentation":
         return []
     lead = results.scores.filter(pl.col("leads"))
@@ -77,19 +83,26 @@ def everybody(results: Results) -> list[Said]:
                 mine = _by_metric(lead.filter(pl.col("run") == s.run))
                 pair = sections.pair_title(s.source, s.domain)
                 found.append(Said(s.run, s.rater, system.short, regime, pair, s.domain, mine))
-    return [*found, *_others(read(results, "baselines"), "baseline"), *_people(results)]
+    return [*found, *_others(read(results, "baselines"), "baseline", "baseline"), *_people(results), *_ceiling(results)]
 
 
 def _by_metric(rows: pl.DataFrame) -> dict[tuple[str, str], dict[str, Any]]:
     return {(row["metric"], row["slice"]): row for row in rows.to_dicts()}
 
 
-def _others(rows: pl.DataFrame, regime: str) -> Iterator[Said]:
+def _others(rows: pl.DataFrame, regime: str, kind: Literal["baseline", "people"]) -> Iterator[Said]:
     if rows.is_empty():
         return
     for (run, rater), mine in rows.group_by("run", "rater", maintain_order=True):
         domain = str(run).rpartition(">")[2]
-        yield Said(str(run), str(rater), str(rater), regime, domain, domain, _by_metric(mine), model=False)
+        yield Said(str(run), str(rater), str(rater), regime, domain, domain, _by_metric(mine), kind)
+
+
+def listeners_called(results: Results) -> tuple[str, str]:
+    """Say what one who listened is called, and several: simulated listeners are no people."""
+    rows = read(results, "listeners")
+    simulated = len(rows) > 0 and bool((rows["source"] == "simulated").any())
+    return ("simulated listener", "simulated listeners") if simulated else ("person", "people")
 
 
 def _people(results: Results) -> Iterator[Said]:
@@ -97,11 +110,22 @@ def _people(results: Results) -> Iterator[Said]:
     rows = read(results, "listeners-scores")
     if rows.is_empty():
         return
-    simulated = bool((read(results, "listeners")["source"] == "simulated").any())
-    one, many = ("simulated listener", "simulated listeners") if simulated else ("person", "people")
+    one, many = listeners_called(results)
     groups = rows.filter(pl.col("rater").str.contains(r"^\d+ people$"))
-    for said in _others(groups if len(groups) else rows, wording.MISSING):
+    for said in _others(groups if len(groups) else rows, wording.MISSING, "people"):
         yield replace(said, name=said.name.replace("people", many) if len(groups) else f"{one} {said.rater}")
+
+
+def _ceiling(results: Results) -> Iterator[Said]:
+    """Name people against one another, where two or more answered about the same."""
+    rows = read(results, "people-ceiling")
+    if rows.is_empty():
+        return
+    everybody = {"axis": results.domain, "listeners": "all", "group": "all", "crowd": "each", "run": "people"}
+    for (domain,), mine in rows.filter(**everybody).group_by("domain", maintain_order=True):
+        at = str(domain)
+        scores = {(row["metric"], "all"): row for row in mine.to_dicts()}
+        yield Said("people", CEILING, CEILING, wording.MISSING, at, at, scores, "ceiling")
 
 
 def told(results: Results, system: System, scores: Sequence[Score]) -> list[str]:
@@ -183,7 +207,8 @@ def parts(results: Results) -> Table:
     return table(
         "error-parts",
         f"What the errors are: seconds, and their share of all that was heard, with {results.confidence:.0%} intervals",
-        "scores.parquet and baselines.parquet: metrics false_alarm, missed, confused, overlap; error-seconds.parquet",
+        "scores.parquet, baselines.parquet, listeners-scores.parquet and people-ceiling.parquet: metrics false_alarm, "
+        "missed, confused, overlap; error-seconds.parquet",
         (*head, *map(wording.metric, PARTS), "Of"),
         rows,
         numeric=range(3, 8),
@@ -210,7 +235,7 @@ def found(results: Results) -> Table:
         "segments-found",
         "Segments that were found (overlap of at least half of the union, one to one), the median distance of their "
         "boundaries, and frames",
-        "scores.parquet and baselines.parquet: slice all",
+        "scores.parquet, baselines.parquet, listeners-scores.parquet and people-ceiling.parquet: slice all",
         (*head, *map(wording.metric, FOUND)),
         rows,
         numeric=range(3, 8),
@@ -227,25 +252,21 @@ def by_label(results: Results) -> Table:
             row = known.get((one.run, one.rater, label))
             if row is None:
                 continue
-            shares = {"right": one.cell("recall", f"label={label}")}
-            shares["missed"] = one.cell("confusion", f"label={label},answer={segmentation.NONE}")
-            cells = [
-                _seconds(row[part], shares.get(part) or _share(row[part], row["seconds"]))
-                for part in ("right", *LABEL_PARTS)
-            ]
+            of = f"label={label}"
+            shares = {part: one.cell(part, of) for part in LABEL_PARTS}
+            shares["right"] = one.cell("recall", of)
+            shares["missed"] = one.cell("confusion", f"{of},answer={segmentation.NONE}")
+            cells = [_seconds(row[part], shares[part]) for part in ("right", *LABEL_PARTS)]
             rows.append((one.name, one.regime, one.pair, label, _length(row["seconds"]), *cells))
     head = (wording.capital(results.unit), "Regime", "Trained \N{RIGHTWARDS ARROW} tested", "Label", "Of")
     return table(
         "label-errors",
         "Errors of each label: seconds and share of the label's seconds. Missed and confused are of the true label, "
         "false alarm and overlap of the label answered",
-        "label-seconds.parquet; intervals from scores.parquet and baselines.parquet: metrics recall and confusion",
+        "label-seconds.parquet; intervals from scores.parquet, baselines.parquet and listeners-scores.parquet: slices "
+        "label=LABEL",
         (*head, "Right", *map(wording.metric, LABEL_PARTS)),
         rows,
         numeric=range(4, 10),
         numbers=read(results, "label-seconds") if rows else None,
     )
-
-
-def _share(value: float, of: float) -> str:
-    return wording.number(value / of) if of > 0 else wording.MISSING

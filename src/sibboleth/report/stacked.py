@@ -43,8 +43,15 @@ def behind(name: str, sizes: Sequence[tuple[str, float]]) -> list[Bar]:
     return bars
 
 
-def parts(bars: Sequence[Bar], lines: Sequence[Line], names: Sequence[str], title: str, most: float) -> Chart:
-    """Draw bars, and over them the intervals, on an axis from 0 to `most`."""
+def parts(
+    bars: Sequence[Bar],
+    lines: Sequence[Line],
+    names: Sequence[str],
+    title: str,
+    most: float,
+    ceiling: float | None = None,
+) -> Chart:
+    """Draw bars, and over them the intervals, on an axis from 0 to `most`; a dotted line across all at the ceiling."""
     shown = pl.DataFrame(list(bars), schema=list(Bar._fields), orient="row")
     scale = alt.Scale(domain=list(COLOURS), range=list(COLOURS.values()))
     y = alt.Y(
@@ -63,4 +70,7 @@ def parts(bars: Sequence[Bar], lines: Sequence[Line], names: Sequence[str], titl
         known = pl.DataFrame(list(lines), schema=schema, orient="row").fill_nan(None).drop_nulls()
         rule = alt.Chart(known).mark_rule(strokeWidth=1.6, color=INK)
         chart.append(rule.encode(x=alt.X("low:Q", title=title), x2="high:Q", y=y))
+    if ceiling is not None:
+        at = alt.Chart(pl.DataFrame({"start": [ceiling]}))
+        chart.append(at.mark_rule(strokeDash=[1, 3], strokeWidth=1.6, color=INK).encode(x=x))
     return alt.layer(*chart, width=plots.PANEL, height=BAND * len(names))

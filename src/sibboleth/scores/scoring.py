@@ -49,7 +49,8 @@ def score(
 ) -> pl.DataFrame:
     """Score every (run, rater, layer) and group with all metrics of the target's kind; a row of `SCHEMA` each.
 
-    Slices are `all`; `label=X` (recall, precision, F1) and `label=X,answer=Y` (confusion: shares of a row); and
+    Slices are `all`; `label=X` (recall, precision, F1; of segments also false alarm, confused and overlap per second of
+    the label) and `label=X,answer=Y` (confusion: shares of a row); and
     `column=value` for the columns of `slices` (found by `utterance`) that `statistics` names, a rater's constant
     columns passed over. Beside those stands the main metric's `MAIN_mean` in slice `column=*`, the mean over groups,
     and its `MAIN_gap` in slice `column=WORST,column=BEST`, how far the worst group lies behind the best; for WER and
@@ -135,9 +136,7 @@ def _intervals(
     resampler: Resampler, cells: stats.Cells, parts: Parts, wanted: Sequence[Metric[Any] | Breakdown[Any]]
 ) -> Iterator[tuple[float, float, float]]:
     """Yield estimate and limits of each number; a group without some people's answers has the others."""
-    bounds = [
-        bound for w in wanted for bound in ([w.bounds] if isinstance(w, Metric) else [(0.0, 1.0)] * len(w.slices))
-    ]
+    bounds = [bound for w in wanted for bound in [w.bounds] * (1 if isinstance(w, Metric) else len(w.slices))]
     there = np.flatnonzero(cells.rater_answers().sum(axis=1) > 0)
     if len(there) < cells.raters and len(there):
         cells = cells.take(np.arange(cells.speakers), there)

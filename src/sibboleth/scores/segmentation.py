@@ -11,7 +11,7 @@ from sibboleth.metrics.segmentation import Answers
 from sibboleth.scores.groups import Groups, Name, members
 from sibboleth.scores.raters import raters
 from sibboleth.scores.scoring import SCHEMA, score_aligned
-from sibboleth.scores.slices import Clusters
+from sibboleth.scores.slices import Clusters, Codes
 from sibboleth.study import StatisticsSettings
 from sibboleth.targets import Target
 
@@ -41,18 +41,25 @@ def error_seconds(
     aligned = metrics.align(answers, reference, target)
     assert isinstance(aligned.answers, Answers)
     parts = segmentation.seconds(aligned.answers)
-    found = [(run, rater, layer, rows) for run, rater, layer, rows in raters(aligned.keys)]
-    found += [(*name, None, rows) for name, (rows, _) in members(aligned.keys, groups or {}).items()]
     table = []
-    for run, rater, layer, rows in found:
+    for run, rater, layer, rows in _everybody(aligned, groups or {}):
         sums = parts[rows].sum(axis=0)
         errors = segmentation.error_seconds(sums)
         table.append((run, rater, layer, *errors.tolist(), float(errors.sum()), float(sums[-3])))
     return pl.DataFrame(table, schema=SECONDS, orient="row")
 
 
-def label_seconds(answers: pl.DataFrame, reference: pl.DataFrame, target: Target) -> pl.DataFrame:
-    """Return a row of `LABEL_SECONDS` for every rater and label: its seconds, those that are right, and its errors.
+def _everybody(aligned: Alignment, groups: Groups) -> Iterator[tuple[str, str, int | None, Codes]]:
+    """Yield run, rater, layer and rows of every rater and group."""
+    yield from raters(aligned.keys)
+    for (run, rater), (rows, _) in members(aligned.keys, groups).items():
+        yield run, rater, None, rows
+
+
+def label_seconds(
+    answers: pl.DataFrame, reference: pl.DataFrame, target: Target, groups: Groups | None = None
+) -> pl.DataFrame:
+    """Return a row of `LABEL_SECONDS` for every rater, group and label: its seconds, those right, and its errors.
 
     `missed` and `confused` are of the label that is true, `false_alarm` and `overlap` of the label that was answered;
     added over labels they are all errors but those of answers outside the label set. Where there is no label, there
@@ -63,7 +70,7 @@ def label_seconds(answers: pl.DataFrame, reference: pl.DataFrame, target: Target
     parts = segmentation.seconds(aligned.answers)
     table = [
         (run, rater, layer, label, *found)
-        for run, rater, layer, rows in raters(aligned.keys)
+        for run, rater, layer, rows in _everybody(aligned, groups or {})
         for label, found in zip(
             (*target.labels, segmentation.NONE),
             segmentation.label_seconds(parts[rows].sum(axis=0)).tolist(),

@@ -12,8 +12,11 @@ from sibboleth.report.people.charts import GAP, Dot, dots
 from sibboleth.report.people.reading import ALL, ATTENTIVE, CROWD, PEOPLE, Beside, Place, Row
 from sibboleth.report.results import Results
 from sibboleth.report.sections import Panel, Section
+from sibboleth.report.segmentation import CEILING
 
-CEILING = "ceiling: one against the others"
+OF_SEGMENTS = ("each", "each of the others")
+"""The crowd of the ceiling of segments, and how it is written; of labels it is their majority."""
+OF_LABELS = ("majority", "the majority of the others")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 
 
@@ -32,8 +35,8 @@ def by_axis(beside: Beside, column: str) -> Iterator[Group]:
     results, name = beside.results, wording.metric(beside.results.metric)
     who = wording.capital(beside.word)
     ceiling = (
-        f" The ceiling is one {beside.one} against the majority of the others, and so is about what they say and not "
-        "about the label."
+        f" The ceiling is one {beside.one} against {_crowd(results)[1]}, and so is about what they say and not "
+        "about the reference."
         if any(dot.line == CEILING for marks in lines.values() for dot in marks)
         else ""
     )
@@ -43,12 +46,11 @@ def by_axis(beside: Beside, column: str) -> Iterator[Group]:
         panels,
         f"people-{column}",
         f"{who} and models on the same items, by {column}: {name}",
-        f"Lines are {results.confidence:.0%} intervals over speakers and {beside.word} (of models, the crowd and "
-        "votes over "
-        f"speakers).{ceiling}{chosen}{hollow}",
+        f"Lines are {results.confidence:.0%} intervals over speakers and {beside.word} (of models"
+        f"{'' if results.kind == 'segmentation' else ', the crowd and votes'} over speakers).{ceiling}{chosen}{hollow}",
         f"people-scores.parquet: metric {results.metric}, slice all, axis {column}; people-ceiling.parquet: crowd "
-        "majority",
-        (Entry("chance", ORANGE, "1,3"),),
+        f"{_crowd(results)[0]}",
+        (Entry("chance", ORANGE, "1,3"),) if _chances(beside, places) else (),
     )
 
 
@@ -82,13 +84,18 @@ def _lines(beside: Beside, place: Place) -> Iterator[Dot]:
             yield dot(beside.model(run, place), row, style.colour, style.symbol, False)
 
 
-def ceiling(beside: Beside, place: Place, group: str = ALL) -> Row | None:
-    """Find the UAR of one person against the majority of the others."""
+def ceiling(beside: Beside, place: Place, group: str = ALL, metric: str = "") -> Row | None:
+    """Find the UAR of one person against the majority of the others; of segments the EDER against each of them."""
     rows = beside.at("people-ceiling", place)
     if rows.is_empty():
         return None
-    found = rows.filter(run=PEOPLE, crowd="majority", metric="uar", group=group, listeners=ALL).to_dicts()
+    wanted = {"crowd": _crowd(beside.results)[0], "metric": metric or beside.results.metric}
+    found = rows.filter(run=PEOPLE, group=group, listeners=ALL, **wanted).to_dicts()
     return found[0] if found and math.isfinite(found[0]["estimate"]) else None
+
+
+def _crowd(results: Results) -> tuple[str, str]:
+    return OF_SEGMENTS if results.kind == "segmentation" else OF_LABELS
 
 
 def dot(line: str, row: Row, colour: str, symbol: str, hollow: bool, who: str = "") -> Dot:
@@ -120,9 +127,9 @@ def _panel(
 
 
 def labels(results: Results) -> Section:
-    """Recall of each label by people and by the best model of every regime."""
+    """Recall of each label (of segments: of its seconds) by people and by the best model of every regime."""
     beside = Beside(results)
-    if not beside.there or results.kind != "classification":
+    if not beside.there or results.kind not in ("classification", "segmentation"):
         return Section()
     shown = {place: list(_by_label(beside, place)) for place in beside.places(results.domain)}
     every = [dot for marks in shown.values() for dot in marks]

@@ -6,11 +6,15 @@ import polars as pl
 
 from sibboleth.report import wording
 from sibboleth.report.people.errors import named
+from sibboleth.report.people.figures import ceiling
 from sibboleth.report.people.reading import ALL, ATTENTIVE, PEOPLE, VOTES, Beside, Place, Row
 from sibboleth.report.results import Results
+from sibboleth.report.segmentation import CEILING
 from sibboleth.report.tables import Table, table
 
 ENDS = ("estimate", "low", "high")
+SECOND = {"classification": "accuracy", "segmentation": "frame_uar", "regression": "pearson"}
+"""Metric beside the main one."""
 
 
 def _places(beside: Beside) -> Iterator[Place]:
@@ -25,7 +29,7 @@ def _estimate(row: Row, names: tuple[str, str, str] = ENDS) -> str:
 def scores(results: Results) -> Table:
     """Scores of groups of people and of models, on the same items."""
     beside = Beside(results)
-    second = "accuracy" if results.kind == "classification" else "pearson"
+    second = SECOND[results.kind]
     rows = []
     for place in _places(beside):
         names: list[tuple[str, str | None, str]]
@@ -37,6 +41,13 @@ def scores(results: Results) -> Table:
                 counts = f"{main['n']:,}", f"{main['clusters']:,}"
                 told = "" if more is None else _estimate(more)
                 rows.append((beside.title(place), name, _estimate(main), told, *counts))
+        if results.kind == "segmentation" and (top := ceiling(beside, place)) is not None:
+            more = ceiling(beside, place, metric=second)
+            counts = f"{top['n']:,}", f"{top['clusters']:,}"
+            told = "" if more is None else _estimate(more)
+            rows.insert(
+                len(rows) - len(beside.runs(place)), (beside.title(place), CEILING, _estimate(top), told, *counts)
+            )
     head = (
         "Items of",
         "Who",
@@ -48,7 +59,7 @@ def scores(results: Results) -> Table:
     return table(
         "people-scores",
         f"{wording.capital(beside.word)} and models on the same items, with {results.confidence:.0%} intervals",
-        "people-scores.parquet",
+        "people-scores.parquet" + ("; people-ceiling.parquet" if results.kind == "segmentation" else ""),
         head,
         rows,
         numeric=(4, 5),

@@ -115,7 +115,7 @@ def _items(beside: Beside, test: dict[str, Any] | None) -> Iterator[str]:
             f"{_number(seconds, 'median'):.1f} s at the median."
         )
     for part in (test or {}).get("parts", []):
-        if part["target"] == results.target:
+        if part["kind"] == "segments" if results.kind == "segmentation" else part["target"] == results.target:
             by = f" by {' and '.join(part['by'])}" if part["by"] else ""
             yield (
                 f"Part {part['name']} of the test ({part['kind']}) drew {part['count']} per label{by}: {part['item']} "
@@ -179,7 +179,9 @@ def _checks(beside: Beside, test: dict[str, Any] | None) -> Iterator[str]:
 
 
 def _answers(beside: Beside) -> Iterator[str]:
-    said = beside.results.run.table("listeners").filter(pl.col("start").is_null())
+    timed = pl.col("start").is_not_null() | pl.col("end").is_not_null()
+    segmented = beside.results.kind == "segmentation"
+    said = beside.results.run.table("listeners").filter(timed if segmented else ~timed)
     people = beside.read("people")
     if all(place.kind == VOTES for place in beside.places(beside.results.domain)):
         each = said.group_by("utterance").agg(pl.struct("rater", "trial").n_unique())["rater"]
@@ -189,7 +191,7 @@ def _answers(beside: Beside) -> Iterator[str]:
     each = said.group_by("utterance").agg(pl.struct("run", "rater").n_unique().alias("n"))["n"]
     span = _span(each)
     yield f"{answers:,} answers; each item was answered by {span} {beside.word}."
-    yield from _repeats(beside, said)
+    yield from _marked(beside, said) if segmented else _repeats(beside, said)
     if "median_reaction" in people.columns and people["median_reaction"].count():
         yield (
             f"Median reaction time {_number(people['median_reaction'], 'median'):.1f} s (median over listeners of "
@@ -197,6 +199,18 @@ def _answers(beside: Beside) -> Iterator[str]:
         )
     if "mean_plays" in people.columns and people["mean_plays"].count():
         yield f"A sound was played {_number(people['mean_plays'], 'mean'):.2f} times on average."
+
+
+def _marked(beside: Beside, said: pl.DataFrame) -> Iterator[str]:
+    """Say how many segments an answer has, and that it may be empty."""
+    answer = ["run", "rater", "utterance", "trial"]
+    marked = said.filter(pl.col("label").is_in(beside.results.labels)).group_by(answer).len()["len"]
+    silent = said.select(answer).n_unique() - len(marked)
+    if len(marked):
+        yield f"An answer has {_span(marked)} segments{f'; {silent:,} have none' if silent else ''}."
+    again = said.filter(pl.col("trial") > 0).select(answer).n_unique()
+    if again:
+        yield f"{again:,} answers were given a second time; scores pool both, the ceiling takes the first."
 
 
 def _repeats(beside: Beside, said: pl.DataFrame) -> Iterator[str]:
@@ -243,7 +257,8 @@ def _models(beside: Beside, test: dict[str, Any] | None) -> Iterator[str]:
 def _statistics(beside: Beside) -> Iterator[str]:
     results = beside.results
     resamples = wording.count(results.resamples, "resample")
-    metric = wording.LONG.get(results.metric, wording.metric(results.metric))
+    metric = wording.metric(results.metric)
+    metric = metric if results.kind == "segmentation" else wording.LONG.get(results.metric, metric)
     votes = all(place.kind == VOTES for place in beside.places(results.domain))
     together = "speakers" if votes else f"speakers and {beside.word} together"
     yield (
@@ -251,6 +266,8 @@ def _statistics(beside: Beside) -> Iterator[str]:
         f"{together} ({resamples}); models are compared with {beside.word} on the items that both answered, paired by "
         "speaker, and p is corrected by Holm."
     )
+    if results.kind == "segmentation":
+        yield f"The ceiling scores each {beside.one} against each of the others as the reference, all pairs added."
     if not beside.read("people-agreement").is_empty():
         yield (
             "Agreement is Krippendorff's alpha with missing answers, Fleiss' kappa, and the mean of Cohen's kappa "

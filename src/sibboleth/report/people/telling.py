@@ -38,11 +38,18 @@ def _against(beside: Beside, place: Place) -> str:
     if model is None or not paired:
         return ""
     who = "a panel's votes" if place.kind == VOTES else beside.word
+    reach = f"{who} reach {wording.metric(beside.results.metric)} {_written(people)}{_mutual(beside, place)}"
     return (
-        f"Tested on {beside.title(place)}, {who} reach {wording.metric(beside.results.metric)} {_written(people)}, and "
+        f"Tested on {beside.title(place)}, {reach}, and "
         f"{beside.model(run, place)} {_written(model)} on the same {paired[0]['n']:,} items; "
         f"{_verdict(beside, paired[0], who)}."
     )
+
+
+def _mutual(beside: Beside, place: Place) -> str:
+    """Say of segments what people reach against one another: the ceiling of agreement."""
+    row = ceiling(beside, place) if beside.results.kind == "segmentation" else None
+    return "" if row is None else f" ({_written(row)} against one another)"
 
 
 def _written(row: Row) -> str:
@@ -156,7 +163,8 @@ def _of_people(beside: Beside, places: list[Place]) -> Iterator[str]:
         number = f"{few[0]}" if len(few) == 1 else f"{few[0]} to {few[-1]}"
         yield f"Intervals over so few {beside.word} ({number}) say hardly anything about others."
     if beside.results.labels and any(ceiling(beside, place) is None for place in apart):
-        yield "Where no item was heard by two or more there is no ceiling, and no agreement."
+        lack = "" if beside.results.kind == "segmentation" else ", and no agreement"
+        yield f"Where no item was heard by two or more there is no ceiling{lack}."
     if unknown := [beside.title(place) for place in apart if not _languages(beside, place)]:
         yield (
             f"Who is native is not known for {wording.listing(list(dict.fromkeys(unknown)))}: no listener's first "

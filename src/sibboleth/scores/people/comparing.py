@@ -1,7 +1,7 @@
 """People beside models: all tables, per domain, with and without listeners who failed."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -10,6 +10,7 @@ from sibboleth.metrics.alignment import ITEM
 from sibboleth.scores import comparison, scoring
 from sibboleth.scores.groups import Name
 from sibboleth.scores.people import listeners as who
+from sibboleth.scores.people import segmented
 from sibboleth.scores.people.agreement import SCHEMA as AGREEMENT
 from sibboleth.scores.people.agreement import agree
 from sibboleth.scores.people.ceiling import SCHEMA as CEILING
@@ -88,7 +89,8 @@ def beside(
     `clusters` has each utterance's speaker, `domains` its domain (one, `all`, where not given), `listeners` a row per
     `rater` with columns to group `by`, and with `excluded` or `catch_failed` who failed. Every domain is scored with
     the labels its own reference has; items without a domain are left out. Numbers have agreement, scores and
-    differences; ceiling, consistency, confidence, effects and disputed items are of labels. Raises `InvalidInput`.
+    differences; ceiling, consistency, confidence, effects and disputed items are of labels. Segments have scores,
+    differences, and the ceiling of `segmented`. Raises `InvalidInput`.
     """
     if target.kind == "transcription":
         raise InvalidInput("transcripts are not compared here: `sibboleth score --people` does")
@@ -124,11 +126,12 @@ def _domains(
     domains: Mapping[str, str] | None,
 ) -> Iterator[_Domain]:
     """Yield every domain that people answered, with its own labels; then all together, where these are the same."""
-    heard = people.select(ITEM).unique()
-    true = reference.filter(pl.col("target") == target.name).join(heard, on=ITEM, how="semi", nulls_equal=True)
+    item = _item(target)
+    heard = people.select(item).unique()
+    true = reference.filter(pl.col("target") == target.name).join(heard, on=item, how="semi", nulls_equal=True)
     if true.is_empty():
         raise InvalidInput(f"no item that people answered has a reference about {target.name!r}; compare their names")
-    beside_people = models.join(heard, on=ITEM, how="semi", nulls_equal=True)
+    beside_people = models.join(heard, on=item, how="semi", nulls_equal=True)
     named = sorted({domains[u] for u in true["utterance"] if u in domains}) if domains else [EVERYWHERE]
     label_sets = set()
     for name in named:
@@ -148,7 +151,12 @@ def _asked(reference: pl.DataFrame, target: Target) -> Target:
     """Return the target with the labels that the reference has, in the target's order."""
     there = set(reference.filter(pl.col("value") > 0)["label"].drop_nulls())
     order = target.labels or tuple(sorted(there))
-    return Target(name=target.name, kind=target.kind, labels=tuple(label for label in order if label in there))
+    return replace(target, labels=tuple(label for label in order if label in there))
+
+
+def _item(target: Target) -> list[str]:
+    """Name the columns that say what an answer is about; all segments of an utterance are one answer."""
+    return ["utterance"] if target.kind == "segmentation" else list(ITEM)
 
 
 @dataclass(frozen=True)
@@ -171,7 +179,10 @@ class _Work:
 
     def panel(self, part: _Domain, kept: Sequence[Name]) -> Panel:
         """Gather what some of the listeners answered."""
-        return gather(_only(part.people, kept), part.reference, part.target.labels, self.clusters)
+        people, true = _only(part.people, kept), part.reference
+        if part.target.kind == "segmentation":
+            people, true = segmented.heard(people), segmented.heard(true)
+        return gather(people, true, part.target.labels, self.clusters)
 
     def named(self, panels: Mapping[str, Panel], versions: Mapping[str, Sequence[Name]]) -> dict[str, who.Groups]:
         """Return the groups of each version's listeners who answered; no version without any."""
@@ -195,7 +206,7 @@ class _Work:
             for name, frame in (("scores", place.scored), ("differences", self.compared(part, named))):
                 found[name].append(_placed(name, frame, version, part.name, None))
             for group, names in named.items():
-                for name, frame in self.grouped(part, panel if panel.votes else panel.of(names)).items():
+                for name, frame in self.grouped(part, panel, names).items():
                     found[name].append(_placed(name, frame, version, part.name, group))
         if panels and places[0].domain.target.kind == "classification":
             fitted = effects(panels, self.backgrounds, self.settings.confidence)
@@ -241,8 +252,13 @@ class _Work:
             groups={(PEOPLE, group): names for group, names in named.items()},
         ).with_columns(group="b_rater")
 
-    def grouped(self, part: _Domain, panel: Panel) -> dict[str, pl.DataFrame]:
-        """Make the tables about one group's panel."""
+    def grouped(self, part: _Domain, everybody: Panel, names: Sequence[Name]) -> dict[str, pl.DataFrame]:
+        """Make the tables about one group of a panel."""
+        if part.target.kind == "segmentation":
+            said = _only(part.people, names)
+            settings = self.clusters, self.settings, self.seed
+            return {"ceiling": segmented.ceiling(said, part.reference, part.target, names, *settings)}
+        panel = everybody if everybody.votes else everybody.of(names)
         resampler = Resampler(self.settings.resamples, self.settings.confidence, self.seed)
         found = {"agreement": agree(panel, resampler)}
         if part.target.kind == "classification":
@@ -255,12 +271,16 @@ class _Work:
 
     def overview(self, part: _Domain, kind: str) -> tuple[object, ...]:
         """Count what a domain has."""
-        items = part.people.select(ITEM).unique()
+        item = _item(part.target)
+        items = part.people.select(item).unique()
         speakers = {self.clusters.get(u) or f"\0{u}" for u in items["utterance"]}
         labels = list(part.target.labels)
         raters = (frame.select("run", "rater").n_unique() for frame in (part.people, part.models))
-        chance = 1 / len(labels) if labels else None
-        return part.name, kind, labels, chance, len(items), len(speakers), *raters, len(part.people)
+        chance = 1 / len(labels) if labels and part.target.kind == "classification" else None
+        answers = len(part.people)
+        if part.target.kind == "segmentation":
+            answers = part.people.select("run", "rater", "utterance", "trial").n_unique()
+        return part.name, kind, labels, chance, len(items), len(speakers), *raters, answers
 
 
 TABLES: dict[str, dict[str, type[pl.DataType]]] = {
