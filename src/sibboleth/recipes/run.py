@@ -125,6 +125,9 @@ def _beside(
     reference = material.reference(stuff)
     write_table(directory / "listeners.parquet", heard)
     write_table(directory / "listeners-scores.parquet", listeners.score(heard, reference, stuff))
+    if stuff.target.kind == "segmentation":
+        for name, rows in listeners.seconds(heard, reference, stuff).items():
+            _add(directory / f"{name}.parquet", rows)
     fits = [fit for cell in filled for fit in cell.fits]
     known = listening.heard(stuff, fits)["utterance"].implode()
     items = heard.select("utterance").unique()
