@@ -20,7 +20,8 @@ def put(root: Path, files: dict[str, str]) -> Path:
 def root(tmp_path: Path) -> Path:
     recordings = ("AudioMP3/1001_IEO_ANG_HI.mp3", "AudioWAV/1001_IEO_ANG_HI.wav", "AudioWAV/1091_MTI_NEU_XX.wav")
     tables = {"VideoDemographics.csv": ACTORS, "processedResults/tabulatedVotes.csv": VOTES}
-    return put(tmp_path, {**dict.fromkeys(recordings, ""), "VideoFlash/1001_IEO_ANG_HI.flv": "", **tables})
+    files = {**dict.fromkeys(recordings, ""), "VideoFlash/1001_IEO_ANG_HI.flv": "", **tables}
+    return put(tmp_path / "CREMA-D-master", files)
 
 
 def test_the_published_layout(root: Path) -> None:
