@@ -132,3 +132,24 @@ def test_models_in_the_place_of_people_are_refused(files: dict[str, Path]) -> No
         listen_compare(files["models"], files["people"], reference=files["manifest"], resamples=100)
     with pytest.raises(InvalidInput, match="no answer of a model"):
         listen_compare(files["people"], files["people"], reference=files["manifest"], resamples=100)
+
+
+def test_segments_are_compared_as_labels_are(tmp_path: Path) -> None:
+    items = [f"u{k}" for k in range(6)]
+    lines = ["utterance,rater,start,end,label"]
+    lines += [f"{u},{who},{late},3.0,sad" for u in items for who, late in (("ann", 1.0), ("bob", 1.5))]
+    (tmp_path / "people.csv").write_text("\n".join(lines) + "\n")
+    lines = ["utterance,start,end,label", *(f"{u},1.0,2.0,sad" for u in items)]
+    (tmp_path / "model.csv").write_text("\n".join(lines) + "\n")
+    true = '"[{""start"": 1.0, ""end"": 3.0, ""label"": ""sad""}]"'
+    lines = ["utterance,audio,speaker,duration,segments", *(f"{u},{u}.wav,s{u[1]},4.0,{true}" for u in items)]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    where = {"reference": tmp_path / "manifest.csv", "resamples": 100}
+    result = listen_compare(tmp_path / "people.csv", tmp_path / "model.csv", **where)  # type: ignore[arg-type]
+    ceiling = result.tables.ceiling.filter(metric="eder").row(0, named=True)
+    assert ceiling["estimate"] == pytest.approx(0.5 / 4)
+    paired = result.tables.differences.filter(metric="eder", slice="all").row(0, named=True)
+    assert paired["difference"] == pytest.approx(1.0 / 4 - 0.25 / 4)
+    assert "each against each of the others: the ceiling" in page(result) and "EDER of people and models" in page(
+        result
+    )

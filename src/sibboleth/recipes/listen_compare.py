@@ -11,16 +11,18 @@ from rich.text import Text
 
 from sibboleth import runs, texts
 from sibboleth.errors import InvalidInput
-from sibboleth.foreign import outputs, reading
+from sibboleth.foreign import outputs, reading, segmented
 from sibboleth.foreign.remarks import count
 from sibboleth.recipes import printing
 from sibboleth.scores import people
+from sibboleth.scores.people.segmented import EACH
 from sibboleth.settings import checked
 from sibboleth.study import StatisticsSettings
-from sibboleth.targets import Target
+from sibboleth.targets import BACKGROUND, Kind, Target
 
 SHOWN = 5
 """Items shown of those on which people and models part, each way."""
+MAIN: dict[Kind, str] = {"classification": "uar", "regression": "ccc", "segmentation": "eder"}
 LAYER = r"^layer-\d+$"
 """Raters that are one layer of many; they are left out of a run that has the layer that dev chose."""
 
@@ -45,7 +47,7 @@ class Compared:
         for shown in (
             _domains(self.tables),
             _agreement(self.tables),
-            _scores(self.tables, "uar" if self.target.kind == "classification" else "ccc"),
+            _scores(self.tables, MAIN[self.target.kind]),
             _ceiling(self.tables),
             _consistency(self.tables),
             _confidence(self.tables),
@@ -105,8 +107,10 @@ def listen_compare(
     truth = reference or utterances or models
     names = reading.Names(target=target, speaker=speaker, by=(domain,) if domain else ())
     rule = texts.named("none")
-    theirs = reading.gather([answers], truth, names, rule)
-    ours = reading.gather([models], truth, names, rule)
+    if segmented.meant([answers, models], truth, names):
+        theirs, ours = (segmented.gather([path], truth, names, BACKGROUND, 0.0) for path in (answers, models))
+    else:
+        theirs, ours = (reading.gather([path], truth, names, rule) for path in (answers, models))
     _require_people(answers)
     heard = theirs.answers.with_columns(pl.col("source").replace("model", "listener"))
     made = ours.answers.filter(pl.col("source") == "model")
@@ -227,11 +231,14 @@ def _scores(tables: people.Tables, main: str) -> Table:
 
 def _ceiling(tables: people.Tables) -> Table:
     title = "against the crowd: each person and the others' majority, and models beside that"
-    shown = printing.table(title, ("Domain", "People", "Who"), ("UAR", "Model minus people"))
+    crowd, metric, more = "majority", "uar", ["Model minus people"]
+    if EACH in tables.ceiling["crowd"]:
+        title, crowd, metric, more = "people, each against each of the others: the ceiling", EACH, "eder", []
+    shown = printing.table(title, ("Domain", "People", "Who"), (metric.upper(), *more))
     wanted = pl.col("difference").is_not_null() | (pl.col("run") == people.PEOPLE)
-    for row in tables.ceiling.filter(pl.col("crowd") == "majority", pl.col("metric") == "uar", wanted).to_dicts():
-        difference = _difference(row)
-        shown.add_row(*_place(row), printing.rater(row["run"], row["rater"]), printing.interval(row), difference)
+    for row in tables.ceiling.filter(pl.col("crowd") == crowd, pl.col("metric") == metric, wanted).to_dicts():
+        numbers = [printing.interval(row), _difference(row)][: 1 + len(more)]
+        shown.add_row(*_place(row), printing.rater(row["run"], row["rater"]), *numbers)
     return shown
 
 

@@ -49,8 +49,8 @@ def _of_people(results: Results, said: Sequence[Said]) -> str:
         return ""
     one, many = listeners_called(results)
     return (
-        f" {wording.capital(many)} are shown on what they heard. The dotted line is their ceiling: each {one}'s segments "
-        "against those of each of the others."
+        f" {wording.capital(many)} are shown on what they heard. The dotted line is their ceiling: each {one}'s "
+        "segments against those of each of the others."
     )
 
 
