@@ -19,6 +19,7 @@ from sibboleth.errors import InvalidInput
 MODULES = {
     "common-voice": "sibboleth.corpora.common_voice",
     "crema-d": "sibboleth.corpora.crema_d",
+    "edacc": "sibboleth.corpora.edacc",
     "emodb": "sibboleth.corpora.emodb",
     "emovo": "sibboleth.corpora.emovo",
     "esd": "sibboleth.corpora.esd",
