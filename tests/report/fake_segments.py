@@ -22,7 +22,7 @@ TARGET = Target(name="emotion", kind="segmentation", labels=LABELS)
 STATISTICS = StatisticsSettings(resamples=100)
 SECONDS = 4.0
 DOMAINS = ("de", "nl")
-SPEAKERS, TAKES = 4, 2
+SPEAKERS, TAKES = 10, 1
 
 
 def rows(run: str, rater: str, said: dict[str, Segments], source: str = "model", layer: int | None = None) -> Any:
@@ -41,6 +41,11 @@ def true_of(name: str) -> Segments:
 
 def shifted(segments: Segments, late: float) -> Segments:
     return [(start + late, min(end + late, SECONDS), label) for start, end, label in segments if start + late < SECONDS]
+
+
+def own(name: str) -> float:
+    """How much later one utterance is answered than others: the worst is Dutch."""
+    return 0.02 * int(name[-3]) + 0.2 * (name == "nl:s3_0")
 
 
 def write_run(folder: Path, *, audio: bool = True, heard: bool = True, domains: tuple[str, ...] = DOMAINS) -> Any:
@@ -72,7 +77,7 @@ def write_run(folder: Path, *, audio: bool = True, heard: bool = True, domains: 
                 regime = "within" if source == domain else "zero-shot"
                 name = f"{encoder}/frames/{regime}/{source}>{domain}"
                 off = late + 0.3 * (source != domain)
-                said = {u: shifted(true_of(u), off + 0.1 * int(u[-1])) for u in names[domain]}
+                said = {u: shifted(true_of(u), off + own(u)) for u in names[domain]}
                 cells.append(_cell(name, encoder, regime, source, domain))
                 answers.append(rows(name, "selected", said))
                 for layer in range(1 if encoder == "logmel" else 3):
@@ -111,7 +116,7 @@ def write_run(folder: Path, *, audio: bool = True, heard: bool = True, domains: 
 
 def _listen(run: RunDirectory, names: list[str], reference: pl.DataFrame, asked: dict[str, Any]) -> None:
     """Let two listeners answer, the second a little later than the first."""
-    said = [{u: shifted(true_of(u), 0.05 + 0.1 * k) for u in names} for k in range(2)]
+    said = [{u: shifted(true_of(u), 0.05 + 0.1 * k + own(u)) for u in names} for k in range(2)]
     heard = pl.concat([rows("panel", f"p{k}", one, "simulated") for k, one in enumerate(said)])
     write_table(run / "listeners.parquet", heard)
     named = heard.with_columns(pl.lit("panel>de").alias("run"))

@@ -61,8 +61,10 @@ def test_the_answer_stands_beside_what_needs_no_model(run: RunDirectory) -> None
         nothing, oracle = (known[f"baseline>{domain}", r] for r in ("no segments", "each utterance's label throughout"))
         said = [f"{r['estimate']:.2f} [{r['low']:.2f}, {r['high']:.2f}]" for r in (nothing, oracle)]
         assert f"In {domain} EDER without a model is {said[0]} (no segments). For scale: {said[1]}" in words
-    assert "It carries: wavlm is better than no segments in 2 of 2 pairs." in words
-    assert "wavlm against no segments: the paired difference lies below 0 (better) in 2 of 2 pairs" in words
+    assert "It carries: wavlm is better than no segments in 2 of 2 pairs (Holm, p < 0.05)." in words.replace(
+        "\xa0", " "
+    )
+    assert "better than no segments in 2 of 2 (Holm" in words
     assert "emotion diarization error rate (EDER)" in words and "UAR: the mean" not in words
     assert "Darker is better (lower)." in words
 
@@ -73,8 +75,29 @@ def test_without_a_gain_the_answer_says_so(run: RunDirectory, tmp_path: Path) ->
     turned = compared.with_columns(-pl.col("difference"), low=-pl.col("high"), high=-pl.col("low"))
     write_table(other / "baseline-comparisons.parquet", turned)
     said = answer.answer(results.load(other))
-    assert said.lead[0] == "It does not carry, it misleads: wavlm is better than no segments in 0 of 2 pairs."
-    assert any("(better) in 0 of 2 pairs, above it (worse) in 2: " in text for text in said.more)
+    lead = said.lead[0].replace("\xa0", " ")
+    assert lead == "It does not carry, it misleads: wavlm is better than no segments in 0 of 2 pairs (Holm, p < 0.05)."
+    assert any("worse than no segments in 2 of 2 (Holm" in text for text in said.more)
+
+
+def test_an_interval_beside_no_difference_is_no_verdict_where_p_is_not(run: RunDirectory, tmp_path: Path) -> None:
+    other = RunDirectory(shutil.copytree(run.path, tmp_path / "other"))
+    compared = run.table("baseline-comparisons")
+    write_table(other / "baseline-comparisons.parquet", compared.with_columns(p_holm=pl.lit(0.2)))
+    said = answer.answer(results.load(other))
+    assert said.lead[0].startswith("It is not shown to carry: wavlm is better than no segments in 0 of 2 pairs (Holm")
+    assert any("in none of 2 told apart from no segments" in text for text in said.more)
+    write_table(
+        other / "baseline-comparisons.parquet",
+        compared.with_columns(pl.lit(4, pl.Int64).alias("clusters"), p=pl.lit(0.125), p_holm=pl.lit(1.0)),
+    )
+    said = answer.answer(results.load(other))
+    why = "with 4 speakers no p below 0.125 is possible; after Holm's correction over 8 comparisons none can reach 0.05"
+    assert (
+        said.lead[0]
+        .replace("\xa0", " ")
+        .startswith(f"Whether wavlm is better than no segments no test can tell here: {why}")
+    )
 
 
 def test_errors_in_seconds_add_up(run: RunDirectory) -> None:

@@ -95,12 +95,14 @@ def _verdict(results: Results, system: System, scores: Sequence[Score], errors: 
 
 def _beside(results: Results, system: System, scores: Sequence[Score], errors: Sequence[str]) -> list[str]:
     """Sum up whether segments are better than those of baselines; nothing where none was compared."""
-    rivals, found = segmentation.outdone(results, scores)
+    judged = segmentation.outdone(results, scores)
+    found, silent = judged.sides, judged.silent
+    better = f"{system.short} is better than {wording.listing(judged.rivals)}"
+    why = significance.why(silent) if silent else ""
     if not found:
-        return []
-    where = (
-        f"{system.short} is better than {wording.listing(rivals)} in {found.count(1)} of {len(found)} {cases(scores)}"
-    )
+        return [f"Whether {better} no test can tell here: {why}."] if silent else []
+    where = f"{better} in {found.count(1)} of {len(found)} {cases(scores)} (Holm, {CLEAR})"
+    where += f"; {len(silent)} more cannot tell: {why}" if silent else ""
     if errors:
         return [f"With {wording.listing(errors)} in the data, {where}."]
     claim = _claim(found.count(1), found.count(-1), len(found)) if scores[0].regime != "within" else ""

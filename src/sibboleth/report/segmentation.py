@@ -8,8 +8,7 @@ from typing import Any, Literal
 import polars as pl
 
 from sibboleth.metrics import segmentation
-from sibboleth.report import sections, wording
-from sibboleth.report.contrasts import cases, includes
+from sibboleth.report import contrasts, sections, significance, wording
 from sibboleth.report.results import Results
 from sibboleth.report.systems import Score, System
 from sibboleth.report.tables import Table, table
@@ -18,6 +17,8 @@ from sibboleth.targets import BACKGROUND, Target
 PARTS = segmentation.PARTS
 FOUND = ("eder", "segment_f1", "boundary_error", "frame_uar", "eder_utterance_mean")
 """Metrics of the table about what was found."""
+BASELINE = "baseline>"
+"""Beginning of the runs of what needs no model."""
 CEILING = "ceiling: one against the others"
 """What people answered against one another: no model is expected to be better."""
 FEW = 3
@@ -135,7 +136,7 @@ def told(results: Results, system: System, scores: Sequence[Score]) -> list[str]
         return []
     rows = rows.filter((pl.col("metric") == results.metric) & (pl.col("slice") == "all"))
     rows = rows.with_columns(pl.col("run").str.split(">").list.last().alias("domain"))
-    judged = read(results, "baseline-comparisons")
+    judged = _judged(results)
     rivals = set(judged["b_rater"]) if len(judged) else set()
     tested = [domain for domain in results.domains if domain in {s.domain for s in scores}]
     texts = []
@@ -156,43 +157,61 @@ def _reaches(row: dict[str, Any]) -> str:
     return f"{wording.estimate(row['estimate'], row['low'], row['high'])} ({row['rater']})"
 
 
-def _paired(results: Results, scores: Sequence[Score], judged: pl.DataFrame, rival: str) -> list[tuple[Score, Row]]:
+def _judged(results: Results) -> pl.DataFrame:
+    """Return paired differences of models and baselines in the main metric."""
+    if results.kind != "segmentation" or results.comparisons.is_empty():
+        return results.comparisons.clear()
+    plain = pl.col("b_run").str.starts_with(BASELINE)
+    return results.comparisons.filter(plain, pl.col("metric") == results.metric, pl.col("slice") == "all")
+
+
+def _paired(scores: Sequence[Score], judged: pl.DataFrame, rival: str) -> list[tuple[Score, Row]]:
     by = {row["a_run"]: row for row in judged.filter(pl.col("b_rater") == rival).to_dicts()}
     return [(s, by[s.run]) for s in scores if s.run in by and math.isfinite(by[s.run]["difference"])]
-
-
-def _side(results: Results, row: Row) -> int:
-    """Return 1 where the interval says better, -1 where it says worse, else 0."""
-    if includes(row["low"], row["high"], 0.0):
-        return 0
-    return 1 if row["difference"] * results.better > 0 else -1
 
 
 def _against(
     results: Results, system: System, scores: Sequence[Score], judged: pl.DataFrame, rival: str
 ) -> Iterator[str]:
-    """Say in how many cases the paired interval lies on the better side of no difference."""
-    found = _paired(results, scores, judged, rival)
+    """Say in how many cases it is better than a baseline after Holm's correction, and by how much."""
+    found = _paired(scores, judged, rival)
     if not found:
         return
-    sides = [_side(results, row) for _, row in found]
-    lower, higher = ("below", "above") if results.better < 0 else ("above", "below")
-    text = f"{system.short} against {rival}: the paired difference lies {lower} 0 (better) in {sides.count(1)}"
-    text += f" of {len(found)} {cases([s for s, _ in found])}"
-    text += f", {higher} it (worse) in {sides.count(-1)}" if -1 in sides else ""
+    rows = [row for _, row in found]
+    name = f"{system.short} \N{MINUS SIGN} {rival}"
+    verdict = contrasts.verdict(results, rows, rival) or significance.why(rows)
+    if len(found) > FEW:
+        yield f"{name} lies {contrasts.span(rows, results, [s.name for s, _ in found])}: {verdict}."
+        return
     each = [f"{s.name} {wording.estimate(row['difference'], row['low'], row['high'])}" for s, row in found]
-    yield f"{text}: {wording.listing(each)}." if len(found) <= FEW else f"{text}."
+    yield f"{name}: {wording.listing(each)}; {verdict}."
 
 
-def outdone(results: Results, scores: Sequence[Score]) -> tuple[list[str], list[int]]:
-    """Name the baselines, and say of each score whether it is better (1) or worse (-1) than all, or neither (0)."""
-    judged = read(results, "baseline-comparisons")
+@dataclass(frozen=True)
+class Outdone:
+    """How scores stand to what needs no model."""
+
+    rivals: tuple[str, ...]
+    sides: tuple[int, ...]
+    """Of each score that can be told: 1 where it is better than all of them, -1 where worse, else 0."""
+    silent: tuple[Row, ...]
+    """Comparisons that could not have shown a difference, whatever the answers."""
+
+
+def outdone(results: Results, scores: Sequence[Score]) -> Outdone:
+    """Say which scores are better or worse than all baselines, by Holm's p of the paired differences."""
+    judged = _judged(results)
     rivals = sorted(set(judged["b_rater"])) if len(judged) else []
     sides: dict[str, list[int]] = {}
+    silent: dict[str, Row] = {}
     for rival in rivals:
-        for score, row in _paired(results, scores, judged, rival):
-            sides.setdefault(score.run, []).append(_side(results, row))
-    return rivals, [several[0] if len(set(several)) == 1 else 0 for several in sides.values()]
+        for score, row in _paired(scores, judged, rival):
+            if significance.mute(row):
+                silent[score.run] = row
+            side = int(math.copysign(significance.significant(row), row["difference"] * results.better))
+            sides.setdefault(score.run, []).append(side)
+    told = [several[0] if len(set(several)) == 1 else 0 for run, several in sides.items() if run not in silent]
+    return Outdone(tuple(rivals), tuple(told), tuple(silent.values()))
 
 
 def parts(results: Results) -> Table:
