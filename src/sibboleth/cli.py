@@ -63,9 +63,17 @@ app.command("sibboleth.recipes.report:report", name="report", help="Write a run'
 corpus.command(
     "sibboleth.recipes.corpus:describe", name="describe", help="Hours, speakers, labels, levels, duplicates."
 )
+corpus.command("sibboleth.recipes.corpora:known", name="list", help="Corpora that are known, or all about one.")
 corpus.command("sibboleth.recipes.corpus:prepare", name="prepare", help="Write the manifest of a known corpus.")
+corpus.command("sibboleth.recipes.corpora:check", name="check", help="Compare a folder with what was published.")
 corpus.command("sibboleth.recipes.mix:mix", name="mix", help="Put utterances together: which emotion appears when.")
 corpus.command("sibboleth.recipes.speak:speak", name="speak", help="Speak hours of speech to pre-train on.")
+corpus.command(
+    "sibboleth.recipes.corpus_import:corpus_import", name="import", help="Read a corpus in another tool's format."
+)
+corpus.command(
+    "sibboleth.recipes.corpus_export:corpus_export", name="export", help="Write a manifest in another tool's format."
+)
 listen.command(
     "sibboleth.recipes.listen_design:design", name="design", help="Draw a listening test: items, sounds, orders."
 )
@@ -97,7 +105,7 @@ cache.command("sibboleth.recipes.cache:clear", name="clear", help="Remove what t
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one verb, print what it returns, and exit: 0 done, 1 refused by the audit, 2 wrong use, 130 stopped."""
+    """Run one verb, print what it returns, and exit: 0 done, 1 refused or found wanting, 2 wrong use, 130 stopped."""
     complaints = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
         result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
@@ -110,3 +118,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(STOPPED)
     if result is not None:
         Console(soft_wrap=not hasattr(result, "__rich__"), highlight=False).print(result)
+    if code := getattr(result, "exit_code", 0):
+        sys.exit(code)

@@ -28,6 +28,8 @@ class Card:
     """By column of the manifest: the corpus's label to ours; None where its utterances have no label with us."""
     remarks: tuple[str, ...] = ()
     """What misleads who does not know it: one voice, parallel sentences, what a label merges."""
+    made: bool = False
+    """Whether sibboleth makes the corpus itself, so that nobody has it before."""
 
     @property
     def verified(self) -> bool:

@@ -1,13 +1,12 @@
 """Corpora on the command line: what a manifest holds, and manifests of public corpora."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +16,7 @@ from sibboleth.accents import derive, taxonomy
 from sibboleth.audio import matching
 from sibboleth.errors import InvalidInput
 from sibboleth.progress import console
+from sibboleth.recipes import printing
 from sibboleth.runs import write_text
 
 GROUPS = ("language", "dialect", "accent", "speaker")
@@ -75,10 +75,7 @@ class Description:
 
     def __str__(self) -> str:
         """Write the same as plain text."""
-        console = Console(file=io.StringIO(), width=110, color_system=None, highlight=False)
-        console.print(self)
-        assert isinstance(console.file, io.StringIO)
-        return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
+        return printing.plain(self)
 
 
 def describe(
@@ -132,7 +129,7 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
     """Write the manifest of a known corpus from its published layout, and return its path.
 
     Args:
-        name: common-voice, emodb, nemo, ravdess, zed, or speech to make: synthetic (emotions in four languages) or
+        name: a corpus of `sibboleth corpus list`, or speech to make: synthetic (emotions in four languages) or
             synthetic-accents (Dutch with French, German and English phones).
         root: folder the corpus was unpacked in; for speech that is made, the folder to make it in.
         output: where to write, CSV, TSV, JSONL or Parquet; `manifest.csv` in the root if not given.

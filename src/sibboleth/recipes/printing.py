@@ -1,7 +1,9 @@
 """Numbers, names and tables as the terminal shows them."""
 
+import io
 from typing import Any
 
+from rich.console import Console, RenderableType
 from rich.table import Table
 
 
@@ -13,6 +15,14 @@ def table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table
     for name in numbers:
         shown.add_column(name, justify="right")
     return shown
+
+
+def plain(shown: RenderableType) -> str:
+    """Write what a terminal shows as plain text."""
+    console = Console(file=io.StringIO(), width=110, color_system=None, highlight=False)
+    console.print(shown)
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
 def rater(run: str, name: str, layer: int | None = None) -> str:

@@ -24,6 +24,18 @@ DESIGN = Design(
 )
 """20 native speakers and 6 with each first language, as many women as men; each says the same 24 sentences once."""
 
+CARD = replace(
+    corpus.CARD,
+    title="made here: Dutch by native speakers and with the phones of German, English and French",
+    languages=DESIGN.languages,
+    targets=("text", "accent", "emotion"),
+    address="sibboleth corpus prepare synthetic-accents FOLDER",
+    labels={"emotion": {emotion: emotion for emotion in DESIGN.emotions}},
+    remarks=(
+        "a test of tools, and never a result about people",
+        "all say the same 24 sentences: word error rates rank speakers, and are none of new texts",
+    ),
+)
 
 TRAIN, DEV = 12, 2
 """Native speakers who train and who select; the other natives are tested, and all who have an accent."""

@@ -24,6 +24,7 @@ import polars as pl
 
 from sibboleth import runs
 from sibboleth.corpora import assemble
+from sibboleth.corpora.card import Card
 from sibboleth.corpora.synthetic import phones, plan, speech, truth, worker
 from sibboleth.corpora.synthetic.design import Design, best_possible_score
 from sibboleth.corpora.synthetic.plan import VOICES, Line, Pronunciation, Speaker
@@ -33,6 +34,22 @@ from sibboleth.corpus import Corpus
 from sibboleth.progress import track
 
 __all__ = ["Design", "best_possible_score", "prepare", "segments"]
+
+CARD = Card(
+    title="made here: four languages whose emotions, speakers, accents and best possible score are known",
+    languages=Design().languages,
+    targets=("emotion", "text", "accent"),
+    address="sibboleth corpus prepare synthetic FOLDER",
+    licence="made here; espeak-ng, which speaks it, is under the GPL-3",
+    reference="https://github.com/espeak-ng/espeak-ng",
+    layout="sibboleth makes it",
+    labels={"emotion": {emotion: emotion for emotion in Design().emotions}},
+    remarks=(
+        "a test of tools, and never a result about people",
+        "every language has the same sentences for all speakers",
+    ),
+    made=True,
+)
 
 _SEGMENTS = {"utterance": pl.String, "tier": pl.String, "start": pl.Float64, "end": pl.Float64, "label": pl.String}
 
