@@ -57,3 +57,9 @@ def test_a_row_too_wide_is_named(tmp_path: Path) -> None:
 def test_text_in_a_national_encoding_is_read_where_the_corpus_is_known_to_use_it(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("美丽\n".encode("gbk"))
     assert layouts.text(tmp_path / "a.txt", otherwise="gb18030") == "美丽\n"
+
+
+def test_bytes_that_were_unpacked_are_decoded_as_files_are(tmp_path: Path) -> None:
+    for data in ("één\r\n".encode(), "één\r\n".encode("utf-16"), "één\r\n".encode("latin-1")):
+        (tmp_path / "a.txt").write_bytes(data)
+        assert layouts.decoded(data) == layouts.text(tmp_path / "a.txt") == "één\n"

@@ -17,6 +17,7 @@ from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput
 
 MODULES = {
+    "cgn": "sibboleth.corpora.cgn",
     "common-voice": "sibboleth.corpora.common_voice",
     "crema-d": "sibboleth.corpora.crema_d",
     "edacc": "sibboleth.corpora.edacc",

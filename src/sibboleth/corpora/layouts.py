@@ -95,7 +95,11 @@ def need(root: Path, names: str | Collection[str], layout: str) -> Path:
 
 def text(path: Path, *, otherwise: str = "cp1252") -> str:
     """Read text in UTF-8 or UTF-16 with a byte order mark, in UTF-8 without, or else in Windows' Latin-1."""
-    data = path.read_bytes()
+    return decoded(path.read_bytes(), otherwise=otherwise)
+
+
+def decoded(data: bytes, *, otherwise: str = "cp1252") -> str:
+    """Return the text of bytes as `text` reads them, its lines ended by line feeds."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         said = data.decode("utf-16", errors="replace")
     else:

@@ -75,7 +75,12 @@ class _Tokens:
 
 def read(path: Path, utterance: str, gathering: Gathering) -> None:
     """Gather the intervals that have a text, and the length of the recording; tiers of points are left out."""
-    tokens = _Tokens(path, decoded(path))
+    take(decoded(path), path, utterance, gathering)
+
+
+def take(text: str, path: Path, utterance: str, gathering: Gathering) -> None:
+    """Gather the same from the text of a file that was read already."""
+    tokens = _Tokens(path, text)
     for expected in ("ooTextFile", "TextGrid"):
         if tokens.next("text", f'"{expected}"').value not in (expected, "ooTextFile short"):
             raise InvalidInput(f"{path}: not a TextGrid in text form; in Praat, save it as text file")
