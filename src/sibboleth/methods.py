@@ -1,13 +1,17 @@
 """Methods: how an encoder is put to a target beyond a probe, and how that is trained."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from sibboleth.augmentation import AugmentationSettings
 from sibboleth.settings import Settings
 
+Context = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=30)], ...], AfterValidator(lambda value: tuple(sorted(set(value))))
+]
+"""Seconds of windows about a frame, each once."""
 Optimiser = Literal["adamw", "sgd"]
 Decay = Literal["constant", "linear", "cosine", "tri-stage"]
 
@@ -61,11 +65,13 @@ class GateSettings(Settings):
 
 
 class HeadSettings(Settings):
-    """What answers: a network over the mean of the frames, or over every frame where the target is a transcript."""
+    """What answers: a network over the mean of the frames, or over every frame of transcripts and segmentations."""
 
     hidden: tuple[int, ...] = ()
     """Sizes of its hidden layers, with ReLU between; none is a linear head. The anchor study's has `[128, 16]`."""
     dropout: float = Field(0.0, ge=0, lt=1)
+    context: Context = ()
+    """Of segmentations: seconds of windows about each frame, whose mean and deviation are heard beside the frame."""
 
 
 class TuningAugmentation(AugmentationSettings):

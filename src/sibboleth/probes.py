@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from sibboleth.methods import TuningSettings
+from sibboleth.methods import Context, TuningSettings
 from sibboleth.settings import Settings
 
 PROBES = {"transcription": "ctc", "segmentation": "frames"}
@@ -82,6 +82,9 @@ class FramesProbe(Settings):
     """
 
     kind: Literal["frames"] = "frames"
+    context: Context = ()
+    """Seconds of windows about each frame, whose mean and deviation are heard beside the frame; none where it is asked
+    what single frames tell."""
     training: TuningSettings | None = None
     """As the study's `[training]` where not given."""
 

@@ -14,7 +14,7 @@ from sibboleth.settings import Settings
 from sibboleth.splits import STAGED, USUAL, Regime, SplitSettings
 from sibboleth.targets import BACKGROUND, Kind, Target
 
-Decoder = Literal["argmax", "median", "minimum", "hysteresis", "viterbi"]
+Decoder = Literal["argmax", "median", "minimum", "hysteresis", "viterbi", "weighed"]
 DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 
 
@@ -92,7 +92,8 @@ class TargetSettings(Settings):
     collar: float = Field(0.0, ge=0)
     """Of a segmentation: seconds before and after each boundary of the reference that are not scored."""
     decoders: tuple[Decoder, ...] = Field(DECODERS, min_length=1)
-    """Of a segmentation: ways to make segments of frames, among which dev chooses one per model."""
+    """Of a segmentation: ways to make segments of frames, among which dev chooses one per model; `weighed` makes the
+    background likelier or less likely before another way, up to saying nothing."""
 
     @model_validator(mode="before")
     @classmethod
@@ -268,6 +269,8 @@ class Study(Settings):
     @model_validator(mode="after")
     def _methods_fit(self) -> "Study":
         names = {one.name for one in self.methods}
+        if self.target.kind != "segmentation" and (around := [one.name for one in self.methods if one.head.context]):
+            raise ValueError(f"methods: head.context of {around[0]} is of segmentations, where frames are answered")
         if reserved := names & {"linear", "mlp", "ctc", "frames"}:
             raise ValueError(f"methods: {', '.join(sorted(reserved))} is the name of a probe; choose another")
         for one in self.methods:

@@ -267,7 +267,7 @@ def test_three_hours_fit_in_little_memory(model: Path, tmp_path: Path) -> None:
 
 METHODS = {
     "lora": "lora = { rank = 2 }\nlowest = 1",
-    "mix": "mix = true",
+    "mix": "mix = true\nhead = { context = [0.5] }",
     "full": 'train = "layers"\nbottleneck = { reduction = 4 }\ngate = {}',
 }
 

@@ -161,6 +161,7 @@ def described(
             identity=encoder.identity,
             language=encoder.language,
             rate=encoder.rate,
+            stride=encoder.stride,
             dim=encoder.dim,
             whole=encoder.layers - 1,
             layers=tuning.layers,

@@ -13,7 +13,7 @@ from sibboleth.errors import InvalidInput
 from sibboleth.experiment import cells
 from sibboleth.experiment.cells import Score
 from sibboleth.experiment.material import Material
-from sibboleth.methods import MethodSettings
+from sibboleth.methods import HeadSettings, MethodSettings
 from sibboleth.probes import CtcProbe, FramesProbe
 from sibboleth.runs import RunDirectory, write_table, write_text
 from sibboleth.splits import Fit, Fits, single
@@ -145,7 +145,8 @@ def works(
 
 def curve(probe: CtcProbe | FramesProbe) -> MethodSettings:
     """Write the probe of transcripts or segmentations as a method: a linear head on each hidden state."""
-    return MethodSettings(name=probe.kind, training=probe.training)
+    context = probe.context if isinstance(probe, FramesProbe) else ()
+    return MethodSettings(name=probe.kind, head=HeadSettings(context=context), training=probe.training)
 
 
 def takes(encoder: "Encoder", method: MethodSettings) -> bool:

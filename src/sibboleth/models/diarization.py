@@ -86,7 +86,8 @@ class Diarizer:
         """Return what the head says of each frame of at most `WINDOW` seconds, `[frame, label]`."""
         device = next(self.network.parameters()).device
         states = torch.from_numpy(encoder.hidden_states(window)[self.layers.start : self.layers.stop])[None]
-        batch = TuningBatch(states, torch.tensor([states.shape[2]]), torch.zeros(1, 1), 0.0).to(device)
+        seconds = torch.tensor([[len(window) / encoder.rate]])
+        batch = TuningBatch(states, torch.tensor([states.shape[2]]), seconds, 0.0).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             ((said, _),) = self.network.said(batch)
         found = said[0].float().cpu().numpy()

@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sibboleth.models.decoding import choosing
-from sibboleth.models.decoding.decoders import Argmax, Decoder, Hysteresis, Median, Minimum, Viterbi
+from sibboleth.models.decoding.choosing import Choosing
+from sibboleth.models.decoding.decoders import (
+    Argmax,
+    Decoder,
+    Hysteresis,
+    Median,
+    Minimum,
+    Nothing,
+    Viterbi,
+    Weighed,
+)
 from sibboleth.models.decoding.timelines import Timeline, packed, runs, unpacked
 
 Posteriors = npt.NDArray[np.float64]
@@ -135,6 +145,7 @@ def test_transitions_are_shares_of_frames_with_one_more_each() -> None:
         Minimum(seconds=0.2),
         Hysteresis(on=0.5, off=0.3, background=0),
         Viterbi(scale=1, start=(-1.0, -1.0), transitions=((-0.1, -2.0), (-2.0, -0.1))),
+        Weighed(background=0, factor=4, then=Minimum(seconds=0.2)),
     ],
 )
 def test_certain_frames_stay_as_they_are(decoder: Decoder) -> None:
@@ -189,5 +200,44 @@ def test_dev_chooses_the_decoder_that_scores_best_and_the_first_of_equals() -> N
         return next(unpacked(answers)).covered(2)[1]
 
     plain, smooth, wide = Argmax(), Median(seconds=0.2), Median(seconds=0.4)
-    assert choosing.choose([plain, smooth, wide], [noisy], truth, right, 1, STRIDE) == smooth
-    assert choosing.choose([plain, smooth, wide], [noisy], truth, right, -1, STRIDE) == plain
+    assert Choosing([noisy], truth, right, 1, STRIDE).best([plain, smooth, wide]) == smooth
+    assert Choosing([noisy], truth, right, -1, STRIDE).best([plain, smooth, wide]) == plain
+
+
+def wrong(true: npt.NDArray[np.float64], answers: npt.NDArray[np.float64]) -> float:
+    """The share of half-frames that are wrong."""
+    codes = [[one.frames(100, STRIDE / 2) for one in unpacked(rows)] for rows in (true, answers)]
+    return float(np.mean([a != b for a, b in zip(*codes, strict=True)]))
+
+
+def leaning(truth: npt.NDArray[np.int64], lean: float, seed: int) -> Posteriors:
+    """Logits of two labels that tell the truth in noise, and lean to label 1."""
+    logit = 2.0 * (2 * truth - 1) + lean + np.random.default_rng(seed).normal(size=len(truth))
+    return np.column_stack([1 / (1 + np.exp(logit)), 1 / (1 + np.exp(-logit))])
+
+
+@pytest.mark.parametrize(("lean", "factor"), [(1.4, 4.0), (-0.7, 0.5), (0.0, None)])
+def test_dev_makes_up_for_a_head_that_leans_to_labels(lean: float, factor: float | None) -> None:
+    codes = np.repeat([0, 1, 0], [15, 20, 15])
+    truth = packed([Timeline.of_frames(codes, STRIDE, 1.0)] * 20)
+    said = [leaning(codes, lean, seed) for seed in range(20)]
+    found = Choosing(said, truth, wrong, -1, STRIDE).weighed([Argmax()], 0)
+    assert found == (Argmax() if factor is None else Weighed(background=0, factor=factor, then=Argmax()))
+
+
+def test_a_head_that_knows_nothing_says_nothing() -> None:
+    truth = packed([Timeline.of_frames(np.repeat([0, 1, 0], [15, 20, 15]), STRIDE, 1.0)] * 20)
+    said = [leaning(np.zeros(50, np.int64), 2.0, seed) for seed in range(20)]
+    found = Choosing(said, truth, wrong, -1, STRIDE).weighed([Argmax(), Median(seconds=0.2)], 0)
+    assert found == Nothing(background=0)
+    assert found(said[0], STRIDE).tolist() == [0] * 50
+
+
+@given(seeds, frames)
+@settings(max_examples=30, deadline=None)
+def test_weighing_is_that_of_odds(seed: int, count: int) -> None:
+    posteriors = drawn(seed, count, rough=True)
+    odds = posteriors * np.array([3.0, 1.0, 1.0])
+    before = posteriors.copy()
+    assert Weighed(background=0, factor=3.0, then=Argmax())(posteriors, STRIDE).tolist() == odds.argmax(1).tolist()
+    assert np.array_equal(before, posteriors)

@@ -6,6 +6,7 @@ import torch
 
 from sibboleth.methods import HeadSettings
 from sibboleth.models.decoding.timelines import Timeline, packed, unpacked
+from sibboleth.models.tuning.context import around, size
 from sibboleth.models.tuning.masking import Masking
 from sibboleth.models.tuning.network import Head, TuningBatch
 from sibboleth.models.tuning.segmenter import Segmenter
@@ -17,9 +18,10 @@ TIMELINES = [
 ]
 
 
-def network(voices: int = 1) -> Segmenter:
-    heads = [Head(3, HeadSettings(), 3, seed) for seed in range(voices)]
+def network(voices: int = 1, context: tuple[float, ...] = ()) -> Segmenter:
+    heads = [Head(size(3, context), HeadSettings(), 3, seed) for seed in range(voices)]
     told = {"mixed": 0, "out": 3, "trains_front": False, "masking": Masking(0.0, 1), "stride": STRIDE}
+    told |= {"context": context}
     made = Segmenter(None, heads, voices, 3, **told)
     made.learn(np.arange(2), np.arange(2), packed(TIMELINES), True)
     return made
@@ -50,8 +52,9 @@ def test_the_loss_is_the_weighted_mean_over_labelled_frames() -> None:
     assert float(made(some)["loss"].detach()) == pytest.approx(total / weight, rel=1e-5)
 
 
-def test_what_stands_behind_a_row_changes_nothing() -> None:
-    made, short = network(2), batch(2)
+@pytest.mark.parametrize("context", [(), (0.3, 5.0)])
+def test_what_stands_behind_a_row_changes_nothing(context: tuple[float, ...]) -> None:
+    made, short = network(2, context), batch(2)
     longer = batch(2, frames=10)
     padded = torch.cat([longer.inputs, 9.0 * torch.ones(2, 2, 5, 3)], 2)  # type: ignore[list-item]
     behind = TuningBatch(padded, short.lengths, short.truth, 1.6)
@@ -77,3 +80,22 @@ def test_heads_learn_as_they_would_alone() -> None:
     alone(TuningBatch(some.inputs[:, 1:], some.lengths, some.truth, 1.6))["loss"].backward()  # type: ignore[index]
     for mine, own in zip(both.head[1].parameters(), alone.head.parameters(), strict=True):  # type: ignore[index]
         assert torch.allclose(mine.grad, own.grad)
+
+
+def test_context_is_mean_and_deviation_of_the_frames_about_each() -> None:
+    frames = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(1)) * 50 + 200
+    lengths, strides = torch.tensor([10, 6]), torch.tensor([0.1, 0.2])
+    found = around(frames, lengths, (0.4, 9.0), strides).numpy()
+    for row, (count, halves) in enumerate(zip((10, 6), ((2, 45), (1, 22)), strict=True)):
+        for frame in range(count):
+            parts = [frames[row, frame].numpy()]
+            for half in halves:
+                window = frames[row, max(0, frame - half) : min(count, frame + half + 1)].numpy().astype(np.float64)
+                parts += [window.mean(0), window.std(0)]
+            assert found[row, frame] == pytest.approx(np.concatenate(parts), rel=1e-4)
+
+
+def test_context_lets_gradients_through_where_nothing_varies() -> None:
+    frames = torch.ones(1, 5, 3, requires_grad=True)
+    around(frames, torch.tensor([5]), (0.3,), torch.tensor([0.1])).sum().backward()
+    assert frames.grad is not None and torch.isfinite(frames.grad).all()

@@ -1,11 +1,23 @@
 """Choosing: the decoders that dev may choose from, and the one that it likes best."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from sibboleth.models.decoding.decoders import Argmax, Decoder, Hysteresis, Median, Minimum, Posteriors, Viterbi
+from sibboleth.models.decoding.decoders import (
+    Argmax,
+    Decoder,
+    Hysteresis,
+    Median,
+    Minimum,
+    Nothing,
+    Plain,
+    Posteriors,
+    Viterbi,
+    Weighed,
+)
 from sibboleth.models.decoding.timelines import Array, Codes, Timeline, packed
 
 WIDTHS = (0.1, 0.2, 0.4, 0.8)
@@ -14,15 +26,18 @@ THRESHOLDS = ((0.4, 0.3), (0.5, 0.3), (0.6, 0.4), (0.8, 0.5))
 """Of hysteresis: on and off."""
 SCALES = (1.0, 0.3, 0.1, 0.03)
 """Of Viterbi."""
+FACTORS = (2.0, 4.0, 8.0, 0.5)
+"""By which the background may be likelier than a head says."""
+WEIGHED = "weighed"
 Score = Callable[[Array, Array], float]
 """Timelines that are true and answered, `[utterance, number]`, to the main metric."""
 
 
 def candidates(
     kinds: Sequence[str], train: Sequence[Timeline], labels: int, background: int | None, stride: float
-) -> Iterator[Decoder]:
+) -> Iterator[Plain]:
     """List decoders of the kinds asked for, the plainest first; transitions are learned from `train`."""
-    if "argmax" in kinds:
+    if "argmax" in kinds or set(kinds) <= {WEIGHED}:
         yield Argmax()
     for kind, made in (("median", Median), ("minimum", Minimum)):
         if kind in kinds:
@@ -60,16 +75,36 @@ def decoded(
     return packed(found)
 
 
-def choose(
-    decoders: Sequence[Decoder],
-    posteriors: Sequence[Posteriors],
-    truth: Array,
-    score: Score,
-    better: int,
-    stride: float | None,
-) -> Decoder:
-    """Return the decoder whose timelines score best, the first of equals; `better` is -1 where less is."""
-    if len(decoders) == 1:
-        return decoders[0]
-    tried = [better * score(truth, decoded(posteriors, truth[:, 0], one, stride)) for one in decoders]
-    return decoders[int(np.nan_to_num(tried, nan=-np.inf).argmax())]
+@dataclass(frozen=True)
+class Choosing:
+    """What decoders are chosen by: what a head says of dev, and what is true there."""
+
+    posteriors: Sequence[Posteriors]
+    truth: Array
+    score: Score
+    better: int
+    """-1 where a lower score is better."""
+    stride: float | None
+
+    def best(self, decoders: Sequence[Decoder]) -> Decoder:
+        """Return the decoder whose timelines score best, the first of equals."""
+        if len(decoders) == 1:
+            return decoders[0]
+        tried = [self.better * self._scored(one) for one in decoders]
+        return decoders[int(np.nan_to_num(tried, nan=-np.inf).argmax())]
+
+    def weighed(self, decoders: Sequence[Plain], background: int) -> Decoder:
+        """Return the best with the background weighed: the factor of the best decoder, then the best with that factor.
+
+        Nothing but background is among them, so that on dev none is worse than that.
+        """
+        plain = self.best(decoders)
+        weighed = [Weighed(background=background, factor=factor, then=plain) for factor in FACTORS]
+        found = self.best([plain, *weighed, Nothing(background=background)])
+        if not isinstance(found, Weighed):
+            return found
+        others = [found.model_copy(update={"then": one}) for one in decoders if one != plain]
+        return self.best([found, *others])
+
+    def _scored(self, decoder: Decoder) -> float:
+        return self.score(self.truth, decoded(self.posteriors, self.truth[:, 0], decoder, self.stride))

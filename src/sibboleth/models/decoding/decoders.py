@@ -200,4 +200,48 @@ class Viterbi(Settings):
         return f"viterbi {self.scale:g}"
 
 
-Decoder = Annotated[Argmax | Median | Minimum | Hysteresis | Viterbi, Field(discriminator="kind")]
+Plain = Annotated[Argmax | Median | Minimum | Hysteresis | Viterbi, Field(discriminator="kind")]
+
+
+class Weighed(Settings):
+    """The background made more or less likely, and then another decoder.
+
+    Heads are trained with all labels in balance, and an error rate in seconds does not weigh them so.
+    """
+
+    kind: Literal["weighed"] = "weighed"
+    background: int
+    """Its index."""
+    factor: float = Field(gt=0)
+    """By which its posterior is multiplied."""
+    then: Plain
+
+    def __call__(self, posteriors: Posteriors, stride: float) -> Codes:
+        """Return labels `[frame]`."""
+        said = posteriors.copy()
+        said[:, self.background] *= self.factor
+        said /= np.maximum(said.sum(axis=1, keepdims=True), TINY)
+        return self.then(said, stride)
+
+    def __str__(self) -> str:
+        """Name it with its factor."""
+        return f"{self.then}, background x {self.factor:g}"
+
+
+class Nothing(Settings):
+    """No segment at all: of a head whose false alarms cost more than what it finds."""
+
+    kind: Literal["nothing"] = "nothing"
+    background: int
+    """Its index."""
+
+    def __call__(self, posteriors: Posteriors, stride: float) -> Codes:
+        """Return the background `[frame]`."""
+        return np.full(len(posteriors), self.background, dtype=np.int64)
+
+    def __str__(self) -> str:
+        """Name it."""
+        return "no segments"
+
+
+Decoder = Annotated[Argmax | Median | Minimum | Hysteresis | Viterbi | Weighed | Nothing, Field(discriminator="kind")]

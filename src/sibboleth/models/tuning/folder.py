@@ -24,7 +24,7 @@ from sibboleth.models.encoders.checkpoint import Checkpoint, checkpoint
 from sibboleth.models.encoders.stack import Stack
 from sibboleth.models.encoders.transformer import Transformer
 from sibboleth.models.losses import Kind
-from sibboleth.models.tuning import card
+from sibboleth.models.tuning import card, context
 from sibboleth.models.tuning import record as records
 from sibboleth.models.tuning.encoder import Shortened, TunedEncoder
 from sibboleth.models.tuning.final import Tried
@@ -159,9 +159,11 @@ def _network(record: ModelRecord) -> Tuned:
         return Transcriber(None, [head], states, dim, mixed=mixed, out=out, trains_front=False, masking=masking)
     out = len(record.labels) or 1
     if record.kind == "segmentation":
-        head, states = Head(_heard(record), record.method.head, out, 0), max(1, mixed)
-        told: dict[str, Any] = {"mixed": mixed, "out": out, "trains_front": False, "masking": masking, "stride": None}
-        return Segmenter(None, [head], states, record.encoder.dim, **told)
+        around, about = record.method.head.context, record.encoder
+        head, states = Head(context.size(_heard(record), around), record.method.head, out, 0), max(1, mixed)
+        told: dict[str, Any] = {"mixed": mixed, "out": out, "trains_front": False, "masking": masking}
+        told |= {"stride": None if about.stride is None else about.stride / about.rate, "context": around}
+        return Segmenter(None, [head], states, about.dim, **told)
     loss: Kind = "cross-entropy" if record.labels else "squared"
     return Tuned(None, Head(_heard(record), record.method.head, out, 0), mixed, out, loss, False, masking)
 

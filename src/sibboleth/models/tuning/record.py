@@ -25,6 +25,8 @@ class EncoderRecord(Settings):
     """Content hash of the whole encoder before it was trained."""
     language: str | None
     rate: int
+    stride: int | None = None
+    """Samples from one frame to the next, where that is fixed."""
     dim: int
     whole: int
     """Transformer layers that it had."""

@@ -10,6 +10,7 @@ from sibboleth.models.decoding import choosing
 from sibboleth.models.decoding.decoders import Argmax, Decoder, Posteriors
 from sibboleth.models.decoding.timelines import UNKNOWN, unpacked
 from sibboleth.models.encoders.stack import Stack
+from sibboleth.models.tuning import context
 from sibboleth.models.tuning.epochs import Rows
 from sibboleth.models.tuning.masking import Masking
 from sibboleth.models.tuning.network import Array, Head, TuningBatch
@@ -34,11 +35,15 @@ class Segmenter(Transcriber):
         trains_front: bool,
         masking: Masking,
         stride: float | None,
+        context: Sequence[float] = (),
     ) -> None:
-        """Put them together as a transcriber is; `stride` is seconds per frame, where that is fixed."""
+        """Put them together as a transcriber is; `stride` is seconds per frame, where that is fixed.
+
+        `context` are seconds of windows about a frame whose mean and deviation heads hear beside it.
+        """
         super().__init__(stack, heads, states, dim, mixed=mixed, out=out, trains_front=trains_front, masking=masking)
         self.loss = "frames"
-        self.stride = stride
+        self.stride, self.context = stride, tuple(context)
         self.decoders: list[Decoder] = [Argmax()] * self.voices
         """How each head's answers are made into segments."""
 
@@ -74,6 +79,13 @@ class Segmenter(Transcriber):
     def posteriors(self, batch: TuningBatch) -> list[list[Posteriors]]:
         """Return what each head says of the own frames of each row, `[frame, label]`."""
         return [_own(output, lengths) for output, lengths in self.said(batch)]
+
+    def _around(self, frames: Tensor, lengths: Tensor, batch: TuningBatch) -> Tensor:
+        """Put beside frames what is around them."""
+        strides = (
+            batch.truth[:, 0] / lengths if self.stride is None else torch.full_like(batch.truth[:, 0], self.stride)
+        )
+        return context.around(frames, lengths, self.context, strides)
 
     def _losses(self, output: Tensor, lengths: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Return weighted losses and weights of frames, both `[row, frame]`; 0 where there is nothing to learn."""

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from sibboleth.models.decoding import choosing
+from sibboleth.models.decoding.choosing import Choosing
 from sibboleth.models.decoding.decoders import Argmax, Posteriors
 from sibboleth.models.decoding.timelines import unpacked
 from sibboleth.models.tuning import course as courses
@@ -28,9 +29,11 @@ def learn(going: Course, train: Rows, dev: Rows, kinds: Sequence[str], backgroun
     stride = network.stride or float(np.mean([row[0] for row in truth[dev]]) / np.mean([len(one) for one in said[0]]))
     trained = list(unpacked(truth[train]))
     decoders = list(choosing.candidates(kinds, trained, len(network.label_weights), background, stride))
-    network.decoders = [
-        choosing.choose(decoders, own, truth[dev], going.score, going.better, network.stride) for own in said
-    ]
+    several = [Choosing(own, truth[dev], going.score, going.better, network.stride) for own in said]
+    if background is None or choosing.WEIGHED not in kinds:
+        network.decoders = [one.best(decoders) for one in several]
+    else:
+        network.decoders = [one.weighed(decoders, background) for one in several]
 
 
 def name(network: Tuned, voice: int) -> str:

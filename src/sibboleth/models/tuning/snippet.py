@@ -118,6 +118,8 @@ def _framed(record: ModelRecord, own: str) -> Iterator[str]:
         yield f"heard = (share * ({mixed}).sum(0)[0]{own}"
     else:
         yield f"heard = ((states[-1] - centre[0]) / spread[0])[0]{own}"
+    if record.kind == "segmentation" and record.method.head.context:
+        yield from _around(record)
     yield from _head(record)
     if record.kind == "segmentation":
         yield f"labels = {list(record.labels)!r}"
@@ -130,6 +132,17 @@ def _framed(record: ModelRecord, own: str) -> Iterator[str]:
     yield "kept = [one for one, last in zip(best, [0, *best]) if one not in (0, last)]"
     yield 'answer = " ".join("".join(characters[one - 1] for one in kept).split())'
     yield "print(answer)"
+
+
+def _around(record: ModelRecord) -> Iterator[str]:
+    """Write what puts the mean and deviation of windows beside each frame."""
+    stride = f"{record.encoder.stride} / {record.encoder.rate}"
+    yield f"seconds, every = {record.method.head.context}, range(len(heard))"
+    yield f"halves = [max(1, round(one / ({stride}) / 2)) for one in seconds]"
+    yield "windows = [[heard[max(0, k - half) : k + half + 1] for k in every] for half in halves]"
+    yield "both = [(one.mean(0), one.std(0, correction=0)) for each in windows for one in each]"
+    yield "means, deviations = (torch.stack(each).reshape(len(halves), *heard.shape) for each in zip(*both))"
+    yield "heard = torch.cat([heard, *(one for pair in zip(means, deviations) for one in pair)], 1)"
 
 
 def _head(record: ModelRecord) -> Iterator[str]:

@@ -72,8 +72,14 @@ class Transcriber(Tuned):
         centre, spread = self.scale
         heard = [(one.float() - centre[k]) / spread[k] for k, one in enumerate(states)]
         if isinstance(self.head, nn.ModuleList):
-            return [(head(one), lengths) for head, one in zip(self.head, heard, strict=True)]
-        return [(self.head(self._mixed(heard)), lengths)]
+            return [
+                (head(self._around(one, lengths, batch)), lengths) for head, one in zip(self.head, heard, strict=True)
+            ]
+        return [(self.head(self._around(self._mixed(heard), lengths, batch)), lengths)]
+
+    def _around(self, frames: Tensor, lengths: Tensor, batch: TuningBatch) -> Tensor:
+        """Return what a head hears of frames; CTC finds what is around a frame by itself."""
+        return frames
 
     def _heard(self, batch: TuningBatch) -> tuple[list[Tensor], Tensor]:
         """Return the hidden states that heads hear."""

@@ -22,8 +22,8 @@ from sibboleth.models.encoders.stack import Stack
 from sibboleth.models.encoders.transformer import Transformer
 from sibboleth.models.losses import Kind as LossKind
 from sibboleth.models.probes import Answer, Pooling
+from sibboleth.models.tuning import context, memory, parts, smoothing
 from sibboleth.models.tuning import course as courses
-from sibboleth.models.tuning import memory, parts, smoothing
 from sibboleth.models.tuning.course import Course, Judged, Place, Score, Told
 from sibboleth.models.tuning.inputs import FrameInputs, Inputs
 from sibboleth.models.tuning.masking import Masking
@@ -123,12 +123,14 @@ class Tuning:
         told = self.training.augmentation
         hidden = (told.time_mask, told.feature_mask, told.feature_mask_length)
         masking = Masking(told.mask, told.mask_length, *hidden)
-        heads = [Head(self.dim, self.method.head, self.out, seed) for _ in range(self.voices)]
+        around = self.method.head.context if self.kind == "segmentation" else ()
+        dim = context.size(self.dim, around)
+        heads = [Head(dim, self.method.head, self.out, seed) for _ in range(self.voices)]
         front = self.method.train == "encoder"
         if self.kind not in FRAMED:
             return Tuned(stack, heads[0], self.mixed, self.out, self.loss, front, masking)
         heard = self.states if self.curve or self.mixed else 1
-        made = partial(Segmenter, stride=stride) if self.kind == "segmentation" else Transcriber
+        made = partial(Segmenter, stride=stride, context=around) if self.kind == "segmentation" else Transcriber
         return made(stack, heads, heard, self.dim, mixed=self.mixed, out=self.out, trains_front=front, masking=masking)
 
 
