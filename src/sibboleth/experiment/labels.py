@@ -62,7 +62,7 @@ def labelled(table: pl.DataFrame, study: Study) -> tuple[Target, pl.DataFrame]:
         return study.target.target(()), _written(table, name, study.target.normalisation)
     if study.target.kind == "regression":
         return study.target.target(()), _numbered(table, name)
-    table = _with_heaviest(table, name)
+    table = heaviest(table, name)
     there = table[name].drop_nulls().unique().sort().to_list()
     labels = study.target.labels or tuple(there)
     if absent := sorted(set(labels) - set(there)):
@@ -117,7 +117,7 @@ def _written(table: pl.DataFrame, name: str, normalisation: str) -> pl.DataFrame
     return table.with_columns(plain, written.alias("written")).with_columns(reason.alias("left_out"))
 
 
-def _with_heaviest(table: pl.DataFrame, name: str) -> pl.DataFrame:
+def heaviest(table: pl.DataFrame, name: str) -> pl.DataFrame:
     """Fill the hard label from the soft ones where they have weight: the heaviest, the first of equals."""
     hard = pl.col(name).cast(pl.String) if name in table.columns else pl.lit(None, pl.String)
     table = table.with_columns(hard.alias(name))
@@ -125,9 +125,9 @@ def _with_heaviest(table: pl.DataFrame, name: str) -> pl.DataFrame:
     if not soft:
         return table
     weights = _weights(table, list(soft.values()))
-    heaviest = pl.Series(list(soft)).gather(weights.argmax(axis=1))
+    first = pl.Series(list(soft)).gather(weights.argmax(axis=1))
     has_weight = pl.Series(weights.sum(axis=1) > 0)
-    return table.with_columns(pl.when(has_weight).then(heaviest).otherwise(pl.col(name)).alias(name))
+    return table.with_columns(pl.when(has_weight).then(first).otherwise(pl.col(name)).alias(name))
 
 
 def _weights(table: pl.DataFrame, columns: Sequence[str | None]) -> Array:

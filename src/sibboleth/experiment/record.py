@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from sibboleth import accents, metrics, protocols, runs
-from sibboleth.experiment import transcripts
+from sibboleth.experiment import relabelling, transcripts
 from sibboleth.experiment.cells import Cell, run_name
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedCell
@@ -65,6 +65,7 @@ class Record:
             "domain": study.domain,
             "domains": material.table[study.domain].unique().sort().to_list(),
             "cells": [],
+            "failed": [],
             "excluded": material.excluded.to_dicts(),
         }
         return cls(directory, facts)
@@ -72,6 +73,11 @@ class Record:
     def cell(self, file: str, encoder: str, source: str, seconds: float | None) -> None:
         """Note a finished cell; no seconds where an earlier run had finished it."""
         self.facts["cells"].append({"file": file, "encoder": encoder, "source": source, "seconds": seconds})
+        self.directory.write(self.facts)
+
+    def fail(self, rows: Sequence[dict[str, str | None]]) -> None:
+        """Note cells that failed."""
+        self.facts["failed"] += list(rows)
         self.directory.write(self.facts)
 
     def exclude(self, rows: Sequence[dict[str, str]]) -> None:
@@ -127,6 +133,7 @@ def _corpus(material: Material, index: int) -> dict[str, Any]:
         "hours": seconds / 3600,
         "synthetic": synthetic,
         "accents": _accents(material, index, mine),
+        "labels": relabelling.became(material, index),
     }
 
 

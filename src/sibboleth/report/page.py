@@ -24,6 +24,7 @@ from sibboleth.report import (
     recognition,
     recognition_tables,
     recommendation,
+    relabelled,
     sections,
     segmentation,
     shots,
@@ -123,6 +124,7 @@ STEPS = {
 }
 TABLES = (
     listings.corpora,
+    relabelled.became,
     listings.glance,
     listings.scores,
     listings.layers,
