@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
-from sibboleth import corpora
+from sibboleth import audio, corpora
 from sibboleth.errors import InvalidInput
 
 NAMES = ("03a01Fa", "08a02Wb", "09b10Ld", "10a04Ea", "11b01Ab", "12a05Tc", "16b09Nb")
@@ -33,6 +35,26 @@ def test_the_published_layout(root: Path) -> None:
     assert last["recognition"] is None and last["naturalness"] is None
 
 
+def test_a_copy_that_was_renamed_re_encoded_and_saved_again_says_the_same(root: Path, tmp_path: Path) -> None:
+    one = corpora.prepare("emodb", root).table
+    copy = tmp_path / "copy" / "EmoDB" / "Audio"
+    copy.mkdir(parents=True)
+    for name in NAMES:
+        (copy / f"{name.upper()}.FLAC").write_bytes(b"")
+    listed = (root / "erkennung.txt").read_text(encoding="latin-1").replace("\t", ";").replace("\n", "\r\n")
+    (copy.parent / "Erkennung.txt").write_text(listed, encoding="utf-8-sig")
+    again = corpora.prepare("emodb", tmp_path / "copy").table
+    assert again.drop("audio").equals(one.drop("audio")) and again["audio"][0].endswith("Audio/03A01FA.FLAC")
+    assert corpora.ratings("emodb", tmp_path / "copy").equals(corpora.ratings("emodb", root))
+
+
+def test_what_is_another_format_than_its_name_says_is_read_all_the_same(root: Path) -> None:
+    tone = 0.1 * np.sin(np.arange(16000) / 10)
+    for number, name in enumerate(NAMES):
+        soundfile.write(root / f"wav/{name}.wav", tone * (1 + number), 16000, format="AIFF" if number % 2 else "FLAC")
+    assert set(audio.scan(corpora.prepare("emodb", root).table)["status"]) == {"ok"}
+
+
 def test_other_folders_are_refused_with_the_layout_that_is_expected(root: Path, tmp_path: Path) -> None:
     for wrong in (root / "wav", root / "nowhere"):
         with pytest.raises(InvalidInput, match="EmoDB's folder has wav/"):
@@ -51,7 +73,7 @@ def test_a_damaged_list_of_judgements_is_refused_by_line(root: Path) -> None:
         corpora.prepare("emodb", root)
     assert [problem.row for problem in caught.value.problems] == [3]
     path.unlink()
-    with pytest.raises(InvalidInput, match="recognised"):
+    with pytest.raises(InvalidInput, match="recognised.*take it from the archive at http"):
         corpora.prepare("emodb", root)
 
 

@@ -29,6 +29,20 @@ def test_the_published_layout(root: Path) -> None:
     assert table["audio"][0] == str(root / "samples/KD0_anger_12.flac")
 
 
+def test_a_copy_in_other_folders_other_case_and_with_a_byte_order_mark_says_the_same(
+    root: Path, tmp_path: Path
+) -> None:
+    one = corpora.prepare("nemo", root).table
+    copy = tmp_path / "copy" / "nEMO-main"
+    (copy / "Audio").mkdir(parents=True)
+    for emotion in EMOTIONS:
+        (copy / f"Audio/KD0_{emotion.capitalize()}_12.WAV").write_bytes(b"")
+    listed = (root / "data.tsv").read_text(encoding="utf-8").replace("\tfemale\t28", "\t Female\t28.0")
+    (copy / "Data.tsv").write_text(listed.replace("gender", "Gender"), encoding="utf-8-sig")
+    again = corpora.prepare("nemo", tmp_path / "copy").table
+    assert again.drop("audio").equals(one.drop("audio"))
+
+
 def test_other_folders_are_refused_with_the_layout_that_is_expected(root: Path) -> None:
     with pytest.raises(InvalidInput, match="nEMO's folder has data.tsv and samples/"):
         corpora.prepare("nemo", root / "samples")

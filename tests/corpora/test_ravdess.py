@@ -39,6 +39,15 @@ def test_the_published_layout(tmp_path: Path, below: str) -> None:
     assert all(Path(audio).is_file() for audio in table["audio"])
 
 
+@pytest.mark.parametrize("folder", ["speech/actor {}", "ravdess/Audio", "."])
+def test_renamed_folders_or_none_and_re_encoded_files_say_the_same(tmp_path: Path, folder: str) -> None:
+    unpack(tmp_path / "one", *FILES)
+    one = corpora.prepare("ravdess", tmp_path / "one").table
+    for file in map(Path, FILES):
+        unpack(tmp_path / "two", f"{folder.format(file.stem[-2:])}/{file.stem}.flac")
+    assert corpora.prepare("ravdess", tmp_path / "two").table.drop("audio").equals(one.drop("audio"))
+
+
 def test_actors_that_are_there_twice_count_once_and_song_is_left_out(tmp_path: Path) -> None:
     unpack(tmp_path, *FILES, "Actor_01/03-02-01-01-01-01-01.wav")
     unpack(tmp_path / "audio_speech_actors_01-24", *FILES)

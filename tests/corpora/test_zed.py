@@ -37,6 +37,16 @@ def test_the_published_layout(tmp_path: Path, below: str) -> None:
     assert found.of("spk1_1") == [(3.763, 6.144, "angry")] and found.durations["spk2_10"] == 4.0
 
 
+def test_a_folder_around_it_other_case_and_a_byte_order_mark_are_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / "ZED_v1/Audio").mkdir(parents=True)
+    (tmp_path / "ZED_v1/zed.json").write_text(json.dumps(ZED), encoding="utf-8-sig")
+    (tmp_path / "ZED_v1/Audio/spk1_1.flac").write_bytes(b"")
+    table = corpora.prepare("zed", tmp_path).table
+    assert table["audio"].to_list() == [
+        str(tmp_path / "ZED_v1" / name) for name in ("Audio/spk1_1.flac", "spk2_10.wav")
+    ]
+
+
 def test_missing_recordings_are_told_and_scoring_can_do_without(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
