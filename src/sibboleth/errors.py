@@ -53,7 +53,17 @@ class MissingExtra(SibbolethError):
         super().__init__(f"{needed_for} needs an optional part. Install it: pip install 'sibboleth[{extra}]'")
 
 
+class CannotWrite(SibbolethError):
+    """A disk that is full or not ours to write on; it concerns all work, so that all of it stops."""
+
+
 class RefusedByAudit(SibbolethError):
     """A run stopped because the audit found an error that the study does not allow by name."""
+
+    exit_code = 1
+
+
+class CellsFailed(SibbolethError):
+    """A run some of whose cells failed; the others are done, and the report is of them."""
 
     exit_code = 1

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from sibboleth import storage
-from sibboleth.errors import SibbolethError
+from sibboleth.errors import CannotWrite, SibbolethError
 
 FORMAT = 1
 LOCK = ".running"
@@ -23,13 +23,13 @@ LOCK = ".running"
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Write a whole file or nothing, as `storage.atomic`; raises `SibbolethError` where the disk does not let us."""
+    """Write a whole file or nothing, as `storage.atomic`; raises `CannotWrite` where the disk does not let us."""
     try:
         with storage.atomic(path) as temporary:
             yield temporary
     except OSError as error:
         why = error.strerror or str(error)
-        raise SibbolethError(f"{path}: cannot be written ({why}); make room there or choose another folder") from None
+        raise CannotWrite(f"{path}: cannot be written ({why}); make room there or choose another folder") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -80,7 +80,7 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def recorded(self, facts: dict[str, Any]) -> Iterator[None]:
-        """Write `run.json`, and set its status in `facts` by how the work inside ends."""
+        """Write `run.json`, and set its status in `facts` by how the work inside ends and whether a part `failed`."""
         try:
             self.write(facts)
             yield
@@ -88,7 +88,7 @@ class RunDirectory:
             facts["status"] = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             self.write(facts)
             raise
-        facts |= {"status": "complete", "finished": now()}
+        facts |= {"status": "incomplete" if facts.get("failed") else "complete", "finished": now()}
         self.write(facts)
 
     def table(self, name: str) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from sibboleth.errors import InvalidInput
+from sibboleth.errors import InvalidInput, SibbolethError
 
 if sys.platform != "win32":
     import fcntl
@@ -153,8 +153,10 @@ def _begun(path: Path) -> tuple[Path, Lock]:
 
 
 def folder() -> Path:
-    """Return `$SIBBOLETH_CACHE`, or the platform's place for caches."""
+    """Return `$SIBBOLETH_CACHE`, or the platform's place for caches; raises `SibbolethError` where it is no path."""
     if chosen := os.environ.get("SIBBOLETH_CACHE"):
+        if "://" in chosen:
+            raise SibbolethError(f"SIBBOLETH_CACHE={chosen}: give a folder; an object store has to be mounted as one")
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "sibboleth"

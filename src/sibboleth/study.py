@@ -14,6 +14,7 @@ from sibboleth.settings import Settings
 from sibboleth.splits import STAGED, USUAL, Regime, SplitSettings
 from sibboleth.targets import BACKGROUND, Kind, Target
 
+EngineName = Literal["local", "ray"]
 Decoder = Literal["argmax", "median", "minimum", "hysteresis", "viterbi", "weighed"]
 DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 
@@ -168,6 +169,8 @@ class Study(Settings):
     question: str = ""
     """What is asked, in a sentence for the report."""
     seed: int = Field(0, ge=0)
+    engine: EngineName = "local"
+    """Where the work of a run is done: in its own process, or on a Ray cluster."""
     protocol: str | None = None
     """Published protocol whose settings hold where the study says nothing, and whose numbers the report shows: a name
     that `sibboleth protocol names` knows, or the path of such a file."""

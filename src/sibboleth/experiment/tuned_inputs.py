@@ -1,7 +1,8 @@
 """What fine-tuning is given: inputs of every row, the rows that are left out, and those that cannot train."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sibboleth.models.cache import Cache
     from sibboleth.models.encoders import Encoder
     from sibboleth.models.encoders.transformer import Transformer
+    from sibboleth.models.features import Features
     from sibboleth.models.tuning.inputs import FrameInputs, Inputs
 
 Array = npt.NDArray[np.float64]
@@ -35,19 +37,30 @@ class Given:
     """Rows with fewer frames than CTC needs for their text; they neither train nor select, and are tested."""
 
 
-def inputs(work: TunedWork, material: Material, cache: "Cache") -> Given:
+class Extract(Protocol):
+    """Encodes what the cache has not, and returns the features of all, as `models.features.extract`."""
+
+    def __call__(
+        self, encoder: "Encoder", table: pl.DataFrame, scan: pl.DataFrame, cache: "Cache", frames: Sequence[int] = ()
+    ) -> "Features":
+        """Do so."""
+
+
+def inputs(work: TunedWork, material: Material, cache: "Cache", extract: Extract | None = None) -> Given:
     """Read what the networks are given, encoding what is not in the cache, and find the rows that are left out.
 
     These are the rows that the encoder fails on and, where its layers are computed, those longer than a window.
+    `extract` encodes elsewhere than in this process.
     """
     from sibboleth.models import features as encoded
     from sibboleth.models.encoding import Recording
     from sibboleth.models.tuning.inputs import AudioInputs, PooledInputs
 
+    extract = extract or encoded.extract
     tuning, table, scan, truth = work.tuning, material.table, material.scan, material.truth()
     seconds = scan["seconds"].fill_null(0.0).to_numpy()
     if not tuning.method.adapts and tuning.kind not in FRAMED:
-        pooled = encoded.extract(work.encoder, table, scan, cache)
+        pooled = extract(work.encoder, table, scan, cache)
         aligned = cells.Aligned(pooled, table["utterance"].to_list())
         layers = range(tuning.lowest, tuning.layers + 1)
         matrices = [aligned.matrix(layer, tuning.pooling) for layer in layers]
@@ -62,16 +75,15 @@ def inputs(work: TunedWork, material: Material, cache: "Cache") -> Given:
         own = _own(encoder, seconds)
         return _sufficient(Given(heard, long.drop("row"), rows), own, work, material)
     some = table.with_row_index("row").filter(~pl.col("row").is_in(rows)).drop("row")
-    found, missing = _framed(work, material, some, cache)
+    found, missing = _framed(work, material, some, cache, extract)
     left_out = pl.concat([found.features.excluded, long.drop("row")])
     return _sufficient(Given(found, left_out, missing), found.own, work, material)
 
 
 def _framed(
-    work: TunedWork, material: Material, some: pl.DataFrame, cache: "Cache"
+    work: TunedWork, material: Material, some: pl.DataFrame, cache: "Cache", extract: Extract
 ) -> tuple["FrameInputs", tuple[int, ...]]:
     """Read the frames of the lowest hidden state, or of all where an encoder's own layers are not known."""
-    from sibboleth.models import features as encoded
     from sibboleth.models.encoders.transformer import Transformer
     from sibboleth.models.tuning.inputs import FrameInputs, StateInputs
 
@@ -79,12 +91,12 @@ def _framed(
     seconds, truth = scan["seconds"].fill_null(0.0).to_numpy(), material.truth()
     utterances = material.table["utterance"].to_list()
     if isinstance(encoder, Transformer) and (tuning.layered or tuning.method.adapts):
-        found = encoded.extract(encoder.unshortened(), some, scan, cache, frames=(tuning.lowest,))
+        found = extract(encoder.unshortened(), some, scan, cache, frames=(tuning.lowest,))
         aligned = cells.Aligned(found, utterances)
         own = _own(encoder, seconds)
         return FrameInputs(found, tuning.lowest, aligned.rows, own, truth, seconds), aligned.missing
     layers = tuple(range(tuning.lowest, tuning.layers + 1))
-    found = encoded.extract(encoder, some, scan, cache, frames=layers)
+    found = extract(encoder, some, scan, cache, frames=layers)
     aligned = cells.Aligned(found, utterances)
     own = np.array([len(found.frames(row, layers[0])) if row >= 0 else 0 for row in aligned.rows.tolist()])
     if isinstance(encoder, Transformer):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sibboleth import storage
-from sibboleth.errors import SibbolethError
+from sibboleth.errors import CannotWrite, SibbolethError
 from sibboleth.models import shards
 from sibboleth.models.encoders import Encoder
 from sibboleth.models.encoding import Statistics
@@ -244,16 +244,16 @@ class Store:
         except OSError as error:
             raise self.unwritable(error, size) from None
 
-    def unwritable(self, error: OSError, size: int | None = None) -> SibbolethError:
+    def unwritable(self, error: OSError, size: int | None = None) -> CannotWrite:
         """Say why it cannot be written, and what to do."""
         if error.errno in FULL:
             wanted = "" if size is None else f" ({size / 1e6:.1f} MB were to be written)"
-            return SibbolethError(
+            return CannotWrite(
                 f"{self.folder}: the disk is full{wanted}. What was encoded before is kept; "
                 f"make room (`sibboleth cache size` shows what is there) or {self.chosen} a folder on a larger "
                 "disk, and run the same command again"
             )
-        return SibbolethError(
+        return CannotWrite(
             f"{self.folder}: the cache cannot be written ({error.strerror or error}); "
             f"{self.chosen} a folder that can be"
         )

@@ -148,10 +148,8 @@ class _Utterance:
 def plan(encoder: Encoder, table: pl.DataFrame, scan: pl.DataFrame, cache: Cache, frames: Sequence[int] = ()) -> Plan:
     """Say what `extract` would have to do, as far as the headers of the cache tell."""
     layers = _layers(encoder, frames)
-    different = _different(_utterances(table, scan))
     store = cache.store(encoder)
-    there = store.whole(different, layers)
-    missing = [recording for digest, recording in different.items() if digest not in there]
+    missing, there = _missing(table, scan, store, layers)
     new = sum(recording.digest not in store.places for recording in missing)
     frame_bytes = 0
     for layer in layers:
@@ -160,12 +158,19 @@ def plan(encoder: Encoder, table: pl.DataFrame, scan: pl.DataFrame, cache: Cache
     return Plan(
         encoder=encoder.name,
         utterances=len(missing),
-        cached=len(there),
+        cached=there,
         seconds=sum(recording.seconds for recording in missing),
         passes=sum(1 + max(0, math.ceil((recording.seconds - WINDOW) / STEP)) for recording in missing),
         bytes=new * encoder.layers * 2 * encoder.dim * 4 + frame_bytes,
         frame_bytes=frame_bytes,
     )
+
+
+def missing(
+    encoder: Encoder, table: pl.DataFrame, scan: pl.DataFrame, cache: Cache, frames: Sequence[int] = ()
+) -> list[Recording]:
+    """List the different recordings that `extract` would have to encode, as far as the headers of the cache tell."""
+    return _missing(table, scan, cache.store(encoder), _layers(encoder, frames))[0]
 
 
 def frames_per_second(encoder: Encoder) -> float:
@@ -229,6 +234,15 @@ def cached(store: Store, table: pl.DataFrame, scan: pl.DataFrame, frames: Sequen
         kind = f" with frames of layers {', '.join(map(str, layers))}" if layers else ""
         raise SibbolethError(f"{store.folder}: holds none of these utterances{kind}; run `sibboleth encode` first")
     return _features(next(iter(store.shards.values())).header, told, store, layers, guard)
+
+
+def _missing(
+    table: pl.DataFrame, scan: pl.DataFrame, store: Store, layers: Sequence[int]
+) -> tuple[list[Recording], int]:
+    """List the different recordings that a cache lacks; returns also how many it has."""
+    different = _different(_utterances(table, scan))
+    there = store.whole(different, layers)
+    return [recording for digest, recording in different.items() if digest not in there], len(there)
 
 
 def _layers(encoder: Encoder, frames: Sequence[int]) -> tuple[int, ...]:

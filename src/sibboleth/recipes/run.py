@@ -1,24 +1,20 @@
 """The main job: one study file in, a transfer report out."""
 
 import json
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from rich.markup import escape
+from rich.text import Text
 
-from sibboleth import predictions, scores
+from sibboleth import engines, predictions, scores
 from sibboleth import study as studies
 from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import (
     aligning,
     baselines,
-    cells,
-    erasure,
     listeners,
     listening,
     material,
@@ -30,23 +26,22 @@ from sibboleth.experiment import (
     recommendation,
     transcripts,
     tuned,
-    tuned_inputs,
     tuned_plan,
     tuned_tables,
 )
 from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.listeners import Listeners
 from sibboleth.experiment.material import Material
-from sibboleth.experiment.plan import Work
 from sibboleth.experiment.record import Record, cell_table
-from sibboleth.experiment.tuned import TunedCell, TunedWork
+from sibboleth.experiment.tuned import TunedCell
 from sibboleth.progress import console, track
 from sibboleth.recipes import check
+from sibboleth.recipes.filling import Filling, add
 from sibboleth.recipes.report import report
 from sibboleth.runs import RunDirectory, atomic, write_table, write_text
+from sibboleth.study import EngineName
 
 if TYPE_CHECKING:
-    from sibboleth.models.cache import Cache
     from sibboleth.models.encoders import Encoder
 
 
@@ -60,18 +55,26 @@ RESULTS = (
 """Tables that a run makes anew; those of another study in the same directory must not outlive its record."""
 
 
-def run(study: Path, *, output: Path | None = None) -> Path:
+def run(
+    study: Path, *, output: Path | None = None, engine: EngineName | None = None, address: str | None = None
+) -> Path:
     """Encode, probe, score and report a study; the same command goes on with what is not done yet.
 
     Args:
         study: The study file (TOML).
         output: Run directory; `runs/NAME` where not given.
+        engine: Where the work is done: `local`, in this process, or `ray`; as the study says where not given.
+        address: Of a Ray cluster: `auto` (that of this machine), `HOST:PORT` or `ray://HOST:PORT`; $RAY_ADDRESS where
+            not given, and without that a cluster of this machine alone, which ends with the run.
 
     Returns:
-        The path of the report. Raises `InvalidInput` for a study or manifest that cannot be used, and
-        `RefusedByAudit` for a leak that the study does not allow by name.
+        The path of the report. Raises `InvalidInput` for a study or manifest that cannot be used, `RefusedByAudit` for
+        a leak that the study does not allow by name, and `CellsFailed` where cells failed, after all others are done.
     """
     asked = studies.read(study)
+    asked = asked if engine is None else asked.model_copy(update={"engine": engine})
+    if address is not None and asked.engine != "ray":
+        raise SibbolethError("--address is of a Ray cluster; give --engine ray, too")
     if not asked.encoders:
         raise SibbolethError(f"{study}: a run needs at least one [[encoders]]; `sibboleth check` needs none")
     from sibboleth.models import encoders as loading
@@ -94,7 +97,8 @@ def run(study: Path, *, output: Path | None = None) -> Path:
     console.print(
         plan.of(stuff, work, cache, directory, fits, tuning=tuned_plan.lines(stuff, tuning, cache, directory))
     )
-    command = f"sibboleth run {study}" + (f" --output {output}" if output else "")
+    options = {"output": output, "engine": engine, "address": address}
+    command = f"sibboleth run {study}" + "".join(f" --{name} {one}" for name, one in options.items() if one)
     record = Record.begin(directory, stuff, encoders, [plan.pooling(asked, *pair) for pair in both], command)
     if asked_of_people is not None:
         record.facts["listeners"] = list(asked_of_people.record)
@@ -105,16 +109,26 @@ def run(study: Path, *, output: Path | None = None) -> Path:
             found = json.dumps([one.record() for one in findings], indent=2, ensure_ascii=False)
             write_text(directory / "audit.json", found + "\n")
             write_table(directory / "utterances.parquet", stuff.table.with_columns(stuff.scan["seconds"]))
-            filled = [cell for one in work for cell in _answer(one, stuff, cache, directory, record)]
-            trained = [cell for one in tuning for cell in _tune(one, stuff, cache, directory, record)]
-            _score(stuff, [*filled, *trained], directory, record)
-            if asked_of_people is not None:
-                _beside(asked_of_people, stuff, [*filled, *trained], directory, record)
-            if methods := [one for one in trained if not one.tuning.curve]:
-                write_table(directory / "methods.parquet", tuned_tables.method_table(methods, stuff, directory))
-            if trained:
-                write_table(directory / "learning.parquet", tuned_tables.learning_table(trained, stuff, directory))
-        return report(directory.path)
+            with engines.opened(asked.engine, address, stuff, directory) as chosen:
+                filling = Filling(stuff, cache, chosen, directory, record)
+                filling.fill(work, tuning)
+            _tables(filling, asked_of_people)
+        page = report(directory.path)
+        filling.require_all(page)
+        return page
+
+
+def _tables(filling: Filling, said: Listeners | None) -> None:
+    """Make the tables of the run from the cells that are filled, and from what people said."""
+    stuff, directory, trained = filling.material, filling.directory, filling.trained
+    filled: list[Cell | TunedCell] = [*filling.probed, *trained]
+    _score(stuff, filled, directory, filling.record)
+    if said is not None:
+        _beside(said, stuff, filled, directory, filling.record)
+    if methods := [one for one in trained if not one.tuning.curve]:
+        write_table(directory / "methods.parquet", tuned_tables.method_table(methods, stuff, directory))
+    if trained:
+        write_table(directory / "learning.parquet", tuned_tables.learning_table(trained, stuff, directory))
 
 
 def _beside(
@@ -127,7 +141,7 @@ def _beside(
     write_table(directory / "listeners-scores.parquet", listeners.score(heard, reference, stuff))
     if stuff.target.kind == "segmentation":
         for name, rows in listeners.seconds(heard, reference, stuff).items():
-            _add(directory / f"{name}.parquet", rows)
+            add(directory / f"{name}.parquet", rows)
     fits = [fit for cell in filled for fit in cell.fits]
     known = listening.heard(stuff, fits)["utterance"].implode()
     items = heard.select("utterance").unique()
@@ -145,75 +159,10 @@ def _tell(findings: Sequence[Finding], encoders: Sequence["Encoder"]) -> None:
     """Print in a line each what the report will say in full."""
     for finding in findings:
         if finding.grade != "note":
-            console.print(f"[yellow]{finding.grade}[/] {finding.name}: {escape(finding.message)}")
+            console.print(Text.assemble((finding.grade, "yellow"), f" {finding.name}: {finding.message}"))
     for encoder in encoders:
         for note in encoder.notes:
-            console.print(f"[yellow]note[/] {escape(encoder.name)}: {escape(note)}")
-
-
-def _answer(work: Work, stuff: Material, cache: "Cache", directory: RunDirectory, record: Record) -> tuple[Cell, ...]:
-    """Encode with one encoder and fill its cells that are not filled yet; returns them as they were filled."""
-    from sibboleth.models.features import extract
-
-    features = extract(work.encoder, stuff.table, stuff.scan, cache)
-    record.exclude(features.excluded.to_dicts())
-    aligned = cells.Aligned(features, stuff.table["utterance"].to_list())
-    if recommendation.possible(stuff):  # before any probe is trained
-        place = directory / recommendation.file(work.cells[0], aligned.missing, stuff)
-        told = recommendation.kept(place)
-        if told is None:
-            told = recommendation.table(work.cells[0].encoder, aligned, work.probing.pooling, stuff)
-            write_table(place, told)
-        _add(directory / "recommendation.parquet", told)
-    mine = tuple(replace(cell, missing=aligned.missing) for cell in work.cells)
-    todo = [cell for cell in mine if not cells.finished(cell, stuff, directory)]
-    seconds: dict[str, float] = {}
-
-    def solved() -> Iterator[None]:
-        for cell in todo:
-            begun = time.monotonic()
-            yield from cells.solve(cell, aligned, stuff, directory)
-            seconds[cell.file(stuff)] = time.monotonic() - begun
-
-    total = sum(cells.steps(cell, features.layers) for cell in todo)
-    for _ in track(solved(), f"Probing {work.encoder.name}", total, "probes"):
-        pass
-    for cell in mine:
-        file = cell.file(stuff)
-        record.cell(file, cell.encoder, cell.source, seconds.get(file))
-    if any(cell.alignment for cell in mine):
-        _add(directory / "erasure.parquet", erasure.table(mine, aligned, stuff, directory))
-    return mine
-
-
-def _add(path: Path, rows: pl.DataFrame) -> None:
-    """Write what one encoder adds to a table of the run."""
-    write_table(path, pl.concat([pl.read_parquet(path), rows]) if path.exists() else rows)
-
-
-def _tune(
-    work: TunedWork, stuff: Material, cache: "Cache", directory: RunDirectory, record: Record
-) -> tuple[TunedCell, ...]:
-    """Fine-tune one encoder by one method for its cells that are not filled yet; returns them as they were filled."""
-    given = tuned_inputs.inputs(work, stuff, cache)
-    record.exclude(given.excluded.to_dicts())
-    mine = tuple(replace(cell, missing=given.missing, short=given.short) for cell in work.cells)
-    todo = [cell for cell in mine if not tuned.finished(cell, stuff, directory)]
-    seconds: dict[str, float] = {}
-
-    def solved() -> Iterator[None]:
-        for cell in todo:
-            begun = time.monotonic()
-            yield from tuned.solve(cell, work, given.inputs, stuff, directory)
-            seconds[cell.source] = time.monotonic() - begun
-
-    total = sum(tuned.epochs(cell) for cell in todo)
-    title = f"Probing {work.encoder.name}" if work.of_probe else f"Fine-tuning {work.name}"
-    for _ in track(solved(), title, total, "epochs at most"):
-        pass
-    for cell in mine:
-        record.cell(cell.file(stuff), work.name, cell.source, seconds.get(cell.source))
-    return mine
+            console.print(Text.assemble(("note", "yellow"), f" {encoder.name}: {note}"))
 
 
 def _score(stuff: Material, filled: Sequence[Cell | TunedCell], directory: RunDirectory, record: Record) -> None:
