@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -60,7 +60,8 @@ def read(path: Path, speaker: str | None = None) -> pl.DataFrame:
     files = _files(path)
     table = pl.concat([_one(file, path) for file in files])
     if speaker is not None:
-        table = table.with_columns(_speaker(table, speaker))
+        named = table.select(pl.coalesce("audio", "utterance")).to_series().to_list()
+        table = table.with_columns(speakers(named, speaker))
     table = table.with_columns(pl.col("part").str.strip_chars().str.to_lowercase().replace_strict(PARTS, default=None))
     table = _spread(table).unique([c for c in COLUMNS if c not in ("source", "row")], keep="first", maintain_order=True)
     return _checked(table, path)
@@ -163,18 +164,22 @@ def _objects(file: Path) -> Iterator[dict[str, str | None]]:
         raise InvalidInput(f"{file}: not JSONL", problems)
 
 
-def _speaker(table: pl.DataFrame, pattern: str) -> pl.Series:
+def speakers(files: Sequence[str | None], pattern: str) -> pl.Series:
+    """Find the speaker in the name of each file by a regular expression, several groups joined by `-`; else null.
+
+    Raises `InvalidInput` where it is no regular expression, or matches no name.
+    """
     try:
         compiled = re.compile(pattern)
     except re.error as error:
         raise InvalidInput(f"the pattern of the speaker {pattern!r} is not a regular expression: {error}") from None
     found = []
-    for name in table.select(pl.coalesce("audio", "utterance")).to_series():
+    for name in files:
         match = compiled.search(Path(name or "").name)
         groups = () if match is None else match.groups() or (match[0],)
         found.append("-".join(group or "" for group in groups) or None)
     if not any(found):
-        raise InvalidInput(f"the pattern of the speaker {pattern!r} matches no file name, e.g. {table['utterance'][0]}")
+        raise InvalidInput(f"the pattern of the speaker {pattern!r} matches no file name, e.g. {files[0]}")
     return pl.Series("speaker", found, pl.String)
 
 

@@ -72,7 +72,7 @@ def check(
         stuff = material.gather(study, without_audio=without_audio)
         listeners.gather(stuff)  # ratings that cannot be used are an error before a run
         return audited(stuff, fits(stuff))
-    table, listed = _listed(source, lists.read(source, speaker))
+    table, listed = of_lists(source, lists.read(source, speaker))
     target = Target(name="label", kind="classification" if table["label"].null_count() == 0 else "transcription")
     scan = None if without_audio else _scan(table, source)
     findings = audit(table, listed, target=target, domain="corpus", scan=scan, allow=allow)
@@ -143,7 +143,7 @@ def _shown(finding: Finding) -> RenderableType:
     return Group(Text(), head, *(Padding(line, (0, 0, 0, 4)) for line in lines))
 
 
-def _listed(path: Path, table: pl.DataFrame) -> tuple[pl.DataFrame, tuple[Fit, ...]]:
+def of_lists(path: Path, table: pl.DataFrame) -> tuple[pl.DataFrame, tuple[Fit, ...]]:
     """Turn split lists into one row per utterance and one fit per fold."""
     several = table["corpus"].n_unique() > 1
     name = pl.col("corpus").fill_null(path.stem)
