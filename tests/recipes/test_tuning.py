@@ -1,7 +1,6 @@
 """Fine-tuning in a study, on small made sounds: every regime, stages that train, kills that change nothing."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -143,28 +142,26 @@ def test_the_report_has_methods_ladder_and_learning_curves(flipped: RunDirectory
         pytest.param(["0-0/state.pt", "0-0/.part-*", "0-0.first.pt"], id="amid the first", marks=pytest.mark.soak),
     ],
 )
-def test_a_killed_run_goes_on_to_equal_predictions(moments: list[str], tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_to_equal_predictions(
+    moments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tones(tmp_path, flipped=("bb",), each=1)
     few = STUDY.replace(', "target-selected"', "").replace("shots = [1, 8]", "shots = [1]").replace(LOGMEL, "")
     few = few.replace("shot_steps = 60", "shot_steps = 6").replace("resamples = 200", "resamples = 100")
     lora = '[[methods]]\nname = "lora"\nlora = { rank = 4 }'
     file = study(tmp_path, lora, epochs=3, training="save = 0.001", text=few)
-    environment = os.environ | {"SIBBOLETH_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-
-    def begin(output: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "sibboleth", "run", str(file), "--output", str(tmp_path / output)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    assert begin("whole").wait() == 0
+    monkeypatch.setenv("SIBBOLETH_CACHE", str(tmp_path / "cache"))
+    command = [sys.executable, "-m", "sibboleth", "run", str(file), "--output", str(tmp_path / "killed")]
+    run(file, output=tmp_path / "whole")
     # Amid a training, while its state is written, after a first training, amid its second one.
     for wanted in moments:
-        going = begin("killed")
+        going = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not list(tmp_path.glob(f"killed/cells/*.parts/{wanted}")):
             assert going.poll() is None
             time.sleep(0.0005)
         going.send_signal(signal.SIGKILL)
         going.wait()
-    assert begin("killed").wait() == 0
+    run(file, output=tmp_path / "killed")
     for name in ("predictions", "scores", "selection", "comparisons"):
         whole, killed = (RunDirectory(tmp_path / output).table(name) for output in ("whole", "killed"))
         assert_frame_equal(whole, killed)
