@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
+from rich.text import Text
 
 from sibboleth.errors import SibbolethError
+from sibboleth.terminal import Terminal
 
 WRONG_USE = 2
 STOPPED = 130
@@ -106,17 +107,16 @@ cache.command("sibboleth.recipes.cache:clear", name="clear", help="Remove what t
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb, print what it returns, and exit: 0 done, 1 refused or found wanting, 2 wrong use, 130 stopped."""
-    complaints = Console(stderr=True, highlight=False, soft_wrap=True)
+    complaints = Terminal(stderr=True, soft_wrap=True)
     try:
         result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (CycloptsError, SibbolethError) as error:
-        complaints.print("[bold red]error:[/] ", end="")
-        complaints.print(str(error).strip(), markup=False)
+        complaints.print(Text("error: ", style="bold red"), str(error).strip(), sep="")
         sys.exit(error.exit_code if isinstance(error, SibbolethError) else WRONG_USE)
     except KeyboardInterrupt:
         complaints.print("stopped; what is finished is kept, and the same command goes on from there")
         sys.exit(STOPPED)
     if result is not None:
-        Console(soft_wrap=not hasattr(result, "__rich__"), highlight=False).print(result)
+        Terminal(soft_wrap=not hasattr(result, "__rich__")).print(result)
     if code := getattr(result, "exit_code", 0):
         sys.exit(code)

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from sibboleth.terminal import Terminal
 
 Item = TypeVar("Item")
 
-console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
+console = Terminal(file=sys.stderr, soft_wrap=True)
 
 
 def track(items: Iterable[Item], title: str, total: int, unit: str = "") -> Iterator[Item]:
@@ -23,7 +24,7 @@ def track(items: Iterable[Item], title: str, total: int, unit: str = "") -> Iter
         yield from items
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),

@@ -230,7 +230,7 @@ class Memory:
     def _forgo(self, error: Exception) -> None:
         """Do without what cannot be used, and say so; what is damaged is removed."""
         self.close()
-        progress.console.print(f"{self._store}: the memory of scans is not used ({error})", markup=False)
+        progress.console.print(f"{self._store}: the memory of scans is not used ({error})")
         if self._damaged(error) and self._store is not None:
             with self._store.open("rb") as stream:
                 ours = stream.read(15) == b"SQLite format 3" or self._store.name == storage.SCANS

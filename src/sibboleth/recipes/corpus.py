@@ -146,8 +146,7 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
         beside = path.with_name("ratings.csv" if path.stem == "manifest" else f"{path.stem}-ratings.csv")
         storage.settle(beside, lambda place: write_text(place, said.write_csv()))
         number, heard = len(said.select(predictions.ANSWER).unique()), said["utterance"].n_unique()
-        told = f"{number:,} answers of listeners about {heard:,} utterances: {beside}"
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{number:,} answers of listeners about {heard:,} utterances: {beside}")
     return path
 
 
@@ -159,7 +158,7 @@ def _tell_missing(made: corpus.Corpus) -> None:
             f"recordings missing: {len(missing):,} of {len(made.table):,}, such as {missing[0]}. What people or models"
             " answer can be scored with the manifest; to encode, put the recordings there"
         )
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        console.print(told)
 
 
 def _hours() -> pl.Expr:

@@ -157,7 +157,8 @@ def _pretrained(asked: Amounts, point: Point, directory: RunDirectory) -> dict[s
     file = directory / "pretraining" / f"{point.name}.toml"
     runs.write_text(file, amounts.written(wanted, f"{asked.name}: {point.hours:g} h of {point.language}"))
     if not points.complete(place):
-        console.print(f"[bold]{point.name}[/]: {asked.points.index(point) + 1} of {len(asked.points)}")
+        place_of = f": {asked.points.index(point) + 1} of {len(asked.points)}"
+        console.print(Text.assemble((point.name, "bold"), place_of))
         pretrain(file, output=place.path)
     made, log = place.read(), pl.read_parquet(place / LOG)
     first, last = log.row(0, named=True), log.row(-1, named=True)
@@ -202,7 +203,8 @@ def _asked(asked: Amounts, target: AskedTarget, trained: Sequence[System], direc
     file = directory / f"{target.called}.toml"
     about = f"{asked.name}: what the encoders of pretraining/ know of {target.column}"
     runs.write_text(file, amounts.written(asked.study_of(target, encoders), about))
-    console.print(f"[bold]{target.called}[/]: study {asked.targets.index(target) + 1} of {len(asked.targets)}")
+    which = f": study {asked.targets.index(target) + 1} of {len(asked.targets)}"
+    console.print(Text.assemble((target.called, "bold"), which))
     folder = directory / "studies" / target.called
     run(file, output=folder)
     made = RunDirectory(folder).read()

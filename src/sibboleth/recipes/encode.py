@@ -42,8 +42,6 @@ class Encoded:
 
     def __rich__(self) -> str:
         """Say it in a few lines."""
-        from rich.markup import escape
-
         lines = [
             f"{self.utterances} utterances, {self.layers} layers of {self.dim} with {self.encoder} "
             f"({self.identity[:12]}); {self.encoded} recordings ({self.seconds / 60:.1f} min) were encoded now",
@@ -53,7 +51,7 @@ class Encoded:
         if self.excluded.height > 20:
             lines.append(f"... and {self.excluded.height - 20} more were left out")
         lines.append(f"kept in {self.cache}" if self.output is None else f"written to {self.output}")
-        return escape("\n".join(lines))
+        return "\n".join(lines)
 
 
 def encode(

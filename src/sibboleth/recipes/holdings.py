@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from rich.markup import escape
 from rich.table import Table
 
 SHORT = 12
@@ -42,7 +41,7 @@ class Holdings:
         """Show it as a table."""
         if not self.encoders:
             said = [self.title] if self.title else []
-            return escape("\n".join([*said, f"the cache is empty ({self.folder})", *self.remarks]))
+            return "\n".join([*said, f"the cache is empty ({self.folder})", *self.remarks])
         total = sum(held.bytes + held.frame_bytes for held in self.encoders)
         caption = "\n".join([f"{megabytes(total)} in {self.folder}", *self.remarks])
         table = Table(title=self.title or None, caption=caption, title_justify="left", caption_justify="left")
@@ -56,7 +55,7 @@ class Holdings:
             numbers = (str(held.utterances), *size, megabytes(held.bytes))
             frames = f"{megabytes(held.frame_bytes)}, layers {held.frames}" if held.frames else ""
             name = held.encoder if held.layers else f"{held.encoder} (transcripts)"
-            table.add_row(escape(name), held.identity[:SHORT], *numbers, *([frames] if with_frames else []))
+            table.add_row(name, held.identity[:SHORT], *numbers, *([frames] if with_frames else []))
         return table
 
 
@@ -114,7 +113,7 @@ class Exported:
             *(f"left out: {row['utterance']}: {row['reason']}" for row in self.excluded.head(20).to_dicts()),
         ]
         more = self.excluded.height - 20
-        return escape("\n".join([*lines, *([f"... and {more} more were left out"] if more > 0 else [])]))
+        return "\n".join([*lines, *([f"... and {more} more were left out"] if more > 0 else [])])
 
 
 def megabytes(count: int) -> str:

@@ -5,10 +5,9 @@ import secrets
 import socket
 from pathlib import Path
 
-from rich.console import Console
-
 from sibboleth import storage
 from sibboleth.errors import MissingExtra, SibbolethError
+from sibboleth.terminal import Terminal
 
 PASSWORD = "SIBBOLETH_LISTEN_PASSWORD"
 LOCK = ".serving"
@@ -42,10 +41,10 @@ def listen_serve(folder: Path, *, host: str = "127.0.0.1", port: int = 8000, pro
         raise SibbolethError(f"{folder}: is being served already; end that process first")
     with guard, _listening(host, port) as listening:
         address = f"http://{'localhost' if host == '127.0.0.1' else _bracketed(host)}:{listening.getsockname()[1]}"
-        shown = Console(soft_wrap=True, highlight=False)
-        shown.print(f"listeners: {address}/", markup=False)
+        shown = Terminal(soft_wrap=True)
+        shown.print(f"listeners: {address}/")
         password = f"the password in {PASSWORD}" if os.environ.get(PASSWORD) else f"password {made}"
-        shown.print(f"admin:     {address}/admin (any name, {password})", markup=False)
+        shown.print(f"admin:     {address}/admin (any name, {password})")
         if not proxy and host not in ("127.0.0.1", "localhost", "::1"):
             shown.print("not encrypted: put HTTPS before it where people answer over the internet (docs/listening.md)")
         shown.print("Ctrl-C ends it; the same command goes on.")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from rich.markup import escape
 
 from sibboleth import pretraining, runs
 from sibboleth.errors import SibbolethError
@@ -44,7 +43,7 @@ class Pretrained:
     def __rich__(self) -> str:
         """Say it in two lines."""
         first, last = self.log.row(0, named=True), self.log.row(-1, named=True)
-        return escape(
+        return (
             f"{last['step']:,.0f} steps over {last['audio seconds'] / 3600:.1f} h of audio ({self.hours:.1f} h of "
             f"different speech); loss {first['loss']:.3f} at first, {last['loss']:.3f} at last\n"
             f"The encoder is {self.encoder}: name it in a study, or give it to `sibboleth encode`."

@@ -3,8 +3,10 @@
 import io
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
+
+from sibboleth.terminal import Terminal
 
 
 def table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
@@ -19,7 +21,7 @@ def table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table
 
 def plain(shown: RenderableType) -> str:
     """Write what a terminal shows as plain text."""
-    console = Console(file=io.StringIO(), width=110, color_system=None, highlight=False)
+    console = Terminal(file=io.StringIO(), width=110, color_system=None)
     console.print(shown)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())

@@ -38,7 +38,8 @@ class Verified:
             table.add_column(heading, justify="left" if worded else "right", no_wrap=heading != "")
         for way in measured.ways:
             worst = int(way.spread.argmax())
-            verdict = "" if not way.exact else "exact" if way.holds else f"[bold red]not within {EXACT:g}[/]"
+            missed = Text(f"not within {EXACT:g}", style="bold red")
+            verdict = "" if not way.exact else "exact" if way.holds else missed
             numbers = (f"{way.distance.max():.2g}", f"{way.spread.max():.2g}", str(worst), f"{way.speed:.3g}")
             table.add_row(way.name, *numbers, verdict)
         inexact = [way for way in measured.ways if not way.exact]
