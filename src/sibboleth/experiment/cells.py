@@ -305,26 +305,41 @@ class Aligned:
 
 
 def without(fits: Sequence[Fit], missing: Sequence[int], encoder: str) -> tuple[Fit, ...]:
-    """Take rows that could not be encoded out of all fits; raises `SibbolethError` where that leaves nothing."""
+    """Take rows that could not be encoded out of all fits; what has nothing left to answer is left out.
+
+    Raises `SibbolethError` where a fit has nothing left to learn from, or no fit is left.
+    """
     if not missing:
         return tuple(fits)
-
-    def left(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        return rows[~np.isin(rows, missing)]
-
     kept = []
     for fit in fits:
-        tests = tuple(replace(test, rows=left(test.rows)) for test in fit.tests)
-        then = fit.then and replace(fit.then, train=left(fit.then.train), dev=left(fit.then.dev))
-        kept.append(replace(fit, train=left(fit.train), dev=left(fit.dev), tests=tests, then=then))
-        if not len(kept[-1].train) or not len(kept[-1].dev):
-            raise SibbolethError(
-                f"encoder {encoder!r} fails on so many utterances that {fit.source} {fit.fold} has nothing left to "
-                "train on or to select with; see the reasons in run.json under excluded"
-            )
+        tests = tuple(one for test in fit.tests if len((one := replace(test, rows=_left(test.rows, missing))).rows))
+        if tests:
+            kept.append(replace(_learning(fit, missing, encoder), tests=tests))
+    if not kept:
+        raise SibbolethError(
+            f"encoder {encoder!r} fails on everything that {fits[0].source} is tested on; see the reasons in run.json "
+            "under excluded"
+        )
     return tuple(kept)
 
 
 def untrained(fits: Sequence[Fit], rows: Sequence[int], encoder: str) -> tuple[Fit, ...]:
     """Take rows out of what trains and selects, and leave them in tests; raises `SibbolethError` as `without` does."""
-    return tuple(replace(less, tests=fit.tests) for less, fit in zip(without(fits, rows, encoder), fits, strict=True))
+    return tuple(_learning(fit, rows, encoder) for fit in fits) if len(rows) else tuple(fits)
+
+
+def _learning(fit: Fit, missing: Sequence[int], encoder: str) -> Fit:
+    """Take rows out of what a fit trains on and selects with."""
+    then = fit.then and replace(fit.then, train=_left(fit.then.train, missing), dev=_left(fit.then.dev, missing))
+    less = replace(fit, train=_left(fit.train, missing), dev=_left(fit.dev, missing), then=then)
+    if not len(less.train) or not len(less.dev):
+        raise SibbolethError(
+            f"encoder {encoder!r} fails on so many utterances that {fit.source} {fit.fold} has nothing left to "
+            "train on or to select with; see the reasons in run.json under excluded"
+        )
+    return less
+
+
+def _left(rows: TableRows, missing: Sequence[int]) -> TableRows:
+    return rows[~np.isin(rows, missing)]

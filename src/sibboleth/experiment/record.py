@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from sibboleth import accents, metrics, protocols, runs
-from sibboleth.experiment import relabelling, transcripts
+from sibboleth.experiment import cells, relabelling, transcripts
 from sibboleth.experiment.cells import Cell, run_name
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedCell
@@ -173,7 +173,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def cell_table(facts: dict[str, Any], cells: Sequence[Cell | TunedCell]) -> pl.DataFrame:
+def cell_table(facts: dict[str, Any], filled: Sequence[Cell | TunedCell]) -> pl.DataFrame:
     """Say what each `run` in predictions and scores stands for."""
     known = {one["name"]: one for one in facts["encoders"]}
     rows = {
@@ -190,8 +190,8 @@ def cell_table(facts: dict[str, Any], cells: Sequence[Cell | TunedCell]) -> pl.D
             None if fit.then is None else fit.then.shots,
             fit.budget,
         )
-        for cell in cells
-        for fit in cell.fits
+        for cell in filled
+        for fit in cells.without(cell.fits, cell.missing, cell.encoder)
         for test in fit.tests
     }
     return pl.DataFrame([(run, *row) for run, row in sorted(rows.items())], schema=CELLS, orient="row")
