@@ -4,7 +4,9 @@ Each module has `CARD`, what its makers say of it, `prepare(root) -> Corpus`, an
 answers come with the corpus.
 """
 
+import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +47,8 @@ MODULES = {
 """Name of a corpus to its module, imported when asked for."""
 EMOTIONS = ("angry", "bored", "calm", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
 """What emotions are called here that several corpora have, whatever they are called there."""
+STAND_IN = "stand-in.json"
+"""File in a folder that says that a machine spoke it in a corpus's layout; its `synthetic` says which."""
 
 
 def card(name: str) -> Card:
@@ -56,10 +60,14 @@ def card(name: str) -> Card:
 def prepare(name: str, root: Path) -> Corpus:
     """Make the corpus of that name from the folder it was unpacked in.
 
-    Raises `InvalidInput` for an unknown name or a folder that does not have the published layout.
+    What stands in for the corpus gets the column `synthetic`. Raises `InvalidInput` for an unknown name or a folder
+    that does not have the published layout.
     """
     prepared: Corpus = _module(name).prepare(root)
-    return prepared
+    if not (root / STAND_IN).is_file():
+        return prepared
+    told = json.loads((root / STAND_IN).read_text(encoding="utf-8"))
+    return replace(prepared, table=prepared.table.with_columns(pl.lit(told["synthetic"]).alias("synthetic")))
 
 
 def ratings(name: str, root: Path) -> pl.DataFrame | None:
