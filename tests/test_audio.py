@@ -117,6 +117,16 @@ def test_segments_outside_the_file_are_refused(tmp_path: Path, span: dict[str, f
     assert word in str(only(tmp_path / "x.wav", **span)["reason"])
 
 
+@pytest.mark.parametrize(
+    ("end", "hinted"), [(500.0, True), (4000.0, True), (500.5, False), (2.0, False), (9000.0, False)]
+)
+def test_times_that_may_be_milliseconds_or_samples_are_told_so(tmp_path: Path, end: float, hinted: bool) -> None:
+    soundfile.write(tmp_path / "x.wav", tone(1, 8000), 8000)
+    with pytest.raises(UnreadableAudio) as caught:
+        audio.read(tmp_path / "x.wav", end=end)
+    assert ("milliseconds or samples" in caught.value.reason) == hinted
+
+
 # policies
 
 

@@ -214,6 +214,10 @@ def test_excluded_rows_are_a_warning_unless_the_study_chose_so() -> None:
     assert findings["excluded-audio"].utterances == ("A/y",)
     assert findings["excluded-audio"].message == "1 utterance left out because of the audio: the file is empty (1)."
     assert findings["unasked-utterances"].grade == "note"
+    several = [f"end {end} s is beyond its end at 1.5 s" for end in ("20", "30.25")]
+    excluded = pl.DataFrame({"utterance": ["A/x", "A/y", "A/z"], "reason": [*several, "the file is empty"]})
+    message = found(table, excluded=excluded)["excluded-audio"].message
+    assert f"{several[0]} (2 alike), the file is empty (1)" in message
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sibboleth import corpus
-from sibboleth.corpus import COLUMNS, Corpus, delimited, sheets
+from sibboleth.corpus import COLUMNS, Corpus, delimited, sheets, spelling
 from sibboleth.errors import InvalidInput
 
 
@@ -215,12 +215,35 @@ def test_ids_must_differ_and_files_may_repeat_with_other_segments(folder: Path) 
     assert ids == ["wav/a-0.000-1.000", "wav/a-1.000-2.000", "wav/a-2.000"]
     error = refused(written(folder, "m.csv", "audio,speaker,utterance\nwav/a.wav,s,u\nwav/b.wav,s,u\n"))
     assert places(error) == [(2, "utterance"), (3, "utterance")]
+    assert "id of row 3 too" in error.problems[0].message and "id of row 2 too" in error.problems[1].message
 
 
 def test_names_from_another_system_are_found(folder: Path) -> None:
     (folder / "wav/u\u0308ber.wav").write_bytes(b"")  # as macOS writes it
     table = corpus.read(written(folder, "m.csv", "audio,speaker\nwav/über.wav,s\n")).table
     assert Path(table["audio"][0]).is_file()
+
+
+def test_a_path_of_another_machine_is_met_with_what_lies_below_the_manifest(folder: Path) -> None:
+    text = "audio,speaker\nC:\\Users\\anna\\wav\\a.wav,s\n/home/anna/wav/b.wav,s\n/home/anna/wav/d.wav,s\n"
+    told = [problem.message for problem in refused(written(folder, "m.csv", text)).problems]
+    assert "there is wav/a.wav below the manifest" in told[0] and "there is wav/b.wav below" in told[1]
+    assert "below" not in told[2]
+
+
+def test_decimal_commas_between_commas_are_refused_with_advice(folder: Path) -> None:
+    quoted = refused(written(folder, "m.csv", 'audio,speaker,start\nwav/a.wav,s,"0,25"\n'))
+    assert "(given: 0,25); write a decimal point" in str(quoted)
+    bare = refused(written(folder, "m.csv", "audio,speaker,start\nwav/a.wav,s,0,25\n"))
+    assert "decimal comma?" in str(bare)
+
+
+def test_names_that_differ_in_how_they_are_written_alone_are_alike() -> None:
+    names = pl.Series(
+        ["Angry", "angry ", "spk_03", "Spk-3", "u\u0308ber", "über", "sad", None, "10", "1", "s100", "s1-00"]
+    )
+    assert spelling.alike(names) == [("Angry", "angry "), ("Spk-3", "spk_03"), ("u\u0308ber", "über")]
+    assert spelling.told([("a", "A")] * 5) == "a and A, a and A, a and A and 2 more"
 
 
 def test_a_sentence_in_the_audio_column_is_a_problem_and_no_crash(folder: Path) -> None:

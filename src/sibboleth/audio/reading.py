@@ -119,9 +119,9 @@ def span(file: soundfile.SoundFile, path: Path | str, start: float | None, end: 
     if end is None and cut:
         raise UnreadableAudio(path, cut)
     if start is not None and start >= held:
-        raise UnreadableAudio(path, f"start {start:g} s is beyond its end at {held:.3f} s; mend the manifest")
+        raise UnreadableAudio(path, _beyond("start", start, held, rate))
     if end is not None and end > held + TOLERANCE:
-        raise UnreadableAudio(path, cut or f"end {end:g} s is beyond its end at {held:.3f} s; mend the manifest")
+        raise UnreadableAudio(path, cut or _beyond("end", end, held, rate))
     first = 0 if start is None else round(start * rate)
     last = frames if end is None else min(round(end * rate), frames)
     if last <= first:
@@ -192,6 +192,14 @@ def _cut_off(file: soundfile.SoundFile) -> str | None:
     held = file.frames / file.samplerate
     whole = held * promised / there
     return _truncated(whole, held) if whole - held > TOLERANCE else None
+
+
+def _beyond(what: str, seconds: float, held: float, rate: int) -> str:
+    """Say that a segment is not in its file, and that it would be if it counted milliseconds or samples."""
+    told = f"{what} {seconds:g} s is beyond its end at {held:.3f} s"
+    whole = float(seconds).is_integer() and 2 * held < seconds <= held * max(rate, 1000)
+    unit = "; these may be milliseconds or samples, and seconds are needed" if whole else ""
+    return f"{told}{unit}; mend the manifest"
 
 
 def _truncated(promised: float, held: float) -> str:

@@ -8,7 +8,18 @@ from dataclasses import replace
 
 import polars as pl
 
-from sibboleth.audit import channel, confounds, copies, coverage, leaks, pretraining, sentences, shares, sources
+from sibboleth.audit import (
+    channel,
+    confounds,
+    copies,
+    coverage,
+    leaks,
+    names,
+    pretraining,
+    sentences,
+    shares,
+    sources,
+)
 from sibboleth.audit.finding import GRADES, SHOWN, Evidence, Finding, Grade, some
 from sibboleth.errors import InvalidInput, RefusedByAudit
 from sibboleth.splits import Fit, ImpossiblePair, Rows, ScarceLabel
@@ -25,6 +36,8 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     copies.overlapping_segments,
     sources.shared_sources,
     copies.heard_listening_items,
+    names.alike_labels,
+    names.alike_speakers,
     confounds.label_speaker_confound,
     confounds.one_class_domain,
     leaks.dev_shares_speakers,
@@ -37,6 +50,7 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     confounds.one_speaker_domain,
     confounds.few_clusters,
     confounds.unknown_speakers,
+    names.lone_utterances,
     confounds.label_follows_speaker,
     confounds.different_labels,
     shares.label_domain_confound,

@@ -1,5 +1,6 @@
 """Coverage: what the result leaves out, and what it counts twice."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from sibboleth.splits import Rows
 
 WANTED = ("label ", "no label", "no number", "no value", "keep asks", "not drawn")
 """How the reasons begin for which a study itself leaves rows out; every other reason is a fault of the audio."""
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 def duplicate_audio(evidence: Evidence) -> Finding | None:
@@ -183,14 +185,20 @@ def listening_items(evidence: Evidence) -> Finding | None:
 
 
 def _left_out(evidence: Evidence, wanted: bool) -> Iterator[Cause]:
-    """Yield the reasons, the most frequent first, with their utterances."""
-    several: dict[str, list[str]] = {}
+    """Yield the reasons, the most frequent first, with their utterances.
+
+    Faults of the audio that differ in their numbers alone are one reason, and the first of them is told.
+    """
+    several: dict[str, list[tuple[str, str]]] = {}
     if evidence.excluded is not None:
-        for utterance, reason in evidence.excluded.select("utterance", "reason").iter_rows():
-            several.setdefault(reason or "no reason given", []).append(utterance)
-    for reason, utterances in sorted(several.items(), key=lambda item: -len(item[1])):
-        if reason.startswith(WANTED) == wanted:
-            yield f"{reason} ({len(utterances)})", utterances
+        for utterance, given in evidence.excluded.select("utterance", "reason").iter_rows():
+            reason = given or "no reason given"
+            if reason.startswith(WANTED) == wanted:
+                kind = reason if wanted else _NUMBER.sub("#", reason)
+                several.setdefault(kind, []).append((utterance, reason))
+    for found in sorted(several.values(), key=len, reverse=True):
+        alike = " alike" if len({reason for _, reason in found}) > 1 else ""
+        yield f"{found[0][1]} ({len(found)}{alike})", [utterance for utterance, _ in found]
 
 
 def _copies(evidence: Evidence) -> list[Rows]:

@@ -12,7 +12,7 @@ import json
 import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,8 @@ OTHER_NAMES = {
     "speaker": {"speaker_id", "client_id", "spk", "spk_id", "speakerid", "actor", "participant", "subject"},
 }
 """What other tools call the required columns; used to suggest a mapping, never to guess one."""
+EMPTY = {"speaker": "is empty; without speakers no split is safe, so give whom you cannot name a name of your own"}
+"""What an empty value means, beyond that it is one."""
 SPAN = ("start", "end")
 IDENTITIES = ("utterance", "speaker", "session")
 """Columns whose values mean something only inside one corpus."""
@@ -260,9 +262,10 @@ def _validated(path: Path, sheet: Sheet, without_audio: bool, required: Sequence
     doubtful = given.is_null()
     for name in SPAN:
         if name in columns:
-            columns[name], bad = _seconds(columns[name], sheet.decimal_comma)
+            said = columns[name]
+            columns[name], bad = _seconds(said, sheet.decimal_comma)
             doubtful = doubtful | bad
-            complaints.add(bad, name, _same("must be a number of seconds, 0 or more"))
+            complaints.add(bad, name, _no_seconds(said))
     columns["audio"] = places.supposed(folder, given) if without_audio else places.locate(folder, given)
     made = "utterance" not in columns
     table = complete(pl.DataFrame(columns))
@@ -270,11 +273,13 @@ def _validated(path: Path, sheet: Sheet, without_audio: bool, required: Sequence
         table = table.with_columns(_ids(table, folder).set(doubtful, None))
     for name in ("utterance", *required):
         if name in columns:
-            complaints.add((given if name == "audio" else columns[name]).is_null(), name, _same("is empty"))
+            complaints.add(
+                (given if name == "audio" else columns[name]).is_null(), name, _same(EMPTY.get(name, "is empty"))
+            )
     absent = given.is_not_null() & table["audio"].is_null()
     complaints.add(absent, "audio", lambda rows: places.absences(folder, given.gather(rows).to_list()))
     _check_spans(complaints, table, table["start"].is_null() if blank is None else blank)
-    _check_ids(complaints, table["utterance"], made)
+    _check_ids(complaints, table["utterance"], made, sheet.rows)
     complaints.refuse()
     return table
 
@@ -288,14 +293,34 @@ def _check_spans(complaints: _Complaints, table: pl.DataFrame, blank: pl.Series)
     )
 
 
-def _check_ids(complaints: _Complaints, ids: pl.Series, made: bool) -> None:
-    hint = "; the id is made of the audio path, add a column utterance" if made else ""
+def _check_ids(complaints: _Complaints, ids: pl.Series, made: bool, lines: Sequence[int]) -> None:
+    hint = (
+        "the id is made of the audio path; add a column utterance, or leave one of the rows out"
+        if made
+        else "give each its own, or leave the column out: then ids are made of the audio paths"
+    )
     if ids.n_unique() == len(ids):
         return
     repeated = ids.is_duplicated() & ids.is_not_null()
-    complaints.add(
-        repeated, "utterance", lambda rows: [f"{ids[row]!r} is the id of another row too{hint}" for row in rows]
-    )
+
+    def messages(rows: list[int]) -> Iterator[str]:
+        others: dict[str, list[int]] = {}
+        for row in repeated.arg_true().to_list():
+            others.setdefault(ids[row], []).append(lines[row])
+        for row in rows:
+            other = next(line for line in others[ids[row]] if line != lines[row])
+            yield f"{ids[row]!r} is the id of row {other} too; {hint}"
+
+    complaints.add(repeated, "utterance", messages)
+
+
+def _no_seconds(said: pl.Series) -> Callable[[list[int]], Iterable[str]]:
+    def messages(rows: list[int]) -> Iterator[str]:
+        for row in rows:
+            advice = "; write a decimal point" if "," in str(said[row]) else ""
+            yield f"must be a number of seconds, 0 or more (given: {said[row]}){advice}"
+
+    return messages
 
 
 def _same(message: str) -> Callable[[list[int]], Iterable[str]]:

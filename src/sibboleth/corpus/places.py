@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 
@@ -38,6 +38,9 @@ def absences(folder: Path, names: Sequence[str]) -> Iterator[str]:
     listed: dict[Path, dict[str, list[str]] | None] = {}
     for name in names:
         wanted = folder / name
+        if below := _end(folder, name):
+            yield f"no such file: {name} (there is {below} below the manifest; write paths relative to the manifest)"
+            continue
         if wanted.parent not in listed:
             listed[wanted.parent] = _by_stem(wanted.parent)
         there = listed[wanted.parent]
@@ -47,6 +50,13 @@ def absences(folder: Path, names: Sequence[str]) -> Iterator[str]:
         beside = ", ".join(sorted(there.get(wanted.stem, ())))
         hint = f"there is {beside}" if beside else "paths are relative to the manifest"
         yield f"no such file: {name} ({hint})"
+
+
+def _end(folder: Path, name: str) -> str | None:
+    """Return the longest end of a path that is a file below the folder, where the path began elsewhere."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    ends = ("/".join(parts[dropped:]) for dropped in range(1, len(parts)))
+    return next((end for end in ends if _find(folder, end) is not None), None)
 
 
 def _by_stem(folder: Path) -> dict[str, list[str]] | None:

@@ -21,6 +21,8 @@ KEPT = 1000
 """Problems of a file that are told apart; of more, only the number is known."""
 CHUNK = 50_000
 """Records that are held as Python objects at a time."""
+SPREADSHEET = " (CSV UTF-8, in a spreadsheet)"
+"""What that is called where most such files come from."""
 
 
 @dataclass
@@ -55,7 +57,8 @@ class _Faults:
 
     def wrong_width(self, width: int, header: int, row: int) -> None:
         """Add a row with too few or too many values."""
-        self.add(f"has {width} values where the header has {header}", row)
+        inside = "; is the separator part of a value, such as a decimal comma?" if width > header else ""
+        self.add(f"has {width} values where the header has {header}{inside}", row)
 
 
 def read(path: Path, data: bytes) -> Sheet:
@@ -68,7 +71,7 @@ def read(path: Path, data: bytes) -> Sheet:
 
 def _require_text(path: Path, data: bytes) -> None:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
-        raise InvalidInput(f"{path}: not UTF-8 text (it looks like UTF-16); save it as UTF-8")
+        raise InvalidInput(f"{path}: not UTF-8 text (it looks like UTF-16); save it as UTF-8{SPREADSHEET}")
 
 
 def _decode(path: Path, data: bytes) -> str:
@@ -81,7 +84,9 @@ def _decode(path: Path, data: bytes) -> str:
             if not _is_utf8(line):
                 faults.add(f"not UTF-8; as Latin-1 it reads {line[:60].decode('latin-1').strip()!r}", number)
         told = f"; {faults.count} lines are not UTF-8, the first {KEPT} are kept" if faults.count > KEPT else ""
-        raise InvalidInput(f"{path}: wrong encoding; save the file as UTF-8{told}", faults.problems) from None
+        raise InvalidInput(
+            f"{path}: wrong encoding; save the file as UTF-8{SPREADSHEET}{told}", faults.problems
+        ) from None
 
 
 def _is_utf8(line: bytes) -> bool:
