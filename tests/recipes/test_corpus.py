@@ -150,3 +150,28 @@ def test_accents_are_told_from_what_speakers_say(tmp_path: Path) -> None:
     mine = tmp_path / "mine.csv"
     mine.write_text("said,accent,dialect\nzachte g,,the south\n", encoding="utf-8")
     assert describe(tmp_path / "m.csv", accents=str(mine)).groups["dialect"]["dialect"][1] == "the south"
+
+
+def test_labels_and_speakers_that_are_written_in_several_ways_are_named(manifest: Path) -> None:
+    table = pl.read_csv(manifest).with_columns(
+        pl.Series("emotion", ["happy", "Sad", "Happy", "happy", "sad", None, "sad"]),
+        pl.Series("speaker", ["s1", "s01", "s2", "s2", "s3", "s3", "s3"]),
+    )
+    table.write_csv(manifest)
+    one = describe(manifest)
+    assert [note.split(" differ")[0] for note in one.notes] == [
+        "speaker: s01 and s1",
+        "emotion: Happy and happy, Sad and sad",
+    ]
+    assert "written in one way" in str(one) or "write each in one way" in str(one)
+
+
+def test_the_column_label_is_counted_where_there_is_no_emotion(manifest: Path) -> None:
+    pl.read_csv(manifest).rename({"emotion": "label"}).write_csv(manifest)
+    assert describe(manifest).label == "label"
+
+
+def test_nothing_usable_shows_reasons_alone(manifest: Path) -> None:
+    pl.read_csv(manifest).with_columns(start=pl.lit(500), end=pl.lit(900)).write_csv(manifest)
+    text = str(describe(manifest))
+    assert "0 utterances" in text and "levels" not in text and "cannot be used" in text

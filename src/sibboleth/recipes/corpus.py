@@ -14,7 +14,9 @@ from rich.text import Text
 from sibboleth import audio, corpora, corpus, predictions, storage
 from sibboleth.accents import derive, taxonomy
 from sibboleth.audio import matching
+from sibboleth.corpus import spelling
 from sibboleth.errors import InvalidInput
+from sibboleth.foreign.remarks import count
 from sibboleth.progress import console
 from sibboleth.recipes import printing
 from sibboleth.runs import write_text
@@ -67,7 +69,7 @@ class Description:
     near: pl.DataFrame
     """Pairs with the same sound in other files, encodings or cuts: utterance, other, seconds shared, difference."""
     notes: tuple[str, ...] = ()
-    """What became of what speakers say of their accents."""
+    """What became of what speakers say of their accents, and names that are written in several ways."""
 
     def __rich__(self) -> RenderableType:
         """Lay the tables out under each other."""
@@ -89,7 +91,7 @@ def describe(
 
     Args:
         manifest: CSV, TSV, JSONL or Parquet file.
-        label: column whose values are counted; `emotion` if there is one.
+        label: column whose values are counted; `emotion` or `label` if there is one.
         columns: our column name to the manifest's, where they differ.
         accents: tell `accent` and `dialect` from what the manifest says of accents: built-in, or a table (said, accent,
             dialect) that is put over the built-in one.
@@ -98,8 +100,8 @@ def describe(
     derived = None if accents is None else derive(one.table, taxonomy(accents))
     if derived is not None:
         one = replace(one, table=derived.table)
-    if label is None and "emotion" in one.table.columns:
-        label = "emotion"
+    if label is None:
+        label = next((name for name in ("emotion", "label") if name in one.table.columns), None)
     if label is not None and label not in one.table.columns:
         raise InvalidInput(f"{manifest}: no column {label!r} to count; there are {', '.join(one.table.columns)}")
     scan = audio.scan(one.table, store=storage.scans())
@@ -121,7 +123,7 @@ def describe(
         excluded=table.filter(pl.col("status") != "ok").select("utterance", "audio", "reason"),
         duplicates=_duplicates(usable, label),
         near=_near(usable, scan["fingerprint"].filter(ok)),
-        notes=() if derived is None else tuple(derived.notes()),
+        notes=(*(() if derived is None else derived.notes()), *_alike(one.table, label)),
     )
 
 
@@ -148,6 +150,13 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
         number, heard = len(said.select(predictions.ANSWER).unique()), said["utterance"].n_unique()
         console.print(f"{number:,} answers of listeners about {heard:,} utterances: {beside}")
     return path
+
+
+def _alike(table: pl.DataFrame, label: str | None) -> Iterator[str]:
+    """Say of the columns that are counted which values are written in several ways."""
+    for column in dict.fromkeys((*GROUPS, *(() if label is None else (label,)))):
+        if column in table.columns and (groups := spelling.alike(table[column])):
+            yield f"{column}: {spelling.told(groups)} differ in {spelling.HOW} alone; write each in one way"
 
 
 def _tell_missing(made: corpus.Corpus) -> None:
@@ -230,7 +239,8 @@ def _near(usable: pl.DataFrame, prints: pl.Series) -> pl.DataFrame:
 def _rendered(one: Description) -> Iterator[RenderableType]:
     usable = one.table.filter(pl.col("status") == "ok")
     hours = float(usable["seconds"].sum()) / 3600
-    head = f"{_duration(hours)} · {len(usable)} utterances · {usable['speaker'].n_unique()} speakers"
+    numbers = count(len(usable), "utterance"), count(usable["speaker"].n_unique(), "speaker")
+    head = " · ".join((_duration(hours), *numbers))
     yield Text.assemble((one.name, "bold"), "  ", head)
     yield from (Text(note, style="dim") for note in one.notes)
     if one.label is not None and usable[one.label].n_unique() > MOST_LABELS:
@@ -238,7 +248,7 @@ def _rendered(one: Description) -> Iterator[RenderableType]:
     for column, table in one.groups.items():
         yield from _block(f"by {column}", table)
     yield from _block("audio formats", one.formats)
-    yield from _block("levels", _with_units(one.measures))
+    yield from _block("levels", _with_units(one.measures) if len(usable) else pl.DataFrame())
     yield from _block("to know", one.remarks)
     yield from _block("identical audio", one.duplicates, "yellow")
     yield from _block("the same sound in other files", one.near, "yellow")
