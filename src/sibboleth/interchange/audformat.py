@@ -32,7 +32,8 @@ NAMES = {"transcription": "text", "gender": "sex"}
 """Our column by audformat's."""
 LABELS = 100
 """A column of more different texts than these has no list of labels in its scheme."""
-PLACED = ("audio", "start", "end", "part")
+MISSING = ("NAType", "NaTType")
+"""What pandas has for a missing value, besides None and NaN."""
 Key = tuple[str, float | None, float | None]
 """File, start and end in seconds, both null for all of it."""
 
@@ -85,7 +86,10 @@ def read(place: str, asked: Asked) -> Gathered:
 
 
 def write(corpus: Corpus, place: Path) -> list[str]:
-    """Write a database: one table of files or segments, and one for each part; says what it does not hold."""
+    """Write a database: one table of files or segments, and one for each part; says what it does not hold.
+
+    In the folder in which the recordings lie it can be moved with them; elsewhere it has their absolute paths.
+    """
     audformat = _library()
     table = corpus.table
     segmented = table["start"].null_count() < len(table)
@@ -103,7 +107,7 @@ def write(corpus: Corpus, place: Path) -> list[str]:
     for part in sorted(set(_parts(table).drop_nulls())):
         database.splits[part] = audformat.Split(part)
         database[part] = audformat.Table(index[(_parts(table) == part).fill_null(False).to_numpy()], split_id=part)
-    with whole_folder(place) as folder:
+    with whole_folder(place, last=HEADER) as folder:
         database.save(str(folder), num_workers=1)
     outside = sum(Path(file).is_absolute() for file in files)
     return [f"{outside:,} recordings lie outside {place}, so the database holds for this machine"] if outside else []
@@ -167,6 +171,7 @@ def _gathered(
     for segmented in (True, False):
         seen = set(files)  # files that have segments
         tables = [name for name in chosen if database[name].is_segmented is segmented]
+        tables.sort(key=lambda name: -len(rows[name]))  # the order is that of the largest
         for key in dict.fromkeys(key for name in tables for key in rows[name]):
             if key[0] not in seen:
                 files.setdefault(key[0], []).append(key)
@@ -201,12 +206,11 @@ def _key(index: Any) -> Key:
 
 def _value(value: Any) -> Any:
     """Make a plain value of what pandas has: seconds of a duration, text of a date, None of what is missing."""
-    if hasattr(value, "total_seconds"):
-        seconds = float(value.total_seconds())
-        return None if seconds != seconds else seconds
-    plain = value.item() if hasattr(value, "item") else value
-    if plain is None or plain != plain or str(plain) in ("<NA>", "NaT"):
+    if value is None or type(value).__name__ in MISSING or value != value:
         return None
+    if hasattr(value, "total_seconds"):
+        return float(value.total_seconds())
+    plain = value.item() if hasattr(value, "item") else value
     return plain if isinstance(plain, (str, int, float, bool)) else str(plain)
 
 

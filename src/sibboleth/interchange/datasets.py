@@ -31,7 +31,6 @@ FILE = "file_name"
 STARTS = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"FORM": ".aiff"}
 GROUP = 64
 """Utterances whose sound is held at a time."""
-BINARY = ("Image", "Video", "Pdf", "Nifti")
 
 
 @dataclass
@@ -87,7 +86,7 @@ def read(place: str, asked: Asked) -> Gathered:
         table = table.with_columns(_ids(found))
     table = table.rename({} if sound in ("audio", *asked.columns.values()) else {sound: "audio"})
     notes = (f"columns of images, bytes and the like left out: {', '.join(sorted(found.lost))}",) if found.lost else ()
-    called = place.rpartition("/")[2] if not path.exists() else path.absolute().name
+    called = path.absolute().name if path.exists() else place.partition("@")[0].rpartition("/")[2]
     return Gathered(called, table, notes, pl.Series(found.files, dtype=pl.String) if found.written else None)
 
 
@@ -188,14 +187,19 @@ def _told(error: Exception) -> str:
 
 
 def _undecoded(dataset: Any, features: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    datasets = _library()
+    """Yield rows with sound, images and the like as bytes or a path."""
     for name, feature in features.items():
-        if isinstance(feature, datasets.Audio):
-            dataset = dataset.cast_column(name, datasets.Audio(decode=False))
+        if _decodes(feature):
+            dataset = dataset.cast_column(name, type(feature)(decode=False))
     try:
         yield from dataset
     except ImportError as error:
         raise InvalidInput(_told(error)) from None
+
+
+def _decodes(feature: Any) -> bool:
+    """Tell sound, images, videos and the like, which the library would decode."""
+    return hasattr(feature, "decode")
 
 
 def _sound_column(place: str, features: Mapping[str, Any], asked: Asked) -> str:
@@ -222,7 +226,7 @@ def _take(row: dict[str, Any], part: str | None, sound: str, features: Mapping[s
         if name == sound:
             continue
         feature: Any = features.get(name)
-        if type(feature).__name__ in (*BINARY, "Audio") or isinstance(one, bytes):
+        if isinstance(one, bytes) or _decodes(feature):
             found.lost.add(name)
         elif one is not None and hasattr(feature, "int2str"):
             kept[name] = feature.int2str(one) if one >= 0 else None

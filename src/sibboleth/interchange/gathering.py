@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from sibboleth import corpus, lists
-from sibboleth.corpus import Corpus
+from sibboleth.corpus import OTHER_NAMES, Corpus
 from sibboleth.errors import InvalidInput, Problem
 
 SHOWN = 3
@@ -122,11 +122,12 @@ def _require_speakers(table: pl.DataFrame, there: list[str], place: str) -> None
     known = len(table) - len(unknown)
     some = ", ".join(unknown["utterance"].head(SHOWN))
     told = f"{len(unknown):,} of {len(table):,} utterances have no speaker, such as {some}" if known else ""
-    others = ", ".join(name for name in there if name not in ("audio", "start", "end", "speaker"))
+    others = [name for name in there if name not in ("audio", "start", "end", "speaker")]
+    guess = next((name for name in others if name.lower() in OTHER_NAMES["speaker"]), "NAME")
     raise InvalidInput(
         f"{place}: {told or 'it says nothing of speakers'}. Without speakers no split is safe. Take them from a column"
-        f" (--columns.speaker NAME; there are: {others or 'none'}), or from the names of files by a regular expression"
-        f" (--speaker '^(..)' takes the first two characters of {Path(table['audio'][0]).name})"
+        f" (--columns.speaker {guess}; there are: {', '.join(others) or 'none'}), or from the names of files by a"
+        f" regular expression (--speaker '^(..)' takes the first two characters of {Path(table['audio'][0]).name})"
     )
 
 

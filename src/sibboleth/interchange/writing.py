@@ -18,10 +18,11 @@ from sibboleth.segments.gathering import plain
 
 
 @contextlib.contextmanager
-def whole_folder(place: Path) -> Iterator[Path]:
+def whole_folder(place: Path, last: str | None = None) -> Iterator[Path]:
     """Give an empty folder beside `place`, which becomes `place` if the block ends well and vanishes otherwise.
 
-    Raises `InvalidInput` where `place` is there already and holds something else.
+    With `last`, a file by which the format is recognised, what is written also goes into a folder that is there
+    already, that file last. Raises `InvalidInput` where `place` holds something else.
     """
     fresh = place.absolute().with_name(f"{storage.PART}{place.name}")
     try:
@@ -33,7 +34,7 @@ def whole_folder(place: Path) -> Iterator[Path]:
             shutil.rmtree(fresh, ignore_errors=True)  # of a process that was killed
             fresh.mkdir()
             yield fresh
-            _settle(fresh, place)
+            _settle(fresh, place, last)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
             guard.release(remove=True)
@@ -54,22 +55,25 @@ def whole_file(place: Path, data: bytes) -> None:
         raise InvalidInput(f"{place}: cannot be written ({error.strerror}); choose another place") from None
 
 
-def _settle(fresh: Path, place: Path) -> None:
+def _settle(fresh: Path, place: Path, last: str | None) -> None:
     """Put a written folder in its place, or see that what is there says the same."""
-    if not fresh.exists():
-        return
+    files = sorted((path for path in fresh.iterdir()), key=lambda path: path.name == last)
     if not place.exists():
         fresh.replace(place)
     elif place.is_dir() and not any(place.iterdir()):
         place.rmdir()
         fresh.replace(place)
-    elif not place.is_dir() or not _alike(fresh, place):
+    elif last is not None and place.is_dir() and not any((place / file.name).exists() for file in files):
+        for file in files:
+            file.replace(place / file.name)
+    elif not place.is_dir() or not _alike(fresh, place, beside=last is not None):
         raise InvalidInput(f"{place}: is there already and holds something else; move it away or choose another place")
 
 
-def _alike(one: Path, other: Path) -> bool:
+def _alike(one: Path, other: Path, beside: bool) -> bool:
+    """Say whether two folders hold the same; `beside` whether other files may lie in the second."""
     ours, theirs = ({path.relative_to(root): path for path in root.rglob("*")} for root in (one, other))
-    return ours.keys() == theirs.keys() and all(
+    return (ours.keys() <= theirs.keys() if beside else ours.keys() == theirs.keys()) and all(
         path.is_dir() or (theirs[name].is_file() and path.read_bytes() == theirs[name].read_bytes())
         for name, path in ours.items()
     )
