@@ -11,7 +11,7 @@ import polars as pl
 
 from sibboleth import metrics, splits
 from sibboleth.errors import InvalidInput, SibbolethError
-from sibboleth.experiment import listening, timelines, transcripts, tuned
+from sibboleth.experiment import listening, timelines, transcripts, tuned, windows
 from sibboleth.experiment import record as records
 from sibboleth.experiment.material import Material, splittable
 from sibboleth.experiment.tuned import TunedWork
@@ -44,7 +44,12 @@ def wanted(study: Study, encoder: str | None, method: str | None, source: str | 
     methods = {one.name: one for one in study.methods}
     if not methods:
         raise InvalidInput(f"study {study.name!r} has no [[methods]]; a model is trained by one of them")
-    return Wanted(encoders[_one("encoder", encoder, encoders)], methods[_one("method", method, methods)], source, then)
+    found = Wanted(encoders[_one("encoder", encoder, encoders)], methods[_one("method", method, methods)], source, then)
+    if found.method.as_is:
+        raise InvalidInput(
+            f"method {found.method.name!r} trains nothing; `sibboleth diarize {found.encoder.name}` uses the model"
+        )
+    return found
 
 
 def _one(option: str, name: str | None, there: Sequence[str] | dict[str, Any]) -> str:
@@ -113,6 +118,13 @@ def encodable(stages: Sequence[Stage], missing: Sequence[int], encoder: str) -> 
             "is left to train on or to select with"
         )
     return kept
+
+
+def windowed(material: Material, stages: Sequence[Stage]) -> tuple[Material, tuple[Stage, ...]]:
+    """Put windows in the place of rows of segments that are too long, as the network is given them."""
+    cut = windows.of(material)
+    parted = tuple(replace(one, train=cut.rows(one.train), dev=cut.rows(one.dev)) for one in stages)
+    return windows.behind(material, cut), parted
 
 
 def fingerprint(material: Material, work: TunedWork, given: "Inputs", stages: Sequence[Stage]) -> str:

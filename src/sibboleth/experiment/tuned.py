@@ -10,9 +10,10 @@ import numpy.typing as npt
 import polars as pl
 
 from sibboleth.errors import InvalidInput
-from sibboleth.experiment import cells
+from sibboleth.experiment import cells, timelines, windows
 from sibboleth.experiment.cells import Score
 from sibboleth.experiment.material import Material
+from sibboleth.experiment.windows import Windows
 from sibboleth.methods import HeadSettings, MethodSettings
 from sibboleth.probes import CtcProbe, FramesProbe
 from sibboleth.runs import RunDirectory, write_table, write_text
@@ -109,6 +110,7 @@ def works(
             )
         if not takes(encoder, method):
             continue
+        own = _own(study, encoder) if method.as_is else ()
         if method.match_parameters is not None:
             method = counts.matched(method, named[method.match_parameters], transformer(encoder))
         lowest, kept = (0, encoder.layers - 1) if of_probe else reach(method, encoder)
@@ -131,10 +133,11 @@ def works(
             trials=study.seeds,
             seed=study.seed,
             curve=of_probe,
-            decoders=study.target.decoders if study.target.kind == "segmentation" else (),
+            decoders=_decoders(study, method),
+            own=own,
             background=background,
         )
-        some_fits = single(Fits(fits)) if of_probe else fits
+        some_fits = single(Fits(fits)) if of_probe else _within(fits) if method.as_is else fits
         mine = tuple(
             TunedCell(settings.name, encoder.identity, source, some, tuning)
             for source, some in cells.of_sources(some_fits).items()
@@ -153,7 +156,34 @@ def takes(encoder: "Encoder", method: MethodSettings) -> bool:
     """Say whether a method can be tried with an encoder: what has no known layers is only ever given a head."""
     from sibboleth.models.encoders.transformer import Transformer
 
+    if method.as_is:
+        return bool(encoder.labels)
     return not method.adapts or (isinstance(encoder, Transformer) and encoder.frames)
+
+
+def _decoders(study: Study, method: MethodSettings) -> tuple[str, ...]:
+    """Say among which ways to make segments of frames dev chooses; a model that is as it is has one."""
+    if study.target.kind != "segmentation":
+        return ()
+    return ("argmax",) if method.as_is else study.target.decoders
+
+
+def _own(study: Study, encoder: "Encoder") -> tuple[int, ...]:
+    """Find the numbers of a model as it is that stand for the study's labels; raises `InvalidInput` for others."""
+    asked = study.target
+    wanted = timelines.outputs(asked.target(asked.labels, timelines.quiets(asked)))
+    if sorted(wanted) != sorted(encoder.labels):
+        raise InvalidInput(
+            f"encoder {encoder.name!r} as it is answers {', '.join(encoder.labels)}; name just these as target.labels "
+            f"and target.background (there: {', '.join(wanted) or 'none'}), or score its RTTM"
+        )
+    return tuple(encoder.labels.index(one) for one in wanted)
+
+
+def _within(fits: Sequence[Fit]) -> Sequence[Fit]:
+    """Keep the tests within a domain: what is never trained answers the same in every regime."""
+    kept = [replace(fit, tests=tuple(test for test in fit.tests if test.regime == "within")) for fit in fits]
+    return [fit for fit in kept if fit.tests and fit.then is None] or fits
 
 
 def transformer(encoder: "Encoder") -> "Transformer":
@@ -203,7 +233,9 @@ def solve(
     total = epochs(cell)
     fits = cells.untrained(cells.without(cell.fits, cell.missing, cell.encoder), cell.short, cell.encoder)
     score = Score(material)
-    solving = Solving(cell.tuning, work.encoder, given, fits, score, path.with_suffix(".parts"), score.better)
+    cut = windows.of(material)
+    parted = [cut.fit(fit) for fit in fits]
+    solving = Solving(cell.tuning, work.encoder, given, parted, score, path.with_suffix(".parts"), score.better)
     answers = []
     for count, answer in enumerate(solving, 1):  # noqa: B007 - how many there were is asked below
         yield
@@ -213,7 +245,8 @@ def solve(
     told = pl.DataFrame(solving.log, schema=LOG, orient="row")
     known = (pl.lit(cell.encoder).alias("encoder"), pl.lit(cell.method).alias("method"))
     write_table(path.with_suffix(".learning.parquet"), told.select(*known, pl.all()))
-    written, selection = _written(answers, replace(cell, fits=fits), material, given.truth, score)
+    scores = [score(given.truth[_dev(parted[one.fit])], one.dev) for one in answers]
+    written, selection = _written(answers, scores, replace(cell, fits=fits), material, cut)
     schema = cells.SELECTION | ({"decoder": pl.String} if material.target.kind == "segmentation" else {})
     write_table(path.with_suffix(".selection.parquet"), pl.DataFrame(selection, schema=schema, orient="row"))
     write_table(path, written.table())
@@ -241,10 +274,12 @@ LOG = {
 
 
 def _written(
-    answers: Sequence["Answer"], cell: TunedCell, material: Material, truth: Array, score: Score
+    answers: Sequence["Answer"], scores: Sequence[float], cell: TunedCell, material: Material, cut: Windows
 ) -> tuple[cells.Rows, list[tuple[object, ...]]]:
-    """Collect what was answered and what dev chose: a method's one layer, or a curve's layers and the best of them."""
-    scores = [score(truth[_dev(cell.fits[one.fit])], one.dev) for one in answers]
+    """Collect what was answered and what dev chose: a method's one layer, or a curve's layers and the best of them.
+
+    `scores` are those of dev, which chooses; what was answered window by window is put together.
+    """
     chosen = cells.choose(answers, scores, material)
     written = cells.Rows(material)
     selection: list[tuple[object, ...]] = []
@@ -254,8 +289,9 @@ def _written(
         names += [cells.rater(answer.layer)] if cell.tuning.curve else []
         runs = [cells.run_name(cell.encoder, cell.method, test, cell.source) for test in fit.tests]
         for run, test, output in zip(runs, fit.tests, answer.tests, strict=True):
+            whole = cut.joined(test.rows, output)
             for name in names:
-                written.add(run, name, answer.trial, answer.layer, fit.fold, test.rows, output)
+                written.add(run, name, answer.trial, answer.layer, fit.fold, test.rows, whole)
         chose = answer.trial, answer.layer, answer.choice, answer.learning_rate, answer.weight_decay
         how = (answer.decoder,) if answer.decoder else ()
         selection += [(run, names[-1], fit.fold, *chose, dev, best, *how) for run in sorted(set(runs))]

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from sibboleth.experiment import cells, tuned
+from sibboleth.experiment import cells, tuned, windows
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedWork
+from sibboleth.experiment.windows import Windows
 from sibboleth.targets import FRAMED
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Extract(Protocol):
 def inputs(work: TunedWork, material: Material, cache: "Cache", extract: Extract | None = None) -> Given:
     """Read what the networks are given, encoding what is not in the cache, and find the rows that are left out.
 
-    These are the rows that the encoder fails on and, where its layers are computed, those longer than a window.
+    These are the rows that the encoder fails on and, where its layers are computed, those longer than a window; of
+    segments such rows are given window by window (`windows`), behind those of the table.
     `extract` encodes elsewhere than in this process.
     """
     from sibboleth.models import features as encoded
@@ -57,6 +59,8 @@ def inputs(work: TunedWork, material: Material, cache: "Cache", extract: Extract
     from sibboleth.models.tuning.inputs import AudioInputs, PooledInputs
 
     extract = extract or encoded.extract
+    cut = windows.of(material)
+    material = windows.behind(material, cut)
     tuning, table, scan, truth = work.tuning, material.table, material.scan, material.truth()
     seconds = scan["seconds"].fill_null(0.0).to_numpy()
     if not tuning.method.adapts and tuning.kind not in FRAMED:
@@ -65,19 +69,19 @@ def inputs(work: TunedWork, material: Material, cache: "Cache", extract: Extract
         layers = range(tuning.lowest, tuning.layers + 1)
         matrices = [aligned.matrix(layer, tuning.pooling) for layer in layers]
         return Given(PooledInputs(matrices, truth, seconds), pooled.excluded, aligned.missing)
-    long = _too_long(material, work.encoder)
-    rows = tuple(long["row"].to_list())
+    long = _unusable(material, work.encoder, cut)
+    rows = (*long["row"].to_list(), *cut.of)
     if tuning.hears_audio:
         columns = (scan["digest"], table["audio"], table["start"], table["end"], scan["seconds"])
         recordings = [Recording(*row) for row in zip(*columns, strict=True)]
         encoder = tuned.transformer(work.encoder)
         heard = AudioInputs(encoder, recordings, tuning.training.augmentation, truth, seconds)
         own = _own(encoder, seconds)
-        return _sufficient(Given(heard, long.drop("row"), rows), own, work, material)
+        return _sufficient(Given(heard, long.drop("row"), cut.lost(rows)), own, work, material)
     some = table.with_row_index("row").filter(~pl.col("row").is_in(rows)).drop("row")
     found, missing = _framed(work, material, some, cache, extract)
     left_out = pl.concat([found.features.excluded, long.drop("row")])
-    return _sufficient(Given(found, left_out, missing), found.own, work, material)
+    return _sufficient(Given(found, left_out, cut.lost(missing)), found.own, work, material)
 
 
 def _framed(
@@ -128,15 +132,16 @@ def _sufficient(given: Given, own: Counts, work: TunedWork, material: Material) 
     return replace(given, excluded=excluded, short=tuple(short.tolist()))
 
 
-def _too_long(material: Material, encoder: "Encoder") -> pl.DataFrame:
-    """List the rows whose audio does not fit into a window: `row, utterance, audio, reason`."""
+def _unusable(material: Material, encoder: "Encoder", cut: Windows) -> pl.DataFrame:
+    """List rows longer than a window that are not cut, and windows without usable audio: `row, utterance, ...`."""
     from sibboleth.models.encoders import WINDOW
 
     reason = f"longer than {WINDOW:g} s, which {encoder.name} is not fine-tuned on; cut it into utterances (start, end)"
+    long = (pl.col("seconds") > WINDOW) & ~pl.col("row").is_in(list(cut.of))
     return (
         material.table.select("utterance", "audio")
-        .with_columns(material.scan["seconds"], pl.lit(reason).alias("reason"))
+        .with_columns(material.scan["seconds", "status", "reason"])
         .with_row_index("row")
-        .filter(pl.col("seconds") > WINDOW)
-        .drop("seconds")
+        .filter(long | (pl.col("status") != "ok"))
+        .select("row", "utterance", "audio", pl.when(long).then(pl.lit(reason)).otherwise("reason").alias("reason"))
     )
