@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
 from sibboleth import study as studies
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import final as finals
@@ -44,7 +46,7 @@ class Trained:
         lines += [f"no cross-validated scores on its card: {self.note}"] if self.note else []
         verb = {"transcription": "transcribe", "segmentation": "diarize"}.get(self.record.kind, "predict")
         lines.append(f"The model is {self.model} (its card: README.md): `sibboleth {verb} {self.model} AUDIO`")
-        return "\n".join(lines)
+        return escape("\n".join(lines))
 
 
 def _rate(record: "ModelRecord", stage: "StageRecord") -> str:
@@ -102,6 +104,7 @@ def train(
             folder.require_free(directory.path)
         given = tuned_inputs.inputs(work, stuff, Cache())
     stages = finals.encodable(stages, [*given.missing, *given.short], loaded.name)
+    stuff, stages = finals.windowed(stuff, stages)
     mark = finals.fingerprint(stuff, work, given.inputs, stages)
     if there := folder.finished(directory.path, mark):
         return Trained(directory.path, there) if first else None
