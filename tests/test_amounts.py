@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import soundfile
 
-from sibboleth import amounts, pretraining, study
+from sibboleth import amounts, pretraining, settings, study
 from sibboleth.errors import InvalidInput
 from sibboleth.models.pretraining import pieces
 from sibboleth.recipes import preset
@@ -94,11 +94,11 @@ def test_what_is_written_reads_back_as_the_same(tmp_path: Path) -> None:
     other.mkdir()
     for point in asked.points:
         wanted = asked.pretraining_of(point)
-        (other / "made.toml").write_text(amounts.written(wanted, "made"))
+        (other / "made.toml").write_text(settings.written(wanted, "made"))
         assert pretraining.read(other / "made.toml") == wanted
     for target in asked.targets:
         made = asked.study_of(target)
-        (other / "made.toml").write_text(amounts.written(made, "made"))
+        (other / "made.toml").write_text(settings.written(made, "made"))
         assert study.read(other / "made.toml") == made
 
 

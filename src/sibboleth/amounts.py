@@ -3,9 +3,7 @@
 Every language and amount becomes an ordinary pre-training file, and every target an ordinary study file.
 """
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -210,38 +208,3 @@ class Amounts(Settings):
 def read(path: Path) -> Amounts:
     """Read and validate the file of a data study; paths in it are relative to it, and absolute afterwards."""
     return settings.read(path, Amounts, {"folder": path.parent.resolve()})
-
-
-def written(one: Settings, about: str) -> str:
-    """Write settings as a TOML file that reads back as the same, every setting in sight, under a comment."""
-    values = one.model_dump(mode="json", exclude_none=True)
-    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
-    lists = {name: value for name, value in values.items() if _is_tables(value)}
-    lines = [f"# {about}", *_keys({k: v for k, v in values.items() if k not in tables and k not in lists})]
-    for name, value in tables.items():
-        lines += ["", f"[{name}]", *_keys(value)]
-    for name, several in lists.items():
-        for value in several:
-            lines += ["", f"[[{name}]]", *_keys(value)]
-    return "\n".join(lines) + "\n"
-
-
-def _is_tables(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
-
-
-def _keys(values: Mapping[str, object]) -> list[str]:
-    return [f"{_key(name)} = {_value(value)}" for name, value in values.items()]
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
-
-
-def _value(value: object) -> str:
-    """JSON writes texts, numbers and truth as TOML does."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(_keys(value)) + " }" if value else "{}"
-    if isinstance(value, list):
-        return f"[{', '.join(_value(one) for one in value)}]"
-    return json.dumps(value, ensure_ascii=False)

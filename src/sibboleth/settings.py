@@ -1,5 +1,6 @@
 """Typed settings from a TOML file; an error names the file, the line and the field."""
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -52,6 +53,48 @@ def checked(model: type[Model], **values: object) -> Model:
     except ValidationError as error:
         told = [Problem(_dotted(item["loc"]), _message(item)) for item in error.errors(include_url=False)]
         raise InvalidInput("an argument cannot be used", told) from None
+
+
+def written(one: Settings, about: str, *, chosen: bool = False) -> str:
+    """Write settings as a TOML file that reads back as the same, under a comment.
+
+    Every setting is in sight, or those alone that were chosen.
+    """
+    values = one.model_dump(mode="json", exclude_none=True, exclude_unset=chosen)
+    tables = {name: value for name, value in values.items() if isinstance(value, dict)}
+    lists = {name: value for name, value in values.items() if _is_tables(value)}
+    lines = [
+        *(f"# {line}".rstrip() for line in about.splitlines()),
+        *_keys({k: v for k, v in values.items() if k not in tables and k not in lists}),
+    ]
+    for name, value in tables.items():
+        lines += ["", f"[{name}]", *_keys(value)]
+    for name, several in lists.items():
+        for value in several:
+            lines += ["", f"[[{name}]]", *_keys(value)]
+    return "\n".join(lines) + "\n"
+
+
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+
+
+def _keys(values: Mapping[str, object]) -> list[str]:
+    return [f"{_key(name)} = {_value(value)}" for name, value in values.items()]
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+
+
+def _value(value: object) -> str:
+    """JSON writes texts, numbers and truth as TOML does, but for what has no end."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(_keys(value)) + " }" if value else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(_value(one) for one in value)}]"
+    said = json.dumps(value, ensure_ascii=False)
+    return said.replace("Infinity", "inf") if isinstance(value, float) else said
 
 
 def _problems(path: Path, text: str, error: ValidationError) -> list[Problem]:

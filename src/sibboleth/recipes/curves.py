@@ -10,7 +10,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sibboleth import amounts, corpus, runs
+from sibboleth import amounts, corpus, runs, settings
 from sibboleth import study as studies
 from sibboleth.amounts import Amounts, AskedTarget, Point
 from sibboleth.experiment import curves as results
@@ -155,7 +155,7 @@ def _pretrained(asked: Amounts, point: Point, directory: RunDirectory) -> dict[s
     place = points.place(directory, point)
     wanted = asked.pretraining_of(point)
     file = directory / "pretraining" / f"{point.name}.toml"
-    runs.write_text(file, amounts.written(wanted, f"{asked.name}: {point.hours:g} h of {point.language}"))
+    runs.write_text(file, settings.written(wanted, f"{asked.name}: {point.hours:g} h of {point.language}"))
     if not points.complete(place):
         place_of = f": {asked.points.index(point) + 1} of {len(asked.points)}"
         console.print(Text.assemble((point.name, "bold"), place_of))
@@ -202,7 +202,7 @@ def _asked(asked: Amounts, target: AskedTarget, trained: Sequence[System], direc
     encoders = tuple(EncoderSettings(name=one.encoder, language=spoken[one.name]) for one in trained)
     file = directory / f"{target.called}.toml"
     about = f"{asked.name}: what the encoders of pretraining/ know of {target.column}"
-    runs.write_text(file, amounts.written(asked.study_of(target, encoders), about))
+    runs.write_text(file, settings.written(asked.study_of(target, encoders), about))
     which = f": study {asked.targets.index(target) + 1} of {len(asked.targets)}"
     console.print(Text.assemble((target.called, "bold"), which))
     folder = directory / "studies" / target.called
