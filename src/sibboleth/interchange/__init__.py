@@ -45,7 +45,8 @@ def recognised(place: str) -> Format:
     found: list[Format] = [name for name in FORMATS if _module(name).recognises(path)]
     if not found:
         looks = "\n".join(f"  {name}: {look}" for name, look in LOOKS.items())
-        raise InvalidInput(f"{place}: of no format that is known here. Give one of:\n{looks}")
+        already = "; a table with the columns audio and speaker is a manifest already" if path.is_file() else ""
+        raise InvalidInput(f"{place}: of no format that is known here{already}. Give one of:\n{looks}")
     if len(found) > 1:
         raise InvalidInput(f"{place}: may be {' or '.join(found)}; say which: --format {found[0]}")
     return found[0]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import polars as pl
 from cyclopts import Parameter
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -168,11 +169,11 @@ def _fold(table: pl.DataFrame, fit: Fit, target: Target) -> FoldAudit:
 
 def _shown(folds: tuple[FoldAudit, ...]) -> Table:
     """Show what the audit finds in each fold."""
-    shown = begun("what the audit finds", ("fold", "errors"), ())
-    for name in ("train", "dev", "test", "speakers tested", "of them in train or dev"):
-        shown.add_column(name, justify="right")
+    shown = begun("what the audit finds", ("fold",), ("train", "dev", "test", "speakers tested", "learnt from too"))
+    shown.box = box.SIMPLE_HEAD
+    shown.add_column("errors", no_wrap=True)
     for one in folds:
         numbers = (one.train, one.dev, one.test, one.speakers, len(one.shared))
         told = Text(", ".join(one.errors) or "none", style="bold red" if one.errors else "green")
-        shown.add_row(one.fold, told, *(f"{number:,}" for number in numbers))
+        shown.add_row(one.fold, *(f"{number:,}" for number in numbers), told)
     return shown
