@@ -68,6 +68,11 @@ def test_a_list_without_fold_belongs_to_all_of_them(tmp_path: Path) -> None:
     assert rows(lists.read(tmp_path)) == wanted
 
 
+def test_a_pattern_with_a_slash_is_of_the_whole_path() -> None:
+    files = ["/data/anna/angry/1.wav", "D:\\data\\bert\\sad\\1.wav", None]
+    assert lists.speakers(files, r"([^/]+)/[^/]+/[^/]+$").to_list() == ["anna", "bert", None]
+
+
 def test_speakers_come_from_the_name_of_the_file(tmp_path: Path) -> None:
     file = write(
         tmp_path / "l.csv",

@@ -167,6 +167,7 @@ def _objects(file: Path) -> Iterator[dict[str, str | None]]:
 def speakers(files: Sequence[str | None], pattern: str) -> pl.Series:
     """Find the speaker in the name of each file by a regular expression, several groups joined by `-`; else null.
 
+    A pattern with a `/` in it is looked for in the whole path, as where each speaker has a folder.
     Raises `InvalidInput` where it is no regular expression, or matches no name.
     """
     try:
@@ -175,7 +176,8 @@ def speakers(files: Sequence[str | None], pattern: str) -> pl.Series:
         raise InvalidInput(f"the pattern of the speaker {pattern!r} is not a regular expression: {error}") from None
     found = []
     for name in files:
-        match = compiled.search(Path(name or "").name)
+        path = (name or "").replace("\\", "/")
+        match = compiled.search(path if "/" in pattern else path.rpartition("/")[2])
         groups = () if match is None else match.groups() or (match[0],)
         found.append("-".join(group or "" for group in groups) or None)
     if not any(found):

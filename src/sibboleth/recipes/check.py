@@ -59,7 +59,8 @@ def check(
     Args:
         source: A study file (.toml), or split lists: one CSV, TSV or JSONL file with the columns utterance (or file)
             and part, or a folder such as train.csv, dev.csv, test.csv; see `lists.read`.
-        speaker: For lists without a column speaker: regular expression that finds the speaker in a file's name.
+        speaker: For lists without a column speaker: regular expression that finds the speaker in a file's name, or,
+            with a `/` in it, in its path.
         allow: Errors to accept by name, besides those that the study allows.
         without_audio: Look at no audio file, only at what the manifests or lists say; what that leaves open is told.
 
