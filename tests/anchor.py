@@ -1,4 +1,4 @@
-"""The anchor study's corpora, made: names, speakers, sessions and numbers of their recordings, and tones where asked.
+"""The anchor study's corpora, made: manifests as importers write them, and tones where asked.
 
 The counts of ESD and PAVOQUE are those of the corpora, those of IEMOCAP's sessions as uneven as its own.
 """
@@ -13,11 +13,11 @@ import soundfile
 from sibboleth.recipes import preset
 
 PRESET = "humans-vs-ssl"
-ESD = ("Neutral", "Angry", "Happy", "Sad", "Surprise")
+ESD = ("neutral", "angry", "happy", "sad", "surprised")
 PAVOQUE = {"angry": 601, "happy": 584, "sad": 556, "poker": 575, "neutral": 1200}
 VOICES = {"angry": "spike", "happy": "poppy", "sad": "obadiah", "neutral": "prudence", "poker": "poker"}
-IEMOCAP = {"ang": (229, 137, 240, 327, 170), "hap": (278, 327, 286, 303, 442), "neu": (384, 362, 320, 258, 384)}
-IEMOCAP |= {"sad": (194, 197, 305, 143, 245), "fru": (280, 325, 382, 481, 381)}
+IEMOCAP = {"angry": (229, 137, 240, 327, 170), "happy": (278, 327, 286, 303, 442), "neutral": (384, 362, 320, 258, 384)}
+IEMOCAP |= {"sad": (194, 197, 305, 143, 245), "frustrated": (280, 325, 382, 481, 381)}
 
 Row = dict[str, str]
 
@@ -27,14 +27,21 @@ def esd(sentences: int) -> Iterator[Row]:
         for place, label in enumerate(ESD):
             for sentence in range(sentences):
                 name = f"{speaker:04d}_{place * sentences + sentence + 1:06d}.wav"
-                yield {"audio": name, "speaker": f"{speaker:04d}", "text": f"句子 {sentence}", "emotion": label}
+                yield {
+                    "audio": name,
+                    "speaker": f"{speaker:04d}",
+                    "text": f"句子 {sentence}",
+                    "emotion": label,
+                    "language": "zh",
+                }
 
 
 def pavoque(part: float) -> Iterator[Row]:
     for label, count in PAVOQUE.items():
         for number in range(round(count * part)):
             name = f"{VOICES[label]}{number:04d}-{label}.wav"
-            yield {"audio": name, "speaker": "roettig", "text": f"Satz {number}", "emotion": label}
+            emotion = "" if label == "poker" else label
+            yield {"audio": name, "speaker": "roettig", "text": f"Satz {number}", "emotion": emotion, "language": "de"}
 
 
 def iemocap(part: float) -> Iterator[Row]:
@@ -44,7 +51,7 @@ def iemocap(part: float) -> Iterator[Row]:
                 sex = "F" if number % 5 < 2 else "M"
                 name = f"Ses{session:02d}{sex}_script02_{number}_{label}_{sex}021.wav"
                 speaker = {"speaker": f"Ses{session:02d}{sex}", "session": f"Ses{session:02d}"}
-                yield {"audio": name, **speaker, "text": f"line {number} {label}", "emotion": label}
+                yield {"audio": name, **speaker, "text": f"line {number} {label}", "emotion": label, "language": "en"}
 
 
 def written(folder: Path, part: float = 1.0, audio: bool = False) -> Path:

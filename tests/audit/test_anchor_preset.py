@@ -53,7 +53,7 @@ def test_the_rest_are_warnings(findings: dict[str, Finding]) -> None:
 def test_what_is_not_drawn_is_no_fault_of_the_audio(findings: dict[str, Finding]) -> None:
     assert "excluded-audio" not in findings
     assert "not drawn by splits.per_label and splits.balance (16472)" in findings["unasked-utterances"].message
-    assert "label poker is not asked for (575)" in findings["unasked-utterances"].message
+    assert "no label in column 'emotion' (575)" in findings["unasked-utterances"].message
 
 
 def test_without_the_names_it_is_refused_and_without_the_leak_it_is_not(tmp_path: Path) -> None:
