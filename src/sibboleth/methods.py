@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from sibboleth import upstreams
 from sibboleth.augmentation import AugmentationSettings
 from sibboleth.settings import Settings
 
@@ -17,13 +18,16 @@ Decay = Literal["constant", "linear", "cosine", "tri-stage"]
 
 
 def placed(encoder: str, folder: Path | None) -> str:
-    """Return the name of an encoder as it is used: what lies in `folder`, that of the study, by its whole path."""
+    """Return the name of an encoder as it is used: what lies in `folder`, that of the study, by its whole path.
+
+    What s3prl calls an upstream is its checkpoint; raises `ValueError` for one that is not known.
+    """
     if folder is None:
-        return encoder
+        return upstreams.checkpoint(encoder)
     prefix, name = ("python:", encoder[7:]) if encoder.startswith("python:") else ("", encoder)
     beside = folder / name.partition(".py:")[0] if prefix else folder / name
     found = beside.exists() or beside.with_suffix(".py").exists()
-    return f"{prefix}{folder / name}" if name.startswith((".", "/")) or found else encoder
+    return f"{prefix}{folder / name}" if name.startswith((".", "/")) or found else upstreams.checkpoint(encoder)
 
 
 class LoraSettings(Settings):

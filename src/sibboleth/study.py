@@ -128,7 +128,7 @@ class EncoderSettings(Settings):
 
     name: str
     """`sibboleth-tiny-en`, `-nl`, `-multi`, `logmel`, `untrained:ARCHITECTURE`, checkpoint `name` or `name@revision`,
-    folder, `python:FILE.py:FUNCTION`."""
+    folder, `python:FILE.py:FUNCTION`, an upstream of s3prl (`wavlm_large`, `s3prl:wavlm_large`)."""
     language: str | None = None
     """Language it was pre-trained on: an axis of its own, `multi` for several; known of those in the box."""
     pooling: Literal["mean", "mean+std"] | None = None

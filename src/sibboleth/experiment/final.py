@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from sibboleth import metrics, splits
+from sibboleth import metrics, splits, upstreams
 from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.experiment import listening, timelines, transcripts, tuned, windows
 from sibboleth.experiment import record as records
@@ -41,6 +41,8 @@ class Wanted:
 def wanted(study: Study, encoder: str | None, method: str | None, source: str | None, then: str | None) -> Wanted:
     """Find what is asked for; raises `InvalidInput` naming what there is."""
     encoders = {one.name: one for one in study.encoders}
+    if encoder is not None and encoder not in encoders:
+        encoder = upstreams.checkpoints().get(encoder.removeprefix(upstreams.PREFIX), encoder)
     methods = {one.name: one for one in study.methods}
     if not methods:
         raise InvalidInput(f"study {study.name!r} has no [[methods]]; a model is trained by one of them")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sibboleth import upstreams
 from sibboleth.errors import SibbolethError
 from sibboleth.models.encoders import arithmetic, box, hub, utterance
 from sibboleth.models.encoders.contract import identify
@@ -141,7 +142,7 @@ def locate(name: str, more: Sequence[str] = (), complete: Callable[[Path], bool]
         raise SibbolethError(
             f"encoder {name!r}: no such encoder. Give one of the box ({', '.join(box.names())}), `logmel`, "
             "`untrained:ARCHITECTURE`, a checkpoint as OWNER/NAME or OWNER/NAME@REVISION, a folder, or "
-            "python:FILE.py:FUNCTION"
+            f"python:FILE.py:FUNCTION. Of s3prl's upstreams it is none{upstreams.nearest(name)}"
         )
     return hub.snapshot(name, repository, revision or None, more, complete)
 
