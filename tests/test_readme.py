@@ -86,7 +86,8 @@ def test_every_path_in_the_tree_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/statistics.md"]
+    "name",
+    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/own-data.md", "docs/statistics.md"],
 )
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name
