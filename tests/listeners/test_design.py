@@ -12,7 +12,7 @@ import soundfile
 from sibboleth.errors import InvalidInput
 from sibboleth.listeners import describing, design, sound
 from sibboleth.listeners import test as tests
-from sibboleth.listeners.drawing import HEARD
+from sibboleth.listeners.drawing import HEARD, TESTED
 from sibboleth.listeners.settings import ListeningTest
 from sibboleth.listeners.sound import Sound
 from sibboleth.listeners.test import AUDIO, Item, Test
@@ -170,6 +170,14 @@ def test_what_a_model_has_learnt_from_is_not_drawn_and_too_little_says_what_to_d
         drawn(heard, settings([{**EMOTION, "count": 12}]))
     assert len(all_of.value.problems) == 6
     assert str(all_of.value.problems[0]) == "de angry: has 10; 2 more are what a model of the study has learnt from"
+
+
+def test_what_a_model_answers_is_drawn_before_what_none_does(table: pl.DataFrame) -> None:
+    answered = table.with_columns((pl.col("speaker").str.ends_with("s0")).not_().alias(TESTED))
+    items = of(drawn(answered, settings([{**EMOTION, "count": 10}])).items)
+    assert len(items) == 60 and not any(item.speaker.endswith("s0") for item in items)
+    more = of(drawn(answered, settings([{**EMOTION, "count": 12}])).items)
+    assert len(more) == 72, "where there is not enough of it, everything counts"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Listening: what a listening test is drawn from, and what of a study's material listeners judge."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from sibboleth.errors import InvalidInput, Problem
 from sibboleth.experiment import labels, material
 from sibboleth.experiment.material import Material
 from sibboleth.listeners import test as tests
-from sibboleth.listeners.drawing import HEARD
+from sibboleth.listeners.drawing import HEARD, TESTED
 from sibboleth.listeners.settings import ListeningTest, PartSettings
 from sibboleth.splits import Fit, Fold, Rows
 from sibboleth.study import CorpusSettings, Study, TargetSettings
@@ -20,10 +20,13 @@ SOUND = ("seconds", "rate", "digest")
 """What a test needs of a scan."""
 
 
-def pools(test: ListeningTest, heard: pl.DataFrame | None = None) -> dict[str, pl.DataFrame]:
+def pools(
+    test: ListeningTest, heard: pl.DataFrame | None = None, tested: Collection[str] = ()
+) -> dict[str, pl.DataFrame]:
     """Read and scan what each part is drawn from: the corpora that have its target.
 
-    `heard` are the utterances and digests that no item may have, as `heard` tells of a study. Raises `InvalidInput` as
+    `heard` are the utterances and digests that no item may have, as `heard` tells of a study, and `tested` those that
+    a model of it answers. Raises `InvalidInput` as
     studies do, and for a target or a label that no corpus has.
     """
     there = {settings.name: _there(settings, test.parts) for settings in test.corpora}
@@ -34,7 +37,7 @@ def pools(test: ListeningTest, heard: pl.DataFrame | None = None) -> dict[str, p
         study = _study(test, part, there)
         key = study.model_dump_json()
         if key not in known:
-            known[key] = _pool(study, heard)
+            known[key] = _pool(study, heard, tested)
         made[part.name] = known[key]
     return made
 
@@ -153,11 +156,12 @@ def _study(test: ListeningTest, part: PartSettings, there: Mapping[str, Mapping[
     return Study(name="listening", corpora=tuple(corpora), target=target)
 
 
-def _pool(study: Study, heard: pl.DataFrame | None) -> pl.DataFrame:
+def _pool(study: Study, heard: pl.DataFrame | None, tested: Collection[str]) -> pl.DataFrame:
     stuff = material.gather(study)
     table = stuff.table.with_columns(stuff.scan[name] for name in SOUND)
     if heard is None:
         return table.with_columns(pl.lit(False).alias(HEARD))
     named = pl.col("utterance").is_in(heard["utterance"].implode())
     same = pl.col("digest").is_in(heard["digest"].drop_nulls().implode())
-    return table.with_columns((named | same.fill_null(False)).alias(HEARD))
+    answered = pl.col("utterance").is_in(list(tested)).alias(TESTED)
+    return table.with_columns((named | same.fill_null(False)).alias(HEARD), answered)

@@ -10,8 +10,9 @@ from sibboleth import draws, stimuli
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.listeners.settings import PartSettings
 
-LABEL, CELL, HEARD = "=label", "=cell", "=heard"
-"""Columns put beside those of the manifest: what is drawn alike of, its number, whether a model has learnt from it."""
+LABEL, CELL, HEARD, TESTED = "=label", "=cell", "=heard", "=tested"
+"""Columns put beside those of the manifest: what is drawn alike of, its number, whether a model has learnt from it; where
+there is a study, also whether one answers it."""
 AFRESH = 1
 """Number of the draw of what is not an item."""
 
@@ -61,17 +62,17 @@ def pool(part: PartSettings, table: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw(part: PartSettings, pool: pl.DataFrame, seed: int, used: Collection[str] = ()) -> Drawn:
-    """Draw the items of a part and its practice; what other parts use is only taken where it has to be.
+    """Draw the items of a part and its practice.
 
-    The draw follows from the seed, the part's name and the names of the utterances. Raises `InvalidInput` with every
+    What other parts use, and what no model of a study answers, is only taken where it has to be. The draw follows from the seed, the part's name and the names of the utterances. Raises `InvalidInput` with every
     label of which there are too few, and how many are not drawn because a model has learnt from them.
     """
     own = int.from_bytes(hashlib.sha256(f"{seed}/{part.name}".encode()).digest()[:6])
     free, notes = pool.filter(~pl.col(HEARD)), []
     _require(part, pool, free)
-    fresh = free.filter(~pl.col("utterance").is_in(list(used)))
-    if _least(part, fresh, free) < part.count:
-        fresh = free
+    if TESTED in free.columns:
+        free = _enough(part, free.filter(TESTED), free)
+    fresh = _enough(part, free.filter(~pl.col("utterance").is_in(list(used))), free)
     items = stimuli.drawn(fresh, LABEL, part.count, columns=part.by, seed=own).sort(*part.by, LABEL, "utterance")
     items = items.with_columns((pl.struct(*part.by, LABEL).rank("dense") - 1).cast(pl.Int64).alias(CELL))
     if twice := len(set(items["utterance"]) & set(used)):
@@ -121,6 +122,11 @@ def _labels(part: PartSettings, pool: pl.DataFrame) -> dict[tuple[str, ...], tup
         return dict.fromkeys(found, part.labels)
     order = part.labels or sorted(set().union(*found.values()))
     return {values: tuple(label for label in order if label in there) for values, there in found.items()}
+
+
+def _enough(part: PartSettings, some: pl.DataFrame, whole: pl.DataFrame) -> pl.DataFrame:
+    """Return some utterances where they are enough for every cell of the whole, else the whole."""
+    return some if _least(part, some, whole) >= part.count else whole
 
 
 def _least(part: PartSettings, some: pl.DataFrame, whole: pl.DataFrame) -> int:

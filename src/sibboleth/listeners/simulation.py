@@ -20,6 +20,10 @@ from sibboleth.listeners.test import Item
 
 NATIVE, FOREIGN, SPREAD = 2.0, 1.0, 0.5
 """Mean ability, in logits, with items in a listener's first language and in others, and its standard deviation."""
+UNFAMILIAR = 1.0
+"""Logits that a listener loses with items in a dialect that the test asks about and they have not heard."""
+YEARS = 10.0
+"""For which the others have heard it: every second listener of each first language."""
 DIFFICULTY = 1.0
 """Standard deviation of items' difficulty, in logits."""
 LAPSE = 0.02
@@ -43,6 +47,8 @@ class Simulated:
     ability: float
     """In logits, beside what comes of the language."""
     careless: bool
+    exposed: bool
+    """Whether they have heard the dialects that the test asks about."""
 
 
 def simulate(course: Course, count: int, seed: int) -> Export:
@@ -56,7 +62,8 @@ def simulate(course: Course, count: int, seed: int) -> Export:
     for number in range(1, count + 1):
         random = np.random.default_rng([seed, number])
         first = languages[(number - 1) % len(languages)] if languages else UNKNOWN
-        who = Simulated(number, first, float(random.normal(0, SPREAD)), bool(random.random() < CARELESS))
+        ability, careless = float(random.normal(0, SPREAD)), bool(random.random() < CARELESS)
+        who = Simulated(number, first, ability, careless, (number - 1) // max(len(languages), 1) % 2 == 0)
         took = _Taking(course, who, seed, random)
         given += list(took.answers())
         listeners.append(took.listener)
@@ -97,9 +104,14 @@ class _Taking:
             return Answer(step=step, tone=guess if self._guesses() else right)
         if planned.show == "background":
             age = int(self._random.integers(20, 60))
-            said = Background(age=age, gender="", first=(self._who.first,), hearing="normal")
+            years = dict.fromkeys(self._course.test.settings.people.dialects, YEARS if self._who.exposed else 0.0)
+            said = Background(age=age, gender="", first=(self._who.first,), years=years, hearing="normal")
             return Answer(step=step, background=said)
         return Answer(step=step, agreed=True)
+
+    def _strange(self, item: Item) -> bool:
+        asked = {name.casefold() for name in self._course.test.settings.people.dialects}
+        return not self._who.exposed and item.values.get("dialect", "").casefold() in asked
 
     def _guesses(self) -> bool:
         return self._who.careless or bool(self._random.random() < LAPSE)
@@ -108,6 +120,7 @@ class _Taking:
         guesses, nature = self._guesses(), _nature(item, self._seed)
         known = item.values.get("language", self._who.first) == self._who.first
         clear = (NATIVE if known else FOREIGN) + self._who.ability - float(nature.normal(0, DIFFICULTY))
+        clear -= UNFAMILIAR if self._strange(item) else 0.0
         knows = not guesses and (item.role == "catch" or bool(self._random.random() < 1 / (1 + np.exp(-clear))))
         reaction = float(self._random.lognormal(0.3 if knows else 0.7, 0.4))
         common = {

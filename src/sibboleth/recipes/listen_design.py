@@ -70,7 +70,7 @@ def design(file: Path, *, output: Path | None = None, force: bool = False) -> De
     folder = output or Path("listening") / asked.name
     _require_free(folder)
     heard, tested = _studied(asked)
-    drawn = designing.draw(asked, listening.pools(asked, heard))
+    drawn = designing.draw(asked, listening.pools(asked, heard, tested or ()))
     if tested is not None:
         drawn.notes.extend(_untested(drawn.items, tested))
     with RunDirectory(folder).alone():
