@@ -11,8 +11,8 @@ from sibboleth.errors import InvalidInput, Problem
 from sibboleth.listeners.settings import PartSettings
 
 LABEL, CELL, HEARD, TESTED = "=label", "=cell", "=heard", "=tested"
-"""Columns put beside those of the manifest: what is drawn alike of, its number, whether a model has learnt from it; where
-there is a study, also whether one answers it."""
+"""Columns put beside those of the manifest: what is drawn alike of, its number, whether a model has learnt from it, and
+whether one answers it (only where there is a study)."""
 AFRESH = 1
 """Number of the draw of what is not an item."""
 
@@ -64,8 +64,9 @@ def pool(part: PartSettings, table: pl.DataFrame) -> pl.DataFrame:
 def draw(part: PartSettings, pool: pl.DataFrame, seed: int, used: Collection[str] = ()) -> Drawn:
     """Draw the items of a part and its practice.
 
-    What other parts use, and what no model of a study answers, is only taken where it has to be. The draw follows from the seed, the part's name and the names of the utterances. Raises `InvalidInput` with every
-    label of which there are too few, and how many are not drawn because a model has learnt from them.
+    What other parts use, and what no model of a study answers, is only taken where it has to be. The draw follows from
+    the seed, the part's name and the names of the utterances. Raises `InvalidInput` with every label of which there
+    are too few, and how many are not drawn because a model has learnt from them.
     """
     own = int.from_bytes(hashlib.sha256(f"{seed}/{part.name}".encode()).digest()[:6])
     free, notes = pool.filter(~pl.col(HEARD)), []
