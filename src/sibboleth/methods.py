@@ -203,6 +203,8 @@ class MethodSettings(Settings):
     gate: GateSettings | None = None
     mix: bool = False
     """Give the head a learned weighted sum of the hidden states from `lowest` to the last kept layer."""
+    as_is: bool = False
+    """Train nothing: the head that a model came with answers, such as that of SpeechBrain's emotion diarization."""
     match_parameters: str | None = None
     """Name of the method whose number of trained parameters this one should have: rank or inner size is chosen so."""
     head: HeadSettings = HeadSettings()
@@ -233,6 +235,8 @@ class MethodSettings(Settings):
             raise ValueError("match_parameters needs a lora or a bottleneck whose size can be chosen")
         if self.match_parameters == self.name:
             raise ValueError("match_parameters names the method itself")
+        if self.as_is and (self.adapts or self.mix or self.head != HeadSettings() or self.training is not None):
+            raise ValueError("as_is trains nothing; leave all else of this method out")
         if self.train == "encoder" and self.lowest:
             raise ValueError('train = "encoder" trains every weight; lowest belongs to "layers" and adapters')
         return self

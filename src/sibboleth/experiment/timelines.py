@@ -35,6 +35,11 @@ def background(target: Target) -> int | None:
     return outputs(target).index(named[0]) if named else None
 
 
+def quiets(asked: TargetSettings) -> tuple[str, ...]:
+    """Return the labels that are as good as none, that of what no segment covers first."""
+    return () if asked.background is None else tuple(dict.fromkeys((asked.background, *BACKGROUND)))
+
+
 def canonical(table: pl.DataFrame, settings: CorpusSettings, asked: TargetSettings) -> pl.DataFrame:
     """Write the segments of one corpus as JSON: of the tier that is asked for, in order, with the study's labels.
 
@@ -71,7 +76,7 @@ def labelled(table: pl.DataFrame, study: Study) -> tuple[Target, pl.DataFrame]:
     name, asked = study.target.column, study.target
     found = table.select("utterance", pl.col(name).str.json_decode(SEGMENT).alias("segment"))
     flat = found.explode("segment").select("utterance", pl.col("segment").struct.field("label"))
-    quiet = () if asked.background is None else tuple(dict.fromkeys((asked.background, *BACKGROUND)))
+    quiet = quiets(asked)
     there = [one for one in flat["label"].drop_nulls().unique().sort().to_list()]
     labels = asked.labels or tuple(one for one in there if one not in quiet)
     if absent := sorted(set(labels) - set(there)):

@@ -19,12 +19,14 @@ from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.models import encoding, samples
 from sibboleth.models.decoding.decoders import Argmax, Decoder, Posteriors
 from sibboleth.models.decoding.timelines import Timeline
-from sibboleth.models.encoders import WINDOW, Audio, Encoder
+from sibboleth.models.encoders import WINDOW, Audio, Encoder, speechbrain
 from sibboleth.models.encoding import CONTEXT, LONGEST_ROUNDING, Recording
 from sibboleth.models.tuning import folder as folders
 from sibboleth.models.tuning.network import TuningBatch
 from sibboleth.models.tuning.transcriber import Transcriber
 from sibboleth.storage import atomic
+from sibboleth.study import EncoderSettings
+from sibboleth.targets import BACKGROUND
 
 SAVED = 20
 """Windows after which what is known of a recording is kept."""
@@ -47,7 +49,8 @@ class Diarizer:
     encoder: Encoder = field(repr=False)
     layers: range
     """Hidden states of the encoder that the head hears."""
-    network: Transcriber = field(repr=False)
+    network: Transcriber | None = field(repr=False)
+    """None where what the encoder gives are logits."""
     bfloat16: bool = False
     """Whether the head was trained in bfloat16."""
 
@@ -84,16 +87,25 @@ class Diarizer:
     @torch.inference_mode()
     def logits(self, encoder: Encoder, window: Audio) -> npt.NDArray[np.float32]:
         """Return what the head says of each frame of at most `WINDOW` seconds, `[frame, label]`."""
+        given = encoder.hidden_states(window)[self.layers.start : self.layers.stop]
+        return _finite(given[0] if self.network is None else self._heard(given, len(window) / encoder.rate))
+
+    def _heard(self, given: npt.NDArray[np.float32], length: float) -> npt.NDArray[np.float32]:
+        """Return what the head says of hidden states `[layer, frame, dim]` of so many seconds."""
+        assert self.network is not None
         device = next(self.network.parameters()).device
-        states = torch.from_numpy(encoder.hidden_states(window)[self.layers.start : self.layers.stop])[None]
-        seconds = torch.tensor([[len(window) / encoder.rate]])
+        states = torch.from_numpy(given)[None]
+        seconds = torch.tensor([[length]])
         batch = TuningBatch(states, torch.tensor([states.shape[2]]), seconds, 0.0).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             ((said, _),) = self.network.said(batch)
-        found = said[0].float().cpu().numpy()
-        if not np.isfinite(found).all():
-            raise SibbolethError("its output is not finite (NaN or infinity)")
-        return np.asarray(found)
+        return np.asarray(said[0].float().cpu().numpy())
+
+
+def _finite(said: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    if not np.isfinite(said).all():
+        raise SibbolethError("its output is not finite (NaN or infinity)")
+    return said
 
 
 class _Pass:
@@ -171,8 +183,11 @@ class _Pass:
 def load(path: Path | str, *, trust: bool = False) -> Diarizer:
     """Load a model that `sibboleth train` has saved; its encoder, where that is a Python function, only with `trust`.
 
-    Raises `SibbolethError` where the folder is none or is damaged, `InvalidInput` where the model makes no segments.
+    Or one of SpeechBrain's, in a folder or as `speechbrain/NAME` of the hub. Raises `SibbolethError` where there is
+    none or it is damaged, `InvalidInput` where the model makes no segments.
     """
+    if speechbrain.is_one(str(path)):
+        return _as_it_is(speechbrain.diarizer(EncoderSettings(name=str(path))))
     model = folders.opened(path, trust=trust)
     record = model.record
     if record.kind != "segmentation":
@@ -189,4 +204,19 @@ def load(path: Path | str, *, trust: bool = False) -> Diarizer:
         layers=model.layers,
         network=model.network,
         bfloat16=record.bits == "bfloat16",
+    )
+
+
+def _as_it_is(model: speechbrain.SpeechBrainDiarizer) -> Diarizer:
+    """Take a model of SpeechBrain's, which says the likeliest label of each frame."""
+    background = next((one for one in model.labels if one in BACKGROUND), None)
+    return Diarizer(
+        name=model.name,
+        identity=model.identity,
+        labels=model.labels,
+        background=background,
+        decoder=Argmax(),
+        encoder=model,
+        layers=range(1),
+        network=None,
     )

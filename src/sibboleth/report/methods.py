@@ -28,6 +28,8 @@ def described(results: Results) -> list[tuple[str, str]]:
 
 
 def _described(asked: dict[str, Any]) -> str:
+    if asked.get("as_is"):
+        return "trains nothing: the model answers as it is"
     trained = {"encoder": ["every weight of the encoder"], "layers": ["its transformer layers"]}.get(
         str(asked.get("train")), []
     )
@@ -160,8 +162,8 @@ def _compared(results: Results, regime: str, a: System, b: System, found: list[d
 
 
 def by_parameters(results: Results) -> Section:
-    """Draw scores by the number of trained parameters, a panel for each domain."""
-    size = dict(results.costs.select("system", "trained").iter_rows())
+    """Draw scores by the number of trained parameters, a panel for each domain; a line for what trains none."""
+    size = {name: count for name, count in results.costs.select("system", "trained").iter_rows() if count}
     scores = [s for system in _shown(results) for s in results.where(system.name, "within")]
     pairs = results.pairs("within")
     if not size or not scores or len(pairs) > MOST_PANELS:

@@ -50,6 +50,7 @@ def load(settings: EncoderSettings) -> Encoder:
         from sibboleth.models.encoders.untrained import untrained
 
         return untrained(settings)
+    from sibboleth.models.encoders import speechbrain
     from sibboleth.models.encoders.checkpoint import checkpoint
 
-    return checkpoint(settings)
+    return speechbrain.diarizer(settings) if speechbrain.is_one(name) else checkpoint(settings)

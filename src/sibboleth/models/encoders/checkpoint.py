@@ -92,7 +92,7 @@ def checkpoint(settings: EncoderSettings) -> Transformer:
 def of_frames(settings: EncoderSettings, folder: Path) -> Checkpoint:
     """Return the checkpoint in a folder, whatever else stands there; raises as `checkpoint` does."""
     name = settings.name
-    config = _config(name, folder)
+    config = configuration(name, folder)
     precision = arithmetic.precision(settings)
     weights = hub.weights(folder)
     if not weights:
@@ -100,7 +100,7 @@ def of_frames(settings: EncoderSettings, folder: Path) -> Checkpoint:
             f"encoder {name!r}: {folder} has no weights, or not all shards of them; one of {', '.join(hub.WEIGHTS)} is "
             "needed. Flax, TensorFlow and fairseq checkpoints have to be converted to transformers first"
         )
-    preprocessor, notes = _preprocessor(folder, config)
+    preprocessor, notes = preprocessing(folder, config)
     architectures = config.get("architectures") or ()
     labelled = config["model_type"] == "whisper" or any(a.endswith(LABELLED) for a in architectures)
     if labelled:
@@ -147,7 +147,8 @@ def locate(name: str, more: Sequence[str] = (), complete: Callable[[Path], bool]
     return hub.snapshot(name, repository, revision or None, more, complete)
 
 
-def _config(name: str, folder: Path) -> Configuration:
+def configuration(name: str, folder: Path) -> Configuration:
+    """Return what config.json says; raises `SibbolethError` where it is none of a known family."""
     from transformers import AutoConfig
 
     if not (folder / "config.json").is_file():
@@ -168,7 +169,7 @@ def _config(name: str, folder: Path) -> Configuration:
     return config
 
 
-def _preprocessor(folder: Path, config: Configuration) -> tuple[Configuration, tuple[str, ...]]:
+def preprocessing(folder: Path, config: Configuration) -> tuple[Configuration, tuple[str, ...]]:
     """Return what is written about preprocessing, alone or inside a processor's file, and a note where nothing is."""
     alone, together = (folder / file for file in hub.PREPROCESSORS)
     if alone.is_file():

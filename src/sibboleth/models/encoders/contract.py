@@ -59,6 +59,8 @@ class Encoder(ABC):
     """Language it was pre-trained on, as far as the study says."""
     fine_tuned: bool = False
     """Whether it was trained with labels (transcripts among them), as far as its files say."""
+    labels: tuple[str, ...] = ()
+    """Of a whole model, whose only layer is what it says of every frame: the labels that its numbers are logits of."""
     notes: tuple[str, ...] = ()
     """What a reader of its results should know."""
 

@@ -1,7 +1,8 @@
 """Checkpoints of the Hugging Face hub, or of its cache on this machine."""
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from sibboleth.errors import SibbolethError
@@ -77,10 +78,29 @@ def _cached(repository: str, revision: str | None) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def _download(name: str, repository: str, revision: str | None, more: Sequence[str]) -> Path:
-    from huggingface_hub import HfApi, errors, hf_hub_download
+def files(name: str, repository: str, revision: str | None, wanted: Sequence[str]) -> Path:
+    """Return a folder of the hub's cache with some files of a repository, and no others, fetching what is not there.
 
-    try:
+    Which of them the hub does not have is for the caller to see. Raises as `snapshot` does.
+    """
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+
+    cached = [try_to_load_from_cache(repository, file, revision=revision) for file in wanted]
+    if all(isinstance(one, str) for one in cached):
+        return Path(str(cached[0])).parent
+    with _asking(name, repository, revision):
+        info = HfApi().model_info(repository, revision=revision, timeout=SECONDS)
+        there = {sibling.rfilename for sibling in info.siblings or ()}
+        paths = [Path(hf_hub_download(repository, one, revision=info.sha)) for one in wanted if one in there]
+    if not paths:
+        raise SibbolethError(f"encoder {name!r}: {repository} has none of {', '.join(wanted)}")
+    return paths[0].parent
+
+
+def _download(name: str, repository: str, revision: str | None, more: Sequence[str]) -> Path:
+    from huggingface_hub import HfApi, hf_hub_download
+
+    with _asking(name, repository, revision):
         info = HfApi().model_info(repository, revision=revision, timeout=SECONDS)
         there = {sibling.rfilename for sibling in info.siblings or ()}
         wanted = [file for file in ("config.json", *PREPROCESSORS, *UTTERANCE, *more) if file in there]
@@ -89,6 +109,18 @@ def _download(name: str, repository: str, revision: str | None, more: Sequence[s
         for index in (path for path in paths if path.name.endswith(".index.json")):
             for shard in _shards(index):
                 hf_hub_download(repository, shard, revision=info.sha)
+    if "config.json" not in there:
+        raise SibbolethError(f"encoder {name!r}: has no config.json, so it is not a transformers checkpoint")
+    return paths[0].parent
+
+
+@contextlib.contextmanager
+def _asking(name: str, repository: str, revision: str | None) -> Iterator[None]:
+    """Turn what the hub's client raises into errors for users."""
+    from huggingface_hub import errors
+
+    try:
+        yield
     except errors.GatedRepoError:
         raise SibbolethError(
             f"encoder {name!r}: its authors give access on request; ask for it on the hub, then run `hf auth login`"
@@ -104,9 +136,6 @@ def _download(name: str, repository: str, revision: str | None, more: Sequence[s
         raise Unreachable(
             f"encoder {name!r}: is not on this machine and cannot be fetched from the hub ({cause}). {OFFLINE}"
         ) from None
-    if "config.json" not in there:
-        raise SibbolethError(f"encoder {name!r}: has no config.json, so it is not a transformers checkpoint")
-    return paths[0].parent
 
 
 def _shards(index: Path) -> Sequence[str]:

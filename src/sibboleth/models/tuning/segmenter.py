@@ -13,7 +13,7 @@ from sibboleth.models.encoders.stack import Stack
 from sibboleth.models.tuning import context
 from sibboleth.models.tuning.epochs import Rows
 from sibboleth.models.tuning.masking import Masking
-from sibboleth.models.tuning.network import Array, Head, TuningBatch
+from sibboleth.models.tuning.network import Array, TuningBatch
 from sibboleth.models.tuning.transcriber import Transcriber
 
 
@@ -26,7 +26,7 @@ class Segmenter(Transcriber):
     def __init__(
         self,
         stack: Stack | None,
-        heads: Sequence[Head],
+        heads: Sequence[nn.Module],
         states: int,
         dim: int,
         *,

@@ -10,7 +10,7 @@ from sibboleth.models.encoders.stack import Stack
 from sibboleth.models.tuning import ctc
 from sibboleth.models.tuning.epochs import Rows
 from sibboleth.models.tuning.masking import Masking
-from sibboleth.models.tuning.network import Array, Head, Tuned, TuningBatch
+from sibboleth.models.tuning.network import Array, Tuned, TuningBatch
 
 
 class Transcriber(Tuned):
@@ -22,7 +22,7 @@ class Transcriber(Tuned):
     def __init__(
         self,
         stack: Stack | None,
-        heads: Sequence[Head],
+        heads: Sequence[nn.Module],
         states: int,
         dim: int,
         *,

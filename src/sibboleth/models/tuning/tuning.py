@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.models import adapters
@@ -27,7 +27,7 @@ from sibboleth.models.tuning import course as courses
 from sibboleth.models.tuning.course import Course, Judged, Place, Score, Told
 from sibboleth.models.tuning.inputs import FrameInputs, Inputs
 from sibboleth.models.tuning.masking import Masking
-from sibboleth.models.tuning.network import Head, Tuned
+from sibboleth.models.tuning.network import Head, Tuned, chosen
 from sibboleth.models.tuning.parts import Part
 from sibboleth.models.tuning.problems import Problem, problems
 from sibboleth.models.tuning.segmenter import Segmenter
@@ -70,6 +70,8 @@ class Tuning:
     """Ways to make segments of frames, among which dev chooses."""
     background: int | None = None
     """Index of the label of what no segment covers."""
+    own: tuple[int, ...] = ()
+    """Of a model as it is: which of its numbers each label is."""
 
     @property
     def mixed(self) -> int:
@@ -110,11 +112,12 @@ class Tuning:
             sizes = dict(adapters.adapt(stack, self.method, seed).trained)
         network = self._network(stack, seed, None if encoder.stride is None else encoder.stride / encoder.rate)
         sizes |= {"mix": self.mixed} if self.mixed else {}
-        return network, sizes | {"head": sum(one.numel() for one in network.head.parameters())}
+        return network, sizes | {"head": sum(one.numel() for one in network.head.parameters() if one.requires_grad)}
 
     def know_scale(self, network: Tuned, inputs: Inputs, train: Rows) -> None:
         """Let heads over the frames of a frozen encoder know the scale of what they hear, from the training rows."""
-        if isinstance(network, Transcriber) and isinstance(inputs, FrameInputs) and not self.method.adapts:
+        frozen = not self.method.adapts and not self.method.as_is
+        if isinstance(network, Transcriber) and isinstance(inputs, FrameInputs) and frozen:
             count = network.scale.shape[1]
             layers = range(self.layers - count + 1, self.layers + 1)
             network.scale.copy_(torch.from_numpy(inputs.scale(train, layers)))
@@ -125,7 +128,9 @@ class Tuning:
         masking = Masking(told.mask, told.mask_length, *hidden)
         around = self.method.head.context if self.kind == "segmentation" else ()
         dim = context.size(self.dim, around)
-        heads = [Head(dim, self.method.head, self.out, seed) for _ in range(self.voices)]
+        heads: list[nn.Module] = [Head(dim, self.method.head, self.out, seed) for _ in range(self.voices)]
+        if self.method.as_is:
+            heads = [chosen(self.own, self.dim)]
         front = self.method.train == "encoder"
         if self.kind not in FRAMED:
             return Tuned(stack, heads[0], self.mixed, self.out, self.loss, front, masking)
@@ -188,6 +193,9 @@ class Solving:
 
     def _solved(self, problem: Problem, trial: int, name: str) -> Iterator[Answer | None]:
         """Train on the source, answer for its dev sets, then go on to each target."""
+        if self.tuning.method.as_is:
+            yield from self._untrained(problem, trial, name)
+            return
         rates = self.tuning.training.rates
         names = [name if len(rates) == 1 else f"{name}-rate-{number}" for number in range(len(rates))]
         tried = []
@@ -208,6 +216,16 @@ class Solving:
                 found = yield from self._second(problem, dev, stage, members, trial, first, place, rates[at])
             yield from found.answers
             self.log += found.log
+
+    def _untrained(self, problem: Problem, trial: int, name: str) -> Iterator[Answer]:
+        """Answer with a model as it is; dev chooses nothing."""
+        network, place, _ = self._at(trial)
+        for dev, fits in enumerate(problem.single):
+            if fits:
+                going = self._course(network, problem.train, (), 0, place, self.tuning.training.rates[0])
+                yield from self._answers(going, None, fits, trial, problem.devs[dev], problem.train)
+                going.rows = [Told(0, None, math.nan, math.nan, math.nan, 0.0, None)]
+                self.log += self._rows(going, problem, None, trial, name)
 
     def _weights(self, name: str) -> Path:
         """Say where the weights are kept that each dev set chose of a first training."""
