@@ -29,6 +29,9 @@ SAVED = (("dataset_dict.json",), ("state.json", "dataset_info.json"))
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 FILE = "file_name"
 STARTS = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"FORM": ".aiff"}
+DOWNLOAD = (
+    "Download it where that works (hf download OWNER/NAME --repo-type dataset --local-dir FOLDER), and give the folder"
+)
 GROUP = 64
 """Utterances whose sound is held at a time."""
 
@@ -175,14 +178,14 @@ def _on_hub(place: str) -> bool:
 
 
 def _told(error: Exception) -> str:
+    """Say what to do about what the library raises."""
     told = " ".join(str(error).split())[:400] or type(error).__name__
     if "torchcodec" in told:
-        return (
-            "its recordings are single files, which the library would decode with torchcodec. Download it (hf download"
-            " OWNER/NAME --repo-type dataset --local-dir FOLDER), and read that folder"
-        )
+        return f"its recordings are single files, which the library would decode with torchcodec. {DOWNLOAD}"
     if "onfig name" in told or "BuilderConfig" in told:
         return f"is there in several configurations; choose one: --subset NAME ({told})"
+    if isinstance(error, ConnectionError):
+        return f"the hub cannot be reached, or has it for you alone after `hf auth login` ({told}). {DOWNLOAD}"
     return f"cannot be read as a dataset ({told})"
 
 

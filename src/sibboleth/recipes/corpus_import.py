@@ -91,7 +91,8 @@ def corpus_import(
         output: manifest to write: CSV, TSV, JSONL or Parquet. Sound that has no file of its own is written beside it.
         format: audformat, ctm, datasets, emobox, kaldi, lhotse, nemo or stm; else told from what lies there.
         columns: our column name to the source's, where they differ: `--columns.speaker client_id`.
-        speaker: regular expression that finds the speaker in the names of recordings, where no column has it.
+        speaker: regular expression that finds the speaker in the names of recordings, or, with a `/` in it, in their
+            paths, where no column has it.
         audio: folder below which recordings lie, where they are not where the source says.
         subset: which of several: tables of an audformat database, the configuration of a dataset of the hub.
         streaming: read a dataset of the hub without a copy in its cache.
@@ -169,7 +170,9 @@ def _fold(table: pl.DataFrame, fit: Fit, target: Target) -> FoldAudit:
 
 def _shown(folds: tuple[FoldAudit, ...]) -> Table:
     """Show what the audit finds in each fold."""
-    shown = begun("what the audit finds", ("fold",), ("train", "dev", "test", "speakers tested", "learnt from too"))
+    shown = begun(
+        "what the audit finds", ("fold",), ("train", "dev", "test", "speakers tested", "also in train or dev")
+    )
     shown.box = box.SIMPLE_HEAD
     shown.add_column("errors", no_wrap=True)
     for one in folds:
