@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sibboleth.recipes.recommend import recommend
     from sibboleth.recipes.run import run
     from sibboleth.recipes.score import score
+    from sibboleth.recipes.status import status
     from sibboleth.recipes.train import train
     from sibboleth.recipes.transcribe import transcribe
 
@@ -40,6 +41,7 @@ __all__ = [
     "recommend",
     "run",
     "score",
+    "status",
     "train",
     "transcribe",
 ]

@@ -32,6 +32,9 @@ app.command(
     "sibboleth.recipes.demo:demo", name="demo", help="Make speech, run the whole study on it, write the report."
 )
 app.command("sibboleth.recipes.run:run", name="run", help="Run a study file and write its report; run again to go on.")
+app.command(
+    "sibboleth.recipes.status:status", name="status", help="How a run stands: done, running, failed, time left."
+)
 app.command("sibboleth.recipes.check:check", name="check", help="Audit a study or anybody's split lists for leaks.")
 app.command("sibboleth.recipes.plan:plan", name="plan", help="Tell what a study would do, without doing any of it.")
 app.command(
@@ -117,6 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complaints.print("stopped; what is finished is kept, and the same command goes on from there")
         sys.exit(STOPPED)
     if result is not None:
-        Terminal(soft_wrap=not hasattr(result, "__rich__")).print(result)
+        Terminal(soft_wrap=getattr(result, "soft_wrap", not hasattr(result, "__rich__"))).print(result)
     if code := getattr(result, "exit_code", 0):
         sys.exit(code)

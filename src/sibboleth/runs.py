@@ -122,6 +122,17 @@ class RunDirectory:
         finally:
             guard.release(remove=True)
 
+    def occupied(self) -> bool | None:
+        """Say whether a run is at work in it; None where the file system has no locks, so that nobody can tell."""
+        try:
+            guard = storage.lock(self.path / LOCK, shared=True, wait=False, make=False)
+        except OSError:
+            return False
+        if guard is None:
+            return True
+        guard.release()
+        return False if guard.sure else None
+
     def _taken(self) -> SibbolethError:
         try:
             who = (self.path / LOCK).read_text(encoding="utf-8")

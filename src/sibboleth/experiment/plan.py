@@ -41,6 +41,11 @@ class Work:
     probing: "Probing"
     cells: tuple[Cell, ...]
 
+    @property
+    def name(self) -> str:
+        """That of its encoder."""
+        return self.encoder.name
+
 
 @dataclass(frozen=True)
 class Line:

@@ -3,7 +3,7 @@
 import contextlib
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,11 +64,35 @@ class Record:
             **transcripts.told(material),
             "domain": study.domain,
             "domains": material.table[study.domain].unique().sort().to_list(),
+            "planned": [],
             "cells": [],
             "failed": [],
             "excluded": material.excluded.to_dicts(),
         }
         return cls(directory, facts)
+
+    def plan(self, works: Mapping[str, Sequence[tuple[Cell | TunedCell, int]]], material: Material) -> None:
+        """Take down all cells that are to be filled, work by work, and how many steps each takes."""
+        self.facts["planned"] = [
+            {
+                "file": cell.file(material),
+                "work": work,
+                "encoder": cell.encoder,
+                "method": cell.method,
+                "source": cell.source,
+                "steps": steps,
+            }
+            for work, mine in works.items()
+            for cell, steps in mine
+        ]
+        self.directory.write(self.facts)
+
+    def rename(self, files: Mapping[str, str]) -> None:
+        """Note what files of planned cells are called where an encoder has turned out to fail on rows."""
+        if any(planned != file for planned, file in files.items()):
+            for one in self.facts["planned"]:
+                one["file"] = files.get(one["file"], one["file"])
+            self.directory.write(self.facts)
 
     def cell(self, file: str, encoder: str, source: str, seconds: float | None) -> None:
         """Note a finished cell; no seconds where an earlier run had finished it."""

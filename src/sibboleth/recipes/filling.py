@@ -11,7 +11,7 @@ from rich.text import Text
 from sibboleth import engines
 from sibboleth.engines import Engine, Outcome, Unit
 from sibboleth.errors import CannotWrite, CellsFailed
-from sibboleth.experiment import cells, erasure, recommendation, states, tuned_inputs
+from sibboleth.experiment import cells, erasure, recommendation, states, tuned, tuned_inputs
 from sibboleth.experiment.cells import Aligned, Cell
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Work
@@ -47,15 +47,16 @@ class Filling:
     def fill(self, work: Sequence[Work], tuning: Sequence[TunedWork]) -> None:
         """Fill all cells; raises `CellsFailed` where not one could be."""
         states.clear(self.directory)
+        self.record.plan(_planned(work, tuning), self.material)
         begun = [(one, *self._probe(one)) for one in work]
-        tuned = [(one, self._tune(one)) for one in tuning]
+        learnt = [(one, self._tune(one)) for one in tuning]
         outcomes = self.engine.outcomes()
         for one, aligned, mine in begun:
             done = self._noted(mine, one.encoder.name, outcomes)
             if aligned is not None and any(cell.alignment for cell in done):
                 add(self.directory / "erasure.parquet", erasure.table(done, aligned, self.material, self.directory))
             self.probed += done
-        for other, some in tuned:
+        for other, some in learnt:
             self.trained += self._noted(some, other.name, outcomes)
         told = ("file", "encoder", "method", "source", "reason", "log")
         self.record.fail([{name: getattr(one, name) for name in told} for one in self.failures])
@@ -97,6 +98,7 @@ class Filling:
                 write_table(place, told)
             add(directory / "recommendation.parquet", told)
         mine = tuple(replace(cell, missing=aligned.missing) for cell in work.cells)
+        self._named(work.cells, mine)
         self.engine.begin(f"Probing {work.encoder.name}", [Unit(cell, aligned) for cell in mine])
         return aligned, mine
 
@@ -110,9 +112,17 @@ class Filling:
             return self._lost(work.cells, error)
         self.record.exclude(given.excluded.to_dicts())
         mine = tuple(replace(cell, missing=given.missing, short=given.short) for cell in work.cells)
+        self._named(work.cells, mine)
         title = f"Probing {work.encoder.name}" if work.of_probe else f"Fine-tuning {work.name}"
         self.engine.begin(title, [Unit(cell, given.inputs, work) for cell in mine])
         return mine
+
+    def _named(self, planned: Sequence[Cell | TunedCell], mine: Sequence[Cell | TunedCell]) -> None:
+        """Note what the cells' files are called, now that it is known what the encoder fails on."""
+        if not any(cell.missing or getattr(cell, "short", ()) for cell in mine):
+            return
+        files = (cell.file(self.material) for cell in planned)
+        self.record.rename(dict(zip(files, (cell.file(self.material) for cell in mine), strict=True)))
 
     def _lost(self, mine: Sequence[AnyCell], error: Exception) -> tuple[AnyCell, ...]:
         """Note that none of the cells of an encoder could be begun."""
@@ -132,6 +142,16 @@ class Filling:
             else:
                 self.failures.append(outcome)
         return done
+
+
+def _planned(work: Sequence[Work], tuning: Sequence[TunedWork]) -> dict[str, list[tuple[Cell | TunedCell, int]]]:
+    """List the cells by what they are a part of, and how many steps each takes."""
+    planned: dict[str, list[tuple[Cell | TunedCell, int]]] = {}
+    for one in work:
+        planned[one.name] = [(cell, cells.steps(cell, one.encoder.layers)) for cell in one.cells]
+    for other in tuning:
+        planned[other.name] = [(cell, tuned.epochs(cell)) for cell in other.cells]
+    return planned
 
 
 def add(path: Path, rows: pl.DataFrame) -> None:

@@ -20,9 +20,9 @@ def table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table
 
 
 def plain(shown: RenderableType) -> str:
-    """Write what a terminal shows as plain text."""
+    """Write what a terminal shows as plain text; lines are not broken in what says `soft_wrap`."""
     console = Terminal(file=io.StringIO(), width=110, color_system=None)
-    console.print(shown)
+    console.print(shown, soft_wrap=getattr(shown, "soft_wrap", False))
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 

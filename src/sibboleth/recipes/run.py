@@ -24,6 +24,7 @@ from sibboleth.experiment import (
     pretrained,
     recognition,
     recommendation,
+    stages,
     transcripts,
     tuned,
     tuned_plan,
@@ -103,7 +104,7 @@ def run(
     if asked_of_people is not None:
         record.facts["listeners"] = list(asked_of_people.record)
         record.facts["listening_test"] = asked_of_people.conditions
-    with directory.alone():
+    with directory.alone(), stages.told(directory):
         with record.until_done():
             directory.clear(RESULTS)
             found = json.dumps([one.record() for one in findings], indent=2, ensure_ascii=False)
