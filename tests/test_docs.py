@@ -6,19 +6,25 @@ language `console` has commands behind `$`, whose output must hold the lines bel
 """
 
 import contextlib
+import importlib.util
+import io
 import re
 import runpy
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pytest
 import soundfile
 
-from sibboleth import cli, corpus, study
+from sibboleth import cli, corpora, corpus, progress, study, texts
+from sibboleth.foreign import ratings
+from sibboleth.segments import files
 
 DOCS = Path(__file__).parents[1] / "docs"
 PEOPLE = ("anna", "bert", "cora", "dirk", "emma", "finn")
@@ -37,6 +43,8 @@ class Block:
     text: str
     file: str | None
     mistake: str | None
+    told: str
+    """What is said of it beside: `run`, `slow`, or nothing."""
     section: str
 
 
@@ -45,7 +53,20 @@ def blocks(page: str) -> Iterator[Block]:
     for found in BLOCK.finditer(text):
         said = dict(word.split("=", 1) for word in found[2].split() if "=" in word)
         section = re.findall(r"^##+ (.*)$", text[: found.start()], re.MULTILINE)[-1]
-        yield Block(found[1], found[3], said.get("file"), said.get("with"), section)
+        yield Block(found[1], found[3], said.get("file"), said.get("with"), found[2].strip(), section)
+
+
+def write(block: Block) -> Path:
+    """Write the file of a block, and return where it is."""
+    path = Path(block.file or "")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(block.text, encoding="utf-8")
+    return path
+
+
+def commands(block: Block) -> list[tuple[str, str]]:
+    """Return the commands of a block, each with what is shown under it."""
+    return re.findall(r"^\$ ([^\n]+)\n((?:[^$\n][^\n]*\n)*)", block.text, re.MULTILINE)
 
 
 def recordings(folder: Path) -> pl.DataFrame:
@@ -146,14 +167,18 @@ def changed(folder: Path, table: pl.DataFrame) -> None:
             soundfile.write(folder / name / f"{utterance}.wav", other, rate)
 
 
-def said(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+def said(command: str) -> str:
     """Run a command and return all that it prints, blanks single."""
     verb, *words = shlex.split(command)
     assert verb == "sibboleth"
-    capsys.readouterr()
-    with contextlib.suppress(SystemExit):
-        cli.main(words)
-    return " ".join(" ".join(capsys.readouterr()).split())
+    heard, before = io.StringIO(), progress.console.file
+    progress.console.file = heard
+    try:
+        with contextlib.redirect_stdout(heard), contextlib.redirect_stderr(heard), contextlib.suppress(SystemExit):
+            cli.main(words)
+    finally:
+        progress.console.file = before
+    return " ".join(heard.getvalue().split())
 
 
 def holds(text: str, shown: str) -> str | None:
@@ -168,7 +193,7 @@ def holds(text: str, shown: str) -> str | None:
     return None
 
 
-def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     table = recordings(tmp_path)
     changed(tmp_path, table)
@@ -180,13 +205,12 @@ def test_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     wrong = []
     for block in blocks("own-data.md"):
         if block.file:
-            Path(block.file).write_text(block.text, encoding="utf-8")
-            used(Path(block.file))
+            used(write(block))
         elif block.language == "console":
             made = MISTAKES[block.mistake or "good"](table)
             Path("mine.csv").write_bytes(made if isinstance(made, bytes) else made.write_csv().encode())
-            for command, shown in re.findall(r"^\$ ([^\n]+)\n((?:[^$\n][^\n]*\n)*)", block.text, re.MULTILINE):
-                text = said(command, capsys)
+            for command, shown in commands(block):
+                text = said(command)
                 if (missing := holds(text, shown)) is not None:
                     wrong.append(f"{block.section}: {command}\n  not there: {missing}\n  but: {text[:3000]}")
     assert not wrong, "\n\n".join(wrong)
@@ -200,3 +224,85 @@ def used(path: Path) -> None:
         study.read(path)
     elif "rater" not in path.read_text():
         corpus.read(path)
+
+
+REGISTRIES: dict[str, Callable[[pytest.MonkeyPatch, ModuleType], None]] = {
+    "corpora.mine": lambda m, module: m.setitem(corpora.MODULES, "mine", module.__name__),
+    "texts.frisian": lambda m, module: m.setitem(texts.RULES, "frisian", module.frisian),
+    "foreign.clicker": lambda m, module: m.setitem(ratings.READERS, "clicker", module.read),
+    "segments.steps": lambda m, module: m.setitem(files._READERS, ".steps", module.read),
+}
+"""The line that each module of a page adds to its registry."""
+SLOW = ("models/adapters",)
+"""Modules that import torch, which is tried by itself."""
+
+
+def put(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Import a module of a page under the name that it would have, and register it."""
+    name = str(Path(block.file or "").with_suffix("").relative_to("src")).replace("/", ".")
+    spec = importlib.util.spec_from_file_location(name, str(block.file))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    package, _, last = name.rpartition(".")
+    monkeypatch.setattr(importlib.import_module(package), last, module, raising=False)
+    spec.loader.exec_module(module)
+    REGISTRIES.get(name.removeprefix("sibboleth."), lambda *_: None)(monkeypatch, module)
+
+
+def test_plug_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recordings(tmp_path).write_csv("mine.csv")
+    ran = 0
+    for block in blocks("plug-ins.md"):
+        if block.file and not block.file.startswith(tuple(f"src/sibboleth/{one}" for one in SLOW)):
+            write(block)
+            if block.file.startswith("src/") and block.language == "python":
+                put(block, monkeypatch)
+        elif block.told == "run":
+            exec(compile(block.text, block.section, "exec"), {})
+            ran += 1
+        elif block.language == "console":
+            for command, shown in commands(block):
+                text = said(command)
+                assert (missing := holds(text, shown)) is None, f"{block.section}: {missing}\nnot in: {text}"
+    assert ran > 8
+    study.read(Path("methods.toml")), study.read(Path("study.toml"))
+    studied = study.read(Path("src/sibboleth/presets/two-people.toml"))
+    assert studied.target.labels == LABELS
+
+
+def test_the_importer_of_the_page_says_what_the_tests_of_importers_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = (one for one in blocks("plug-ins.md") if one.file == "src/sibboleth/corpora/mine.py")
+    write(block)
+    put(block, monkeypatch)
+    for word in ("Layout", "Source: ", "Licence: ", "Reference: ", corpora.card("mine").address):
+        assert word in block.text
+    recordings(tmp_path)
+    assert corpora.prepare("mine", tmp_path / "recordings").table.height == corpora.card("mine").counts["utterances"]
+
+
+@pytest.mark.soak
+def test_what_needs_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from sibboleth.models.encoders import load
+    from sibboleth.models.encoders.stack import Stack
+    from sibboleth.study import EncoderSettings
+
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("plug-ins.md"):
+        if block.told == "slow":
+            exec(compile(block.text, block.section, "exec"), {})
+        elif block.file and block.file.startswith("src/sibboleth/models/adapters"):
+            write(block)
+            put(block, monkeypatch)
+    encoder = load(EncoderSettings(name="my-hubert"))
+    stack, plain = (Stack(encoder, 1, encoder.layers - 1) for _ in range(2))
+    sys.modules["sibboleth.models.adapters.shift"].put(stack)
+    frames, own = stack.enter([torch.randn(16_000)], [16_000])
+    assert torch.equal(stack(frames, own)[-1], plain(frames, own)[-1])
+    assert sum(".weight" in name for name, _ in stack.shifts.named_parameters()) == 2
