@@ -108,6 +108,8 @@ def test_beside_its_recordings_a_database_is_portable(spoken: Corpus, sounds: Pa
     place = sounds.parent
     assert interchange.write(spoken, place, "audformat") == []
     interchange.write(spoken, place, "audformat")
+    (place / "db.yaml").unlink()  # as a process leaves it that is killed before the last file
+    interchange.write(spoken, place, "audformat")
     place.rename(tmp_path / "moved")
     assert audformat.Database.load(str(tmp_path / "moved")).is_portable
     back, _ = interchange.read(str(tmp_path / "moved"), "audformat", Asked())

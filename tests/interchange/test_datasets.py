@@ -149,6 +149,15 @@ def test_what_is_no_corpus_is_told(embedded: Any, tmp_path: Path) -> None:
     embedded.save_to_disk(tmp_path / "anonymous")
     with pytest.raises(InvalidInput, match=r"--columns\.speaker speaker_id"):
         interchange.read(str(tmp_path / "anonymous"), "datasets", Asked(embedded=tmp_path / "audio"))
+    assert not (tmp_path / "audio").exists()  # nothing is written for a corpus that there will not be
+    column = [None, {"bytes": b"RIFF", "path": None}]
+    rows = pyarrow.table(
+        {"audio": column, "speaker": ["a", "b"]},
+        schema=datasets.Features({"audio": datasets.Audio(), "speaker": datasets.Value("string")}).arrow_schema,
+    )
+    datasets.Dataset(rows).save_to_disk(tmp_path / "gaps")
+    back, found = interchange.read(str(tmp_path / "gaps"), "datasets", Asked(embedded=tmp_path / "audio"))
+    assert back.table["speaker"].to_list() == ["b"] and found.notes == ("1 rows without sound left out",)
     (tmp_path / "text").mkdir()
     pl.DataFrame({"sentence": ["a"]}).write_parquet(tmp_path / "text" / "train.parquet")
     with pytest.raises(InvalidInput, match="of no format that is known here"):

@@ -23,7 +23,7 @@ def test_offsets_are_times_and_any_key_is_a_column(sounds: Path) -> None:
     back, _ = interchange.read(place, "nemo", Asked())
     assert back.table.select("utterance", "start", "end", "speaker", "language", "text").rows() == [
         ("a0-0.100-0.300", 0.1, 0.3, "3", "nl", "één"),
-        ("b0", None, None, "b", None, ""),
+        ("b0", None, None, "b", None, None),
     ]
     assert back.table["noise"].to_list() == [None, [1, 2]] and back.table["audio"][1] == str(sounds / "b0.wav")
 
@@ -36,6 +36,26 @@ def test_recordings_that_moved_are_found_below_a_folder_also_in_another_format(s
     for below in (sounds, sounds.parent):
         back, _ = interchange.read(place, "nemo", Asked(audio=below))
         assert back.table["audio"].to_list() == [str(sounds / "a0.wav")]
+
+
+def test_keys_whose_values_differ_in_kind_are_kept_as_text(sounds: Path) -> None:
+    kinds: list[object] = [3, "b", {"x": 1}]
+    lines = [
+        {"audio_filepath": f"sounds/{name}.wav", "duration": 1, "speaker": "a", "any": kind, "text": kind}
+        for name, kind in zip(("a0", "a1", "b0"), kinds, strict=True)
+    ]
+    back, _ = interchange.read(manifest(sounds.parent / "m.json", *lines), "nemo", Asked())
+    assert back.table["any"].to_list() == back.table["text"].to_list() == ["3", "b", '{"x": 1}']
+    columns = {"start": "any"}
+    with pytest.raises(InvalidInput, match=r"\[start\] must be a number of seconds, 0 or more \(given: 'b'\)"):
+        interchange.read(str(sounds.parent / "m.json"), "nemo", Asked(columns=columns))
+
+
+def test_only_recordings_that_are_not_there_are_named(sounds: Path) -> None:
+    lines = [{"audio_filepath": f"sounds/{name}.wav", "duration": 1, "speaker": "a"} for name in ("gone", "a0", "a1")]
+    with pytest.raises(InvalidInput) as caught:
+        interchange.read(manifest(sounds.parent / "m.json", *lines), "nemo", Asked())
+    assert [(problem.row, problem.field) for problem in caught.value.problems] == [(1, "audio")]
 
 
 @pytest.mark.parametrize(

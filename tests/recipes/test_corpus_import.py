@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import soundfile
 
-from sibboleth import cli, corpus, lists
+from sibboleth import cli, corpus, lists, segments
 from sibboleth.errors import InvalidInput
 from sibboleth.recipes.check import check
 from sibboleth.recipes.corpus_export import corpus_export
@@ -117,6 +117,16 @@ def test_what_a_format_does_not_hold_is_printed(
 ) -> None:
     cli.main(["corpus", "export", str(manifest), str(tmp_path / "x.stm"), "--format", "stm"])
     assert "STM has no place for emotion: left out" in capsys.readouterr().out
+
+
+def test_files_of_segments_are_found_from_where_a_corpus_goes(manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.rttm").write_text("SPEAKER s0-0 1 0.1 0.2 <NA> <NA> sad <NA> <NA>\n")
+    table = pl.read_csv(manifest).head(1).with_columns(segments=pl.lit("one.rttm"))
+    table.write_csv(tmp_path / "segmented.csv")
+    corpus_export(tmp_path / "segmented.csv", tmp_path / "elsewhere" / "n.json", format="nemo")
+    back = corpus_import(str(tmp_path / "elsewhere" / "n.json"), output=tmp_path / "out" / "manifest.csv").corpus
+    found = segments.of_manifest(back.table, tmp_path / "out")
+    assert found.of("s0-0") == [(0.1, 0.3, "sad")]
 
 
 def test_real_speech_goes_through_every_format(real_speech: Path, tmp_path: Path) -> None:

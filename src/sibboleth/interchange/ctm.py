@@ -12,7 +12,7 @@ import polars as pl
 from sibboleth import segments
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput
-from sibboleth.interchange.gathering import Asked, Gathered, after, seconds
+from sibboleth.interchange.gathering import Asked, Gathered, after, seconds, tabulated
 from sibboleth.interchange.stm import file_names, recordings
 from sibboleth.interchange.writing import left_out, whole_file
 from sibboleth.segments.gathering import Gathering, decoded, plain
@@ -61,7 +61,7 @@ def read(place: str, asked: Asked) -> Gathered:
                 "segments": json.dumps(listed, ensure_ascii=False),
             }
         )
-    return Gathered(path.stem, pl.DataFrame(rows, infer_schema_length=None), words.notes)
+    return Gathered(path.stem, tabulated(rows), words.notes)
 
 
 def write(corpus: Corpus, place: Path) -> list[str]:

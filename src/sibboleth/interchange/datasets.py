@@ -20,7 +20,7 @@ from sibboleth import lists, storage
 from sibboleth.corpora import layouts
 from sibboleth.corpus import OTHER_NAMES, Corpus, sheets
 from sibboleth.errors import InvalidInput, MissingExtra
-from sibboleth.interchange.gathering import Asked, Gathered
+from sibboleth.interchange.gathering import Asked, Gathered, no_speakers, tabulated
 from sibboleth.interchange.placing import placed
 from sibboleth.interchange.writing import whole_folder
 
@@ -47,6 +47,8 @@ class _Rows:
     lost: set[str] = field(default_factory=set)
     written: bool = False
     """Whether any sound was embedded."""
+    silent: int = 0
+    """Rows without a recording, which are left out."""
 
     def sound(self, value: Any) -> str | None:
         """Return the path of a recording, of whose bytes a file is made if it has none."""
@@ -78,19 +80,22 @@ def read(place: str, asked: Asked) -> Gathered:
         part = name if len(parts) > 1 else None  # one split is no division
         features = dict(dataset.features or {})
         sound = _sound_column(place, features, asked)
+        if asked.speaker is None and "speaker" not in {*features, *asked.columns}:
+            raise no_speakers(place, list(features), "its file")  # before anything is fetched and written
         for row in islice(_undecoded(dataset, features), asked.rows):
             _take(row, part, sound, features, found)
     if not found.rows:
-        raise InvalidInput(f"{place}: has no rows")
-    table = pl.DataFrame(found.rows, infer_schema_length=None, strict=False)
+        raise InvalidInput(f"{place}: has no rows" + (" with sound" if found.silent else ""))
+    table = tabulated(found.rows)
     if not found.written:
         table = table.with_columns(placed(path, table[sound], range(1, len(table) + 1), asked.audio).alias(sound))
     if "utterance" not in table.columns and found.written:
         table = table.with_columns(_ids(found))
     table = table.rename({} if sound in ("audio", *asked.columns.values()) else {sound: "audio"})
-    notes = (f"columns of images, bytes and the like left out: {', '.join(sorted(found.lost))}",) if found.lost else ()
+    notes = [f"columns of images, bytes and the like left out: {', '.join(sorted(found.lost))}"] if found.lost else []
+    notes += [f"{found.silent:,} rows without sound left out"] if found.silent else []
     called = path.absolute().name if path.exists() else place.partition("@")[0].rpartition("/")[2]
-    return Gathered(called, table, notes, pl.Series(found.files, dtype=pl.String) if found.written else None)
+    return Gathered(called, table, tuple(notes), pl.Series(found.files, dtype=pl.String) if found.written else None)
 
 
 def write(corpus: Corpus, place: Path) -> list[str]:
@@ -148,7 +153,8 @@ def _has_sound(file: Path) -> bool:
 
 
 def _metadata(place: Path) -> list[Path]:
-    return [file for file in layouts.files(place) if file.name in METADATA]
+    below = ("", "*/", "*/*/")
+    return sorted(file for folder in below for name in METADATA for file in place.glob(f"{folder}{name}"))
 
 
 def _parts(place: str, asked: Asked) -> Mapping[str | None, Any]:
@@ -222,9 +228,12 @@ def _sound_column(place: str, features: Mapping[str, Any], asked: Asked) -> str:
 def _take(row: dict[str, Any], part: str | None, sound: str, features: Mapping[str, Any], found: _Rows) -> None:
     """Keep a row: the path of its recording, names of labels, plain values."""
     value = row.get(sound)
-    source = value.get("path") if isinstance(value, dict) else value
-    found.files.append(source)
-    kept: dict[str, Any] = {sound: found.sound(value)}
+    path = found.sound(value)
+    if path is None:
+        found.silent += 1
+        return
+    found.files.append(value.get("path") if isinstance(value, dict) else value)
+    kept: dict[str, Any] = {sound: path}
     for name, one in row.items():
         if name == sound:
             continue
@@ -280,7 +289,7 @@ def _recordings(folder: Path, asked: Asked) -> Gathered:
         places.append((file, 1))
     if not rows:
         raise InvalidInput(f"{folder}: no recordings, no Parquet files with sound, and no saved dataset in it")
-    table = pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    table = tabulated(rows)
     audio = placed(folder, table["audio"], [line for _, line in places], asked.audio, [file for file, _ in places])
     parts = [_part(Path(one), folder) for one in audio]
     table = table.with_columns(audio).drop(FILE, strict=False)

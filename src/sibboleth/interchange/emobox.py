@@ -17,7 +17,7 @@ import polars as pl
 from sibboleth import lists
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.interchange.gathering import Asked, Gathered
+from sibboleth.interchange.gathering import Asked, Gathered, tabulated
 from sibboleth.interchange.objects import objects, peek
 from sibboleth.interchange.placing import placed
 from sibboleth.interchange.writing import beside, durations, whole_folder
@@ -38,7 +38,7 @@ _SPOKEN = re.compile(r"<id=([^>]*?),lang=[^>]*?,spk=([^>]*?),emotion=")
 
 def recognises(place: Path) -> bool:
     """Tell a corpus's folder, or its list, by the keys of a first line."""
-    files = [place] if place.is_file() else sorted(place.rglob("*.jsonl"))[:1] if place.is_dir() else []
+    files = [place] if place.is_file() else sorted([*place.glob("*.jsonl"), *place.glob("*/*.jsonl")])[:1]
     return any((peek(file) or {}).keys() >= KEYS for file in files)
 
 
@@ -122,7 +122,7 @@ def _table(folder: Path, rows: dict[str, dict[str, Any]]) -> pl.DataFrame:
         row.setdefault("emotion", meant.get(one["emo"], one["emo"]))
         row.setdefault("speaker", speakers.get(key))
         made.append(row)
-    return pl.DataFrame(made, infer_schema_length=None, strict=False)
+    return tabulated(made)
 
 
 def _labels(path: Path) -> dict[str, str]:

@@ -1,18 +1,21 @@
 """Gathering: what a reader of another tool's format found, and whether it makes a corpus."""
 
+import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from sibboleth import corpus, lists
-from sibboleth.corpus import OTHER_NAMES, Corpus
+from sibboleth.corpus import COLUMNS, OTHER_NAMES, Corpus
 from sibboleth.errors import InvalidInput, Problem
 
 SHOWN = 3
+NESTED = (list, dict)
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,35 @@ class Gathered:
 def finished(found: Gathered, place: str, asked: Asked) -> Corpus:
     """Make a corpus of what was found.
 
-    Raises `InvalidInput` where columns or speakers are missing, and for ids that stand twice.
+    Raises `InvalidInput` where columns or speakers are missing, for times that are none, and for ids that stand twice.
     """
     table = _renamed(found.table, place, asked.columns)
     if asked.speaker is not None:
         names = table["audio"] if found.files is None else found.files
         table = table.with_columns(lists.speakers(names.to_list(), asked.speaker))
-    table = corpus.complete(table)
+    table = corpus.complete(_typed(table, place))
     if table["utterance"].null_count():
         table = table.with_columns(pl.coalesce("utterance", _ids(table)).alias("utterance"))
     _require_speakers(table, found.table.columns, place)
     _require_different(table["utterance"], place)
     return Corpus(found.name, table)
+
+
+def tabulated(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Put rows with any keys under each other; a column of lists and of other values becomes text."""
+    columns = []
+    for name in dict.fromkeys(key for row in rows for key in row):
+        values = [row.get(name) for row in rows]
+        kinds = {type(value) if isinstance(value, NESTED) else str for value in values if value is not None}
+        try:
+            columns.append(pl.Series(name, values if len(kinds) < 2 else list(map(_flat, values)), strict=False))
+        except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError):
+            columns.append(pl.Series(name, [None if one is None else json.dumps(one, default=str) for one in values]))
+    return pl.DataFrame(columns)
+
+
+def _flat(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, NESTED) else value
 
 
 def stems(audio: pl.Series) -> dict[str, str]:
@@ -105,6 +125,22 @@ def _renamed(table: pl.DataFrame, place: str, columns: Mapping[str, str]) -> pl.
     return table.select(*kept, *(pl.col(theirs).alias(ours) for ours, theirs in columns.items()))
 
 
+def _typed(table: pl.DataFrame, place: str) -> pl.DataFrame:
+    """Make text of our columns, and seconds of times."""
+    columns = []
+    for name in (name for name in table.columns if name in COLUMNS):
+        column = table[name]
+        if COLUMNS[name] == pl.String:
+            columns.append(corpus.as_text(column))
+            continue
+        seconds = column.cast(pl.Float64, strict=False)
+        if bad := (column.is_not_null() & ~(seconds >= 0).fill_null(False)).arg_true().to_list():
+            told = f"must be a number of seconds, 0 or more (given: {column[bad[0]]!r})"
+            raise InvalidInput(f"{place}: {len(bad):,} times are none", [Problem(place, told, bad[0] + 1, name)])
+        columns.append(seconds)
+    return table.with_columns(columns)
+
+
 def _ids(table: pl.DataFrame) -> pl.Series:
     """Name utterances by their recordings, and by their times where they are a part of one."""
     named = table["audio"].replace_strict(stems(table["audio"]), return_dtype=pl.String)
@@ -115,19 +151,23 @@ def _ids(table: pl.DataFrame) -> pl.Series:
     return (named + pl.Series(times, dtype=pl.String)).alias("utterance")
 
 
-def _require_speakers(table: pl.DataFrame, there: list[str], place: str) -> None:
+def _require_speakers(table: pl.DataFrame, there: Sequence[str], place: str) -> None:
     unknown = table.filter(pl.col("speaker").is_null())
     if unknown.is_empty():
         return
-    known = len(table) - len(unknown)
     some = ", ".join(unknown["utterance"].head(SHOWN))
-    told = f"{len(unknown):,} of {len(table):,} utterances have no speaker, such as {some}" if known else ""
+    told = f"{len(unknown):,} of {len(table):,} utterances have no speaker, such as {some}"
+    raise no_speakers(place, there, table["audio"][0], told if len(unknown) < len(table) else None)
+
+
+def no_speakers(place: str, there: Sequence[str], file: str, told: str | None = None) -> InvalidInput:
+    """Return the error of a corpus without speakers, which says where they can be taken from."""
     others = [name for name in there if name not in ("audio", "start", "end", "speaker")]
     guess = next((name for name in others if name.lower() in OTHER_NAMES["speaker"]), "NAME")
-    raise InvalidInput(
+    return InvalidInput(
         f"{place}: {told or 'it says nothing of speakers'}. Without speakers no split is safe. Take them from a column"
         f" (--columns.speaker {guess}; there are: {', '.join(others) or 'none'}), or from the names of files by a"
-        f" regular expression (--speaker '^(..)' takes the first two characters of {Path(table['audio'][0]).name})"
+        f" regular expression (--speaker '^(..)' takes the first two characters of {Path(file).name})"
     )
 
 

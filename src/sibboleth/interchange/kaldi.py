@@ -15,7 +15,7 @@ import polars as pl
 
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.interchange.gathering import Asked, Gathered, finite, stems
+from sibboleth.interchange.gathering import Asked, Gathered, finite, stems, tabulated
 from sibboleth.interchange.placing import placed
 from sibboleth.interchange.writing import others, simple, whole_folder
 from sibboleth.segments.gathering import decoded, plain
@@ -60,7 +60,7 @@ def read(place: str, asked: Asked) -> Gathered:
     notes: list[str] = []
     for name, mapping in _columns(folder):
         _join(rows, name, mapping, notes)
-    table = pl.DataFrame(list(rows.values()), infer_schema_length=None)
+    table = tabulated(list(rows.values()))
     return Gathered(folder.absolute().name, table, tuple(notes))
 
 

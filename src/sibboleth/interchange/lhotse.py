@@ -22,7 +22,7 @@ import soundfile
 from sibboleth import lists, segments
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.interchange.gathering import Asked, Gathered, after, finite, seconds, stems
+from sibboleth.interchange.gathering import Asked, Gathered, after, finite, seconds, stems, tabulated
 from sibboleth.interchange.objects import objects, peek
 from sibboleth.interchange.placing import placed
 from sibboleth.interchange.writing import durations, whole_file
@@ -80,7 +80,7 @@ def read(place: str, asked: Asked) -> Gathered:
         _read_pairs(kinds, found)
     if found.problems:
         raise InvalidInput(f"{path}: {len(found.problems):,} lines cannot be used", found.problems)
-    table = pl.DataFrame(found.rows, infer_schema_length=None, strict=False)
+    table = tabulated(found.rows)
     names = [line for _, line in found.places]
     table = table.with_columns(placed(path, table["audio"], names, asked.audio, [file for file, _ in found.places]))
     left = sorted(found.dropped)

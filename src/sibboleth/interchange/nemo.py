@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
-from sibboleth.interchange.gathering import Asked, Gathered, after, finite
+from sibboleth.interchange.gathering import Asked, Gathered, after, finite, tabulated
 from sibboleth.interchange.objects import objects, peek
 from sibboleth.interchange.placing import placed
 from sibboleth.interchange.writing import beside, durations, whole_file
@@ -39,7 +37,7 @@ def read(place: str, asked: Asked) -> Gathered:
         problems += [Problem(str(path), message, number, key) for key, message in _wrong(one)]
     if problems:
         raise InvalidInput(f"{path}: {len({p.row for p in problems}):,} lines cannot be used", problems)
-    table = pl.DataFrame(rows, infer_schema_length=None, strict=False)
+    table = tabulated(rows)
     found = placed(path, table["audio"], lines, asked.audio)
     return Gathered(path.stem, table.with_columns(found))
 

@@ -12,6 +12,9 @@ from sibboleth.errors import InvalidInput, Problem
 ABOVE = 5
 """Folders from which a relative path may start: that of the file, and those above it, since recipes run from there."""
 
+SAMPLE = 20
+"""Recordings that are looked for in every folder; the others lie as the first of these that is found."""
+
 
 def placed(
     path: Path, names: pl.Series, rows: Sequence[int], audio: Path | None = None, sources: Sequence[Path] | None = None
@@ -33,8 +36,9 @@ def placed(
     known = names.drop_nulls().unique(maintain_order=True)
     start = audio if audio is not None else path if path.is_dir() else path.parent
     folder, cut = start.absolute(), 0
-    for where, dropped in _ways(start.absolute(), str(known[0]) if len(known) else "", audio is not None):
-        if _there(where, _without(str(known[0]), dropped)):
+    some = known.gather_every(max(1, len(known) // SAMPLE)).to_list()
+    for where, dropped in _ways(start.absolute(), some, audio is not None):
+        if any(_there(where, _without(name, dropped)) for name in some):
             folder, cut = where, dropped
             break
     ends = pl.Series(known.name, [_without(name, cut) for name in known], pl.String)
@@ -53,10 +57,10 @@ def placed(
     return located.alias("audio")
 
 
-def _ways(start: Path, name: str, below: bool) -> Iterator[tuple[Path, int]]:
-    """Yield a folder from which the path may start, and how many of its parts are left out."""
+def _ways(start: Path, names: Sequence[str], below: bool) -> Iterator[tuple[Path, int]]:
+    """Yield a folder from which paths may start, and how many of their parts are left out."""
     if below:
-        yield from ((start, dropped) for dropped in range(len(_parts(name)) + 1))
+        yield from ((start, dropped) for dropped in range(max((len(_parts(name)) for name in names), default=0)))
     else:
         yield from ((folder, 0) for folder in [start, *start.parents][:ABOVE])
 

@@ -63,17 +63,21 @@ def _settle(fresh: Path, place: Path, last: str | None) -> None:
     elif place.is_dir() and not any(place.iterdir()):
         place.rmdir()
         fresh.replace(place)
-    elif last is not None and place.is_dir() and not any((place / file.name).exists() for file in files):
+    elif last is not None and place.is_dir() and all(_same(file, place / file.name) for file in files):
         for file in files:
             file.replace(place / file.name)
-    elif not place.is_dir() or not _alike(fresh, place, beside=last is not None):
+    elif not place.is_dir() or not _alike(fresh, place):
         raise InvalidInput(f"{place}: is there already and holds something else; move it away or choose another place")
 
 
-def _alike(one: Path, other: Path, beside: bool) -> bool:
-    """Say whether two folders hold the same; `beside` whether other files may lie in the second."""
+def _same(file: Path, there: Path) -> bool:
+    """Say whether nothing is there, or the same, as a process leaves it that is killed while it moves files."""
+    return not there.exists() or (there.is_file() and file.read_bytes() == there.read_bytes())
+
+
+def _alike(one: Path, other: Path) -> bool:
     ours, theirs = ({path.relative_to(root): path for path in root.rglob("*")} for root in (one, other))
-    return (ours.keys() <= theirs.keys() if beside else ours.keys() == theirs.keys()) and all(
+    return ours.keys() == theirs.keys() and all(
         path.is_dir() or (theirs[name].is_file() and path.read_bytes() == theirs[name].read_bytes())
         for name, path in ours.items()
     )

@@ -1,12 +1,13 @@
 """A manifest in another tool's format on the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sibboleth import corpus, interchange
+from sibboleth import corpus, interchange, segments
 from sibboleth.foreign.remarks import count
 from sibboleth.interchange import Format
 
@@ -42,5 +43,15 @@ def corpus_export(
         What was written. Raises `InvalidInput` for what the format cannot hold at all, and where something else is at
         `place`; then nothing is written.
     """
-    read = corpus.read(manifest, columns=columns)
+    read = _with_paths(corpus.read(manifest, columns=columns), manifest)
     return ExportedCorpus(len(read.table), place, tuple(interchange.write(read, place, format)))
+
+
+def _with_paths(read: corpus.Corpus, manifest: Path) -> corpus.Corpus:
+    """Write out paths of segments that are relative to the manifest, which another place would not find."""
+    if segments.COLUMN not in read.table.columns or read.table[segments.COLUMN].dtype != pl.String:
+        return read
+    given = pl.col(segments.COLUMN)
+    relative = ~given.str.starts_with("[") & ~given.str.starts_with("/")
+    written = pl.when(relative).then(pl.lit(f"{manifest.absolute().parent}/") + given).otherwise(given)
+    return replace(read, table=read.table.with_columns(written.alias(segments.COLUMN)))
