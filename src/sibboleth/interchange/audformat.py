@@ -218,7 +218,8 @@ def _named(
     database: "audformat.Database", columns: Mapping[str, _Columns], keys: Sequence[Key], notes: list[str]
 ) -> Iterator[tuple[str, list[Any]]]:
     """Yield columns under our names, and those that their schemes speak of."""
-    taken = {NAMES.get(name, name) for name in columns}
+    ours = {name: NAMES.get(name, name) if NAMES.get(name) not in columns else name for name in columns}
+    taken = set(ours.values())
     for name, column in columns.items():
         values = column.merged()
         if values is None:
@@ -233,7 +234,7 @@ def _named(
             yield name, listed
             yield "text", [texts.get(label, label) for label in listed]
         else:
-            yield NAMES.get(name, name), [_short(one) for one in listed] if name == "language" else listed
+            yield ours[name], [_short(one) for one in listed] if name == "language" else listed
         facts = {label: said for label, said in meanings.items() if isinstance(said, dict)}
         for fact in dict.fromkeys(fact for said in facts.values() for fact in said):
             called = NAMES.get(fact, fact)
@@ -278,7 +279,7 @@ def _columns(corpus: Corpus) -> Iterator[tuple[str, pl.Series]]:
             continue
         if column.dtype.is_nested():
             column = pl.Series(name, [simple(one) for one in column], pl.String)
-        yield theirs.get(name, name), column
+        yield theirs[name] if name in theirs and theirs[name] not in corpus.table.columns else name, column
 
 
 def _scheme(audformat: Any, name: str, column: pl.Series) -> Any:
