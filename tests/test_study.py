@@ -62,8 +62,8 @@ def test_layers_are_kept_of_encoders_that_the_study_has(tmp_path: Path) -> None:
     asked = SMALL + '[[encoders]]\nname = "checkpoint"\n[[methods]]\nname = "lora"\nlora = {}\n[methods.layers]\n'
     (method,) = study.read(written(tmp_path, asked + "checkpoint = 4")).methods
     assert method.kept(str(tmp_path / "checkpoint"), 12) == 4, "where it lies beside the study"
-    with pytest.raises(InvalidInput, match="lora keeps layers of hubert, and there is no such encoder"):
-        study.read(written(tmp_path, asked + "hubert = 4"))
+    with pytest.raises(InvalidInput, match="lora keeps layers of absent, and there is no such encoder"):
+        study.read(written(tmp_path, asked + "absent = 4"))
 
 
 def test_every_bad_field_is_told_at_once_with_its_line(tmp_path: Path) -> None:
