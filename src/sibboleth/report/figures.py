@@ -104,7 +104,7 @@ def panel(draw: Callable[[], Chart], title: str, alternative: str, name: str) ->
     """Draw a chart without reaching for anything outside; its ids begin with `name`."""
     # Checking a chart against the schema of Vega-Lite costs more than drawing it; the tests do that instead.
     with schemapi.debug_mode(False):
-        spec = draw().configure(**CONFIG).to_dict(validate=False)
+        spec = _drawable(draw().configure(**CONFIG).to_dict(validate=False))
     text: str = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
     size = _SIZE.search(text)
     width, height = (float(size[1]), float(size[2])) if size else (300.0, 200.0)
@@ -115,6 +115,16 @@ def panel(draw: Callable[[], Chart], title: str, alternative: str, name: str) ->
     return Figure(title, alternative, inside, width, height)
 
 
+def _drawable(part: Any) -> Any:
+    """Replace what no SVG may hold: a control character in a label ends the process that draws it."""
+    if isinstance(part, dict):
+        return {key: _drawable(one) for key, one in part.items()}
+    if isinstance(part, list):
+        return [_drawable(one) for one in part]
+    return _UNDRAWABLE.sub("\N{REPLACEMENT CHARACTER}", part) if isinstance(part, str) else part
+
+
+_UNDRAWABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 _GAP, _TITLE, _LINE = 22, 20, 18
 
@@ -145,7 +155,8 @@ def sheet(group: Group, columns: int) -> str:
 
 def _text(x: float, y: float, text: str, *, bold: bool = False) -> str:
     weight = ' font-weight="bold"' if bold else ""
-    return f'<text x="{x:g}" y="{y:g}" font-family="{FONT}" font-size="12"{weight} fill="{INK}">{escape(text)}</text>'
+    where = f'x="{x:g}" y="{y:g}" font-family="{FONT}" font-size="12"{weight} fill="{INK}"'
+    return f"<text {where}>{escape(_drawable(text))}</text>"
 
 
 def _sample(entry: Entry, y: float) -> str:

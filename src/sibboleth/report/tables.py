@@ -34,7 +34,7 @@ _LATEX = {
     "\N{EN DASH}": "--",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
     "\N{RIGHTWARDS ARROW}": r"$\rightarrow$",
-    "\n": " ",
+    **dict.fromkeys(map(chr, (*range(32), *range(127, 160))), " "),
 }
 
 
@@ -111,15 +111,24 @@ class Table:
     def write(self, folder: Path, *, tex: bool = True) -> None:
         """Write NAME.csv and, unless it is too long to be printed, NAME.tex."""
         buffer = StringIO()
-        self.numbers.write_csv(buffer)
+        texts = [inert(column) for column in self.numbers if column.dtype == pl.String]
+        names = inert(pl.Series(self.numbers.columns, dtype=pl.String)).to_list()
+        self.numbers.with_columns(texts).rename(dict(zip(self.numbers.columns, names, strict=True))).write_csv(buffer)
         runs.write_text(folder / f"{self.name}.csv", buffer.getvalue())
         if tex:
-            runs.write_text(folder / f"{self.name}.tex", f"% {self.source}\n{self.latex()}")
+            runs.write_text(folder / f"{self.name}.tex", f"% {' '.join(self.source.split())}\n{self.latex()}")
+
+
+def inert(column: pl.Series) -> pl.Series:
+    """Put `'` before texts that a spreadsheet would take for a formula, so that it shows them; numbers stay."""
+    number = column.cast(pl.Float64, strict=False).is_not_null()
+    formula = column.str.contains(r"^[=+\-@\t\r\n]") & ~number
+    return column.set(formula.fill_null(False), None).fill_null("'" + column) if formula.any() else column
 
 
 def latex(text: str) -> str:
-    """Escape text for LaTeX."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    """Escape text for LaTeX; what begins as an option of the line break before it is kept apart from that."""
+    return "{}" * text.startswith(("[", "*")) + "".join(_LATEX.get(character, character) for character in text)
 
 
 def table(

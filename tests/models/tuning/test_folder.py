@@ -219,7 +219,7 @@ def test_the_card_says_what_it_is_and_where_plain_transformers_fall_short(tmp_pa
     place = folder.save(tmp_path / "scored", record(base, tuning, scores=scores), base, network)
     card = (place / "README.md").read_text()
     assert "| within | made | 0.600 [0.500, 0.700] | 10 | 4 |" in card and "too few speakers" in card
-    assert "base_model: facebook/hubert-base-ls960\n" in card
+    assert 'base_model: "facebook/hubert-base-ls960"\n' in card
     told = json.loads((place / "adapter" / "adapter_config.json").read_text())
     assert (told["base_model_name_or_path"], told["revision"]) == ("facebook/hubert-base-ls960", "main")
 

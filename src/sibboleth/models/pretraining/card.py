@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from sibboleth.models import markdown
 from sibboleth.models.pretraining.preparation import Prepared
 from sibboleth.pretraining import HubertObjective, Pretraining
 
@@ -16,11 +17,11 @@ def card(asked: Pretraining, prepared: Prepared, last: Mapping[str, float], vers
     """Write it: metadata that `sibboleth check` reads, then facts for people; `last` is the log's last row."""
     spoken = _languages(asked, prepared)
     head = [
-        f"language: {spoken[0] if len(spoken) == 1 else '[' + ', '.join(spoken) + ']'}" if spoken else "",
+        f"language: {markdown.quoted(spoken[0]) if len(spoken) == 1 else markdown.listed(spoken)}" if spoken else "",
         "library_name: transformers",
         "pipeline_tag: feature-extraction",
-        f"datasets: [{', '.join(one.name for one in asked.corpora)}]",
-        f"base_model: {asked.start.checkpoint}" if asked.start.checkpoint else "",
+        f"datasets: {markdown.listed([one.name for one in asked.corpora])}",
+        f"base_model: {markdown.quoted(asked.start.checkpoint)}" if asked.start.checkpoint else "",
     ]
     facts = [
         ("objective", OBJECTIVES[asked.objective.kind]),
@@ -35,9 +36,9 @@ def card(asked: Pretraining, prepared: Prepared, last: Mapping[str, float], vers
         ("at the end", ", ".join(f"{name} {value:.3g}" for name, value in last.items() if name not in _PLACE)),
         ("made with", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
-    lines = ["---", *filter(None, head), "---", "", f"# {asked.name}", ""]
+    lines = ["---", *filter(None, head), "---", "", f"# {markdown.text(asked.name)}", ""]
     lines += ["An encoder of speech, pre-trained without labels by sibboleth.", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in facts]
+    lines += [f"| {name} | {markdown.text(value)} |" for name, value in facts]
     return "\n".join(lines) + "\n"
 
 

@@ -1,10 +1,11 @@
 """The model card of a trained model: what it is, how good, how it is loaded, and what it cannot do."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from sibboleth.methods import TuningAugmentation
+from sibboleth.models import markdown
+from sibboleth.models.markdown import listed, quoted
 from sibboleth.models.tuning import snippet
 from sibboleth.models.tuning.record import ModelRecord, ScoreRecord, StageRecord, hub_name
 from sibboleth.targets import FRAMED
@@ -18,9 +19,11 @@ TASKS = {"classification": "audio-classification", "transcription": "automatic-s
 
 def card(record: ModelRecord) -> str:
     """Write it: metadata for the hub, then facts for people."""
-    lines = ["---", *_metadata(record, record.languages), "---", "", f"# {record.name}", "", _summary(record), ""]
-    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in _facts(record)), ""]
-    lines += ["## Scores", "", *_scores(record), "", "## Use", "", *_use(record), "## Limits", "", *_limits(record)]
+    title, summary = markdown.text(record.name), markdown.text(_summary(record))
+    lines = ["---", *_metadata(record, record.languages), "---", "", f"# {title}", "", summary, ""]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {markdown.text(value)} |" for name, value in _facts(record)), ""]
+    lines += ["## Scores", "", *_scores(record), "", "## Use", "", *_use(record), "## Limits", ""]
+    lines += [f"- {markdown.text(one)}" for one in _limits(record)]
     return "\n".join(lines) + "\n"
 
 
@@ -32,29 +35,25 @@ def encoder_card(record: ModelRecord) -> str:
         if trained
         else f"The encoder of a model that sibboleth trained, as it was before: {record.encoder.name}."
     )
-    lines = ["---", *_metadata(record, (), corpora=trained), "---", "", f"# {record.name}: encoder", "", what, ""]
+    title, what = markdown.text(record.name), markdown.text(what)
+    lines = ["---", *_metadata(record, (), corpora=trained), "---", "", f"# {title}: encoder", "", what, ""]
     return "\n".join(lines)
 
 
 def _metadata(record: ModelRecord, languages: tuple[str, ...], corpora: bool = True) -> Iterator[str]:
     if languages:
-        yield f"language: {_listed(languages)}"
+        yield f"language: {listed(languages)}"
     yield "library_name: sibboleth"
     if record.kind in TASKS:
         yield f"pipeline_tag: {TASKS[record.kind]}"
     if base := hub_name(record.encoder.name):
-        yield f"base_model: {base}"
+        yield f"base_model: {quoted(base)}"
         yield f"base_model_relation: {'adapter' if record.method.train == 'head' else 'finetune'}"
     if corpora:
-        yield f"datasets: {_listed([one['name'] for one in record.corpora])}"
+        yield f"datasets: {listed([one['name'] for one in record.corpora])}"
     tags = ["speech", record.target, *(["peft", "lora"] if record.method.lora else [])]
-    yield f"tags: {_listed(tags)}"
-    yield f"metrics: {_listed([METRICS.get(record.metric, record.metric)])}"
-
-
-def _listed(names: list[str] | tuple[str, ...]) -> str:
-    """Write a list that every reader of YAML takes as one of texts: `no` is a language."""
-    return "[" + ", ".join(json.dumps(name, ensure_ascii=False) for name in names) + "]"
+    yield f"tags: {listed(tags)}"
+    yield f"metrics: {listed([METRICS.get(record.metric, record.metric)])}"
 
 
 def _summary(record: ModelRecord) -> str:
@@ -153,12 +152,13 @@ def _stage(stage: StageRecord, column: str) -> str:
 
 def _scores(record: ModelRecord) -> Iterator[str]:
     title, last = TITLES.get(record.metric, record.metric), record.stages[-1]
+    domain, column = markdown.text(last.domain), markdown.text(record.column)
     dev = "not defined" if last.dev is None else f"{last.dev:.3f}"
     if record.scores:
         yield (
-            f"Of the study {record.study.get('name')}, cross-validated with the same encoder, method and settings; "
-            f"{_divided(record)} {record.confidence:.0%} intervals resample speakers. The model in this folder was "
-            "trained on more: all but its dev speakers."
+            f"Of the study {markdown.text(str(record.study.get('name')))}, cross-validated with the same encoder, "
+            f"method and settings; {_divided(record)} {record.confidence:.0%} intervals resample speakers. The model "
+            "in this folder was trained on more: all but its dev speakers."
         )
         yield ""
         yield from _table(record)
@@ -167,9 +167,9 @@ def _scores(record: ModelRecord) -> Iterator[str]:
         yield "No cross-validated scores of this encoder, method and source were there when it was trained."
         yield ""
     yield (
-        f"On its own dev speakers ({last.dev_speakers} of {last.domain}, {last.dev_utterances:,} utterances) it has "
+        f"On its own dev speakers ({last.dev_speakers} of {domain}, {last.dev_utterances:,} utterances) it has "
         f"{title} {dev}. They chose the epoch, so that is rather too {'low' if record.kind in FRAMED else 'high'}, and "
-        f"it says nothing about any other {record.column}."
+        f"it says nothing about any other {column}."
     )
 
 
@@ -177,7 +177,7 @@ def _table(record: ModelRecord) -> Iterator[str]:
     """Write the scores, a column for each metric."""
     names = list(dict.fromkeys(one.metric for one in record.scores))
     told = [TITLES.get(name, name) for name in names]
-    yield f"| regime | {record.column} | {' | '.join(told)} | utterances | speakers |"
+    yield f"| regime | {markdown.text(record.column)} | {' | '.join(told)} | utterances | speakers |"
     yield "|---" * (4 + len(names)) + "|"
     rows: dict[tuple[str, str], dict[str, ScoreRecord]] = {}
     for one in record.scores:
@@ -185,7 +185,7 @@ def _table(record: ModelRecord) -> Iterator[str]:
     for (regime, domain), mine in rows.items():
         told = [_interval(mine[name]) if name in mine else "" for name in names]
         first = next(iter(mine.values()))
-        yield f"| {regime} | {domain} | {' | '.join(told)} | {first.utterances:,} | {first.speakers} |"
+        yield f"| {regime} | {markdown.text(domain)} | {' | '.join(told)} | {first.utterances:,} | {first.speakers} |"
 
 
 def _divided(record: ModelRecord) -> str:
@@ -228,7 +228,8 @@ def _use(record: ModelRecord) -> Iterator[str]:
     verb = {"transcription": "transcribe", "segmentation": "segments"}.get(record.kind, "predict")
     yield from (f"print(model.{verb}(audio, rate))", "```", "")
     if not record.encoder.copied:
-        yield f"The encoder, {record.encoder.name}, is not in the folder: it is sibboleth's own, or a Python function."
+        name = markdown.text(record.encoder.name)
+        yield f"The encoder, {name}, is not in the folder: it is sibboleth's own, or a Python function."
         yield ""
         return
     yield from snippet.told(record)
@@ -236,30 +237,30 @@ def _use(record: ModelRecord) -> Iterator[str]:
 
 def _limits(record: ModelRecord) -> Iterator[str]:
     speakers = record.stages[-1].speakers
-    yield f"- It has heard {speakers} speakers of {record.stages[-1].domain}; others may be recognised less well."
+    yield f"It has heard {speakers} speakers of {record.stages[-1].domain}; others may be recognised less well."
     missing = [label for label, count in record.label_counts.items() if not count]
     if missing:
-        yield f"- No utterance it was trained on is {' or '.join(missing)}, so it will not answer that."
+        yield f"No utterance it was trained on is {' or '.join(missing)}, so it will not answer that."
     if record.kind == "segmentation":
         yield (
-            "- Every moment has one of its labels, also noise and silence, and two at once are never told. Where one "
+            "Every moment has one of its labels, also noise and silence, and two at once are never told. Where one "
             "begins is not known better than what it was trained on says."
         )
     elif record.labels:
         yield (
-            "- It always answers with one of its labels, also for speech that has none of them, for noise and silence. "
+            "It always answers with one of its labels, also for speech that has none of them, for noise and silence. "
             "Its probabilities were not calibrated."
         )
     if record.kind == "transcription":
-        yield "- It writes none but its characters, and letters that sound alike rather than words that exist."
+        yield "It writes none but its characters, and letters that sound alike rather than words that exist."
     if record.target in ("emotion", "arousal", "valence"):
-        yield "- Labels are what listeners or actors agreed on in these corpora, not what a person feels."
+        yield "Labels are what listeners or actors agreed on in these corpora, not what a person feels."
     if any(one.get("synthetic") for one in record.corpora):
-        yield "- Some of the speech it was trained on was spoken by a program; it says little about people."
+        yield "Some of the speech it was trained on was spoken by a program; it says little about people."
     if record.kind == "segmentation":
-        yield "- Audio above 30 s is answered about in overlapping windows, whose answers are averaged."
+        yield "Audio above 30 s is answered about in overlapping windows, whose answers are averaged."
     elif record.kind == "transcription":
-        yield "- Audio above 30 s is encoded in overlapping windows, whose frames are joined and decoded together."
+        yield "Audio above 30 s is encoded in overlapping windows, whose frames are joined and decoded together."
     else:
-        yield "- Audio above 30 s is encoded in windows; a label then stands for all of it."
-    yield from (f"- {one}" for one in snippet.limits(record))
+        yield "Audio above 30 s is encoded in windows; a label then stands for all of it."
+    yield from snippet.limits(record)
