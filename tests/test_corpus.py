@@ -172,7 +172,7 @@ def test_files_that_are_no_manifest_are_refused(folder: Path) -> None:
     assert "Parquet" in str(refused(written(folder, "m.parquet", "PAR1 not really")))
     assert "twice: x" in str(refused(written(folder, "m.csv", "audio,speaker,x,x\nwav/a.wav,s,1,2\n")))
     (folder / "d.csv").mkdir()
-    assert "cannot be read" in str(refused(folder / "d.csv"))
+    assert "a folder, and not a manifest; sibboleth corpus import makes one" in str(refused(folder / "d.csv"))
 
 
 def test_bad_json_lines_are_reported_beside_bad_rows(folder: Path) -> None:

@@ -55,10 +55,9 @@ def test_what_is_another_format_than_its_name_says_is_read_all_the_same(root: Pa
     assert set(audio.scan(corpora.prepare("emodb", root).table)["status"]) == {"ok"}
 
 
-def test_other_folders_are_refused_with_the_layout_that_is_expected(root: Path, tmp_path: Path) -> None:
-    for wrong in (root / "wav", root / "nowhere"):
-        with pytest.raises(InvalidInput, match="EmoDB's folder has wav/"):
-            corpora.prepare("emodb", wrong)
+def test_other_folders_are_refused_with_the_layout_that_is_expected(root: Path) -> None:
+    with pytest.raises(InvalidInput, match="EmoDB's folder has wav/"):
+        corpora.prepare("emodb", root / "nowhere")
     (root / "wav/17a01Fa.wav").write_bytes(b"")
     (root / "wav/holiday.wav").write_bytes(b"")
     with pytest.raises(InvalidInput, match="take it out") as caught:
@@ -72,9 +71,15 @@ def test_a_damaged_list_of_judgements_is_refused_by_line(root: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         corpora.prepare("emodb", root)
     assert [problem.row for problem in caught.value.problems] == [3]
-    path.unlink()
-    with pytest.raises(InvalidInput, match="recognised.*take it from the archive at http"):
-        corpora.prepare("emodb", root)
+
+
+def test_a_copy_without_the_list_of_judgements_has_all_the_rest(root: Path) -> None:
+    whole = corpora.prepare("emodb", root).table
+    (root / "erkennung.txt").unlink()
+    copy = corpora.prepare("emodb", root / "wav").table
+    judged = ("recognition", "naturalness")
+    assert copy.drop(judged).equals(whole.drop(judged)) and copy["recognition"].null_count() == len(copy)
+    assert corpora.ratings("emodb", root) is None
 
 
 def test_real_files(real_speech: Path) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from sibboleth import corpus
 from sibboleth.errors import InvalidInput
+from sibboleth.progress import console
 from sibboleth.recipes.corpus import describe, prepare
 
 RATE = 16000
@@ -112,6 +113,16 @@ def test_a_manifest_with_other_content_is_not_overwritten(tmp_path: Path) -> Non
         prepare("ravdess", tmp_path)
     assert path.read_text() == edited
     assert sorted(p.name for p in tmp_path.iterdir()) == ["Actor_01", "manifest.csv"]
+
+
+def test_what_a_copy_lacks_is_told_when_it_is_prepared(tmp_path: Path) -> None:
+    (tmp_path / "wav").mkdir()
+    (tmp_path / "wav/03a01Fa.wav").write_bytes(b"")
+    with console.capture() as caught:
+        prepare("emodb", tmp_path)
+    told = caught.get()
+    assert f"1 of the 535 utterances that were published are here; sibboleth corpus check emodb {tmp_path}" in told
+    assert "answers of listeners come with the corpus, and are not in this folder" in told
 
 
 def test_real_corpora_go_through(real_speech: Path, tmp_path: Path) -> None:

@@ -77,6 +77,11 @@ def ratings(name: str, root: Path) -> pl.DataFrame | None:
     return found
 
 
+def rated(name: str) -> bool:
+    """Say whether listeners' answers come with the corpus, whatever a folder has of it."""
+    return hasattr(_module(name), "ratings")
+
+
 def assemble(name: str, rows: Iterable[Mapping[str, object]]) -> Corpus:
     """Make a corpus of rows, which all have the same columns."""
     table = pl.DataFrame(list(rows), infer_schema_length=None)

@@ -3,7 +3,8 @@
 Layout (as unpacked from the published archive)::
 
     wav/03a01Fa.wav     16 kHz; speaker (2 characters), sentence (3), emotion (1), take (1)
-    erkennung.txt       share of listeners who recognised the emotion, and who found it natural, in percent
+    erkennung.txt       share of listeners who recognised the emotion, and who found it natural, in percent; copies
+                        that are passed on often lack it
     silb/, lablaut/     syllable and phone labels, not read
 
 Source: http://emodb.bilderbar.info (also http://database.syntheticspeech.de). Licence: free to download, none stated.
@@ -102,21 +103,25 @@ def prepare(root: Path) -> Corpus:
     """Make the corpus from its folder.
 
     Columns: `sex`, `age`, `sentence` (code), `emotion`, `recognition` and `naturalness` (shares of listeners, 0..1,
-    null where the list lacks the file), `take`. Raises `InvalidInput` when the folder is not EmoDB's.
+    null where the list or the file in it is missing), `take`. Raises `InvalidInput` when the folder is not EmoDB's.
     """
     files = names.recordings(root, _name, LAYOUT, FORM)
     judged = _judgements(root)
     return assemble("emodb", (_row(name, file, judged) for name, file in files.items()))
 
 
-def ratings(root: Path) -> pl.DataFrame:
+def ratings(root: Path) -> pl.DataFrame | None:
     """Return the votes of the perception test as predictions: who recognised the emotion, and who heard `(other)`.
+
+    None where the list of them is missing.
 
     Of the published shares all are exact for 20 or 21 listeners, so that their number can be told (20, where both
     would do). What the others heard instead is not published. A share that is neither leaves its recording out.
     The recordings that were published are those that were recognised well, so this says more of them than of people.
     """
     judged = _judgements(root)
+    if not judged:
+        return None
     found = {}
     for name in names.recordings(root, _name, LAYOUT, FORM):
         counted = _votes(judged[name][0]) if name in judged else None
@@ -162,11 +167,10 @@ def _name(file: Path) -> str | None:
 
 
 def _judgements(root: Path) -> dict[str, tuple[float, float]]:
-    """Read what listeners said, by file: shares who recognised the emotion and who found it natural."""
+    """Read what listeners said, by file: shares who recognised the emotion and who found it natural; none without."""
     path = layouts.find(root, JUDGED)
     if path is None:
-        told = f"it says how many listeners recognised each emotion; take it from the archive at {CARD.address}"
-        raise InvalidInput(f"{root / JUDGED}: missing; {told}. {LAYOUT}")
+        return {}
     judged: dict[str, tuple[float, float]] = {}
     problems = []
     for number, line in enumerate(layouts.text(path).split("\n"), start=1):

@@ -84,6 +84,9 @@ def read(
 
     Raises `InvalidInput` with every bad row at once; of more than `sheets.KEPT`, with the first and their number.
     """
+    if path.is_dir():
+        told = "sibboleth corpus import makes one of recordings, corpus prepare of a corpus that is known"
+        raise InvalidInput(f"{path}: a folder, and not a manifest; {told}")
     if path.suffix.lower() not in sheets.SUFFIXES:
         raise InvalidInput(f"{path}: not a manifest; save it as one of {', '.join(sheets.SUFFIXES)}")
     try:

@@ -1,5 +1,6 @@
 """Corpora on the command line: what a manifest holds, and manifests of public corpora."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -142,13 +143,15 @@ def prepare(name: str, root: Path, *, output: Path | None = None) -> Path:
     path = output or root / "manifest.csv"
     made = corpora.prepare(name, root)
     storage.settle(path, lambda place: corpus.write(made, place))
-    _tell_missing(made)
+    _tell_missing(made, name, root)
     said = corpora.ratings(name, root)
     if said is not None and len(said):
         beside = path.with_name("ratings.csv" if path.stem == "manifest" else f"{path.stem}-ratings.csv")
         storage.settle(beside, lambda place: write_text(place, said.write_csv()))
         number, heard = len(said.select(predictions.ANSWER).unique()), said["utterance"].n_unique()
         console.print(f"{number:,} answers of listeners about {heard:,} utterances: {beside}")
+    elif corpora.rated(name):
+        console.print("answers of listeners come with the corpus, and are not in this folder")
     return path
 
 
@@ -159,8 +162,12 @@ def _alike(table: pl.DataFrame, label: str | None) -> Iterator[str]:
             yield f"{column}: {spelling.told(groups)} differ in {spelling.HOW} alone; write each in one way"
 
 
-def _tell_missing(made: corpus.Corpus) -> None:
-    """Say which recordings are not there, which some corpora are prepared without."""
+def _tell_missing(made: corpus.Corpus, name: str, root: Path) -> None:
+    """Say how many utterances were published, if not all are here, and which recordings of those here are missing."""
+    published = corpora.card(name).counts.get("utterances", len(made.table))
+    if len(made.table) < published:
+        told = f"{len(made.table):,} of the {published:,} utterances that were published are here"
+        console.print(f"{told}; sibboleth corpus check {name} {shlex.quote(str(root))} says what is missing")
     missing = [audio for audio in made.table["audio"] if not Path(audio).is_file()]
     if missing:
         told = (
