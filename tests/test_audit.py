@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from sibboleth import splits
-from sibboleth.audit import NAMES, Finding, audit, refuse
+from sibboleth.audit import NAMES, Evidence, Finding, audit, coverage, refuse
 from sibboleth.audit.pretraining import trained_with_labels
 from sibboleth.errors import InvalidInput, RefusedByAudit
 from sibboleth.splits import REGIMES, USUAL, Fit, SplitSettings, fits, folds
@@ -309,3 +309,16 @@ def test_numbers_as_target_need_no_labels() -> None:
     table = material().with_columns(emotion=pl.int_range(pl.len()).cast(pl.Float64))
     target = Target(name="emotion", kind="regression")
     assert audit(table, planned(table), target=target, domain="corpus") == []
+
+
+def test_segments_behind_the_end_of_their_recording_are_named() -> None:
+    told = [f'[{{"start": 0.0, "end": {end}, "label": "sad"}}]' for end in (2.0, 2.05, 200.0)]
+    table = pl.DataFrame({"utterance": ["a", "b", "c"], "segments": told, "corpus": "x"})
+    scan = pl.DataFrame({"utterance": ["a", "b", "c"], "seconds": 2.0})
+    target = Target(name="segments", kind="segmentation", labels=("sad",))
+    finding = coverage.segments_beyond_audio(Evidence(table, (), target, "corpus", scan))
+    assert finding is not None and finding.grade == "warning" and finding.utterances == ("c",)
+    assert (
+        "1 utterance with segments" in finding.message and "c lasts 2 s, and is labelled until 200 s" in finding.message
+    )
+    assert coverage.segments_beyond_audio(Evidence(table[:2], (), target, "corpus", scan[:2])) is None

@@ -161,6 +161,27 @@ def test_what_cannot_be_scored_is_refused(manifest: Path) -> None:
         score((strange,), kind="segmentation", **FEW)
 
 
+def test_files_that_say_nothing_are_told_from_those_that_say_wrong(manifest: Path) -> None:
+    line = "SPEAKER u1 1 1 2 <NA> <NA> sad <NA> <NA>\n"
+    for text, message in (
+        ("", "has no segments; a JSON file or a table can say which utterances were answered without any"),
+        ("SPKR-INFO u1 1 <NA> <NA> <NA> unknown a <NA> <NA>\n", "begins with SPEAKER, and these with 'SPKR-INFO'"),
+        (line.replace(" 1 1 2 ", " 1 -1 2 "), r"bad.rttm:1: \[start\] is before the beginning"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            score((write(manifest.with_name("bad.rttm"), text),), reference=manifest, **FEW)
+    beyond = write(manifest.with_name("late.rttm"), line + line.replace(" 1 2 ", " 3 50 "))
+    said = warnings_of(score((beyond,), reference=manifest, **FEW))
+    assert "1 segment answered behind the end of the recording" in said
+    assert "(u1 lasts 4 s, and is answered until 53 s)" in said
+    twice = write(manifest.with_name("twice.rttm"), line + line.replace(" 1 2 ", " 2 1 "))
+    both = [score((one,), reference=manifest, **FEW) for one in (twice, write(manifest.with_name("once.rttm"), line))]
+    assert shares(both[0]) == shares(both[1])  # a segment inside another of its label says nothing more
+    wrong = write(manifest.with_name("wrong.csv"), 'utterance,duration,segments\nu1,4,[]\nu2,4,"[{""start"": 1}]"\n')
+    with pytest.raises(InvalidInput, match="wrong.csv:3: .label. utterance u2: a segment has no label"):
+        score((manifest,), reference=wrong, **FEW)
+
+
 def test_unknown_lengths_are_told(tmp_path: Path) -> None:
     both = [write(tmp_path / f"{name}.rttm", "SPEAKER u 1 1 2 <NA> <NA> sad <NA> <NA>\n") for name in ("true", "model")]
     result = score((both[1],), reference=both[0], **FEW)

@@ -64,6 +64,7 @@ CHECKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     coverage.duplicate_audio,
     coverage.contradicting_labels,
     coverage.excluded_audio,
+    coverage.segments_beyond_audio,
     pretraining.labelled_encoder,
     pretraining.encoder_heard_test_corpus,
     pretraining.unknown_encoder,

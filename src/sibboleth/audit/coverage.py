@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from sibboleth.audit.finding import SECOND_DEV, SECOND_TRAIN, Cause, Evidence, Finding, plural
 from sibboleth.splits import Rows
 
 WANTED = ("label ", "no label", "no number", "no value", "keep asks", "not drawn")
 """How the reasons begin for which a study itself leaves rows out; every other reason is a fault of the audio."""
+LATE = 0.1
+"""Seconds by which a segment may end behind its recording without a word, as rounded times do."""
+_SEGMENTS = pl.List(pl.Struct({"start": pl.Float64, "end": pl.Float64, "label": pl.String}))
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -49,6 +53,30 @@ def excluded_audio(evidence: Evidence) -> Finding | None:
         "warning",
         "{utterances} left out because of the audio: {told}.",
         "The result says nothing about them; if they are of one speaker or label, it is skewed.",
+    )
+
+
+def segments_beyond_audio(evidence: Evidence) -> Finding | None:
+    """Find utterances whose segments end behind their recording."""
+    if evidence.target.kind != "segmentation" or evidence.scan is None:
+        return None
+    last = pl.col(evidence.target.name).str.json_decode(_SEGMENTS).list.eval(pl.element().struct.field("end").max())
+    ends = evidence.table.select("utterance", last.list.first().alias("end"), evidence.scan["seconds"])
+    late = ends.filter(pl.col("end") > pl.col("seconds") + LATE).sort(
+        pl.col("end") - pl.col("seconds"), descending=True
+    )
+    return Finding.of(
+        (
+            (f"{name} lasts {seconds:g} s, and is labelled until {end:g} s", [name])
+            for name, end, seconds in late.rows()
+        ),
+        "segments-beyond-audio",
+        "warning",
+        "{utterances} with segments that end behind the recording: {told}.",
+        "What lies behind is neither learnt nor scored. Times are seconds from the beginning of the utterance; "
+        "milliseconds, or times of another recording, make all labels wrong.",
+        noun="utterance",
+        shown=3,
     )
 
 

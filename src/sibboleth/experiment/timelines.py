@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,7 @@ def canonical(table: pl.DataFrame, settings: CorpusSettings, asked: TargetSettin
     cells = table[name].cast(pl.String)
     empty = (cells.str.strip_chars() == "[]").fill_null(False)
     given = table.with_columns(pl.when(~empty).then(cells).alias(name))
-    found = segments.of_manifest(given, settings.manifest.parent, column=name, file=str(settings.manifest))
+    found = _read(given, settings, name)
     rows = found.table if asked.tier is None else found.table.filter(pl.col("tier") == asked.tier)
     known = rows["label"].unique().sort().to_list()
     if unknown := sorted(set(settings.labels) - set(known)):
@@ -66,6 +66,17 @@ def canonical(table: pl.DataFrame, settings: CorpusSettings, asked: TargetSettin
         listed[utterance].append(dict(zip(("start", "end", "label"), segment, strict=True)))
     written = {utterance: json.dumps(several, ensure_ascii=False) for utterance, several in listed.items()}
     return table.with_columns(pl.Series(name, [written.get(one) for one in table["utterance"]], pl.String))
+
+
+def _read(given: pl.DataFrame, settings: CorpusSettings, name: str) -> segments.Segments:
+    """Read a column of segments; how long a recording is, is what its audio says, and which row it has is not known."""
+    file = str(settings.manifest)
+    table = given.select("utterance", name)
+    try:
+        return segments.of_manifest(table, settings.manifest.parent, column=name, file=file)
+    except InvalidInput as error:
+        problems = [replace(one, row=None) if one.file == file else one for one in error.problems]
+        raise InvalidInput(error.summary, problems) from None
 
 
 def labelled(table: pl.DataFrame, study: Study) -> tuple[Target, pl.DataFrame]:

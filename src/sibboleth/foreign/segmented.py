@@ -21,6 +21,8 @@ from sibboleth.targets import Target
 TARGET = "segment"
 """Name of a target that nobody named."""
 TIMES = ("start", "end")
+LATE = 0.1
+"""Seconds by which an answer may reach beyond its recording without a word, as frames do."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def gather(
     if doubled.any():
         again = answers.filter(doubled).select("run", "rater").unique().sort("run", "rater").rows()
         raise InvalidInput(f"the same is answered twice by {some(f'{rater} of {run}' for run, rater in again)}")
-    notes += remarks.unmatched(answers, true)
+    notes += [*remarks.unmatched(answers, true), *_beyond(answers, true)]
     scored = answers.join(true, on="utterance", how="semi")["utterance"].unique().sort()
     files = [source.file for source in ([truth] if truth else []) + sources if source.file is not None]
     facts = Facts(files, names.utterance, scored)
@@ -94,7 +96,7 @@ def _open(path: Path, names: Names) -> _Source:
     utterance = outputs.utterances(file, names.utterance)
     named = file.frame.rename({utterance: "utterance"}) if utterance != "utterance" else file.frame
     if segments.COLUMN in named.columns:
-        read = segments.of_manifest(named, path.absolute().parent, file=str(path))
+        read = segments.of_manifest(named, path.absolute().parent, file=str(path), lines=list(file.rows))
         return _Source(path, {None: read}, file)
     columns = {column.lower(): column for column in named.columns}
     chosen = None if names.answer is None else str(file.column(names.answer, "answer").name)
@@ -170,6 +172,8 @@ def _answers(source: _Source, target: str, names: Names, true: pl.DataFrame, not
         rows = source.ours.filter(pl.col("target") == target, pl.col("source") != "reference")
         if rows.is_empty():
             raise InvalidInput(f"{source.path}: has no answers about the target {target!r}")
+        if (rows["source"] == "simulated").any():
+            notes.append(f"{source.path.name} has answers of simulated listeners, who are not people")
         # Who marks segments may also have been asked about whole utterances, which is another question.
         whole = pl.col("start").is_null() & pl.col("start").is_not_null().any().over("run")
         if others := rows.filter(whole).height:
@@ -178,6 +182,11 @@ def _answers(source: _Source, target: str, names: Names, true: pl.DataFrame, not
     run, frames = source.path.stem, []
     silent = source.path.suffix.lower() in (".rttm", *sheets.SUFFIXES) and set(source.by) == {None}
     for rater, read in source.by.items():
+        if not read.utterances:
+            raise InvalidInput(
+                f"{source.path}: has no segments; a JSON file or a table can say which utterances were answered without"
+                " any (a row without label, that ends where the recording does)"
+            )
         mine = _renamed(_tier(read, target, source.path), true["utterance"].unique().to_list(), source.path, notes)
         notes += mine.notes
         frame = mine.predictions(run=run, source="model", rater=rater or run, target=target)
@@ -222,6 +231,19 @@ def _told(answers: pl.DataFrame, true: pl.DataFrame, target: Target) -> Iterable
         yield f"WARNING: labels that the reference never has count as wrong: {some(other)}"
     if target.collar:
         yield f"{target.collar:g} s before and after each boundary of the reference are not scored, in EDER and frames"
+
+
+def _beyond(answers: pl.DataFrame, true: pl.DataFrame) -> Iterable[str]:
+    """Say which segments of answers end behind their recording, as the reference knows it."""
+    ends = true.filter(pl.col("label").is_null()).group_by("utterance").agg(pl.col("end").max().alias("=last"))
+    late = answers.filter(pl.col("label").is_not_null()).join(ends, on="utterance")
+    late = late.filter(pl.col("end") > pl.col("=last") + LATE)
+    if len(late):
+        worst = late.sort(pl.col("end") - pl.col("=last"), descending=True).row(0, named=True)
+        yield (
+            f"WARNING: {count(len(late), 'segment')} answered behind the end of the recording, where nothing is scored"
+            f" ({worst['utterance']} lasts {worst['=last']:g} s, and is answered until {worst['end']:g} s)"
+        )
 
 
 def _plain(frame: pl.DataFrame) -> pl.DataFrame:

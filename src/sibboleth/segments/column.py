@@ -5,13 +5,14 @@ are taken. Nothing in the column means that it is not known what the utterance h
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from sibboleth.errors import InvalidInput
+from sibboleth.errors import InvalidInput, Problem
 from sibboleth.segments import files, records
 from sibboleth.segments.gathering import Gathering
 from sibboleth.segments.table import SCHEMA, Segments, together
@@ -26,6 +27,7 @@ def of_manifest(
     durations: Mapping[str, float] | None = None,
     column: str = COLUMN,
     file: str = "manifest",
+    lines: Sequence[int] | None = None,
 ) -> Segments:
     """Return the segments of a table of utterances; those whose column is empty are passed over.
 
@@ -34,7 +36,8 @@ def of_manifest(
         folder: what paths are relative to.
         durations: seconds of utterances, which are put over those of the table.
         column: name of the column.
-        file: name of the manifest in errors, in which a row is that of the table.
+        file: name of the manifest in errors.
+        lines: line of each row in it; else a row is that of the table. Errors name the utterance besides.
 
     Raises `InvalidInput` with every bad row.
     """
@@ -46,6 +49,7 @@ def of_manifest(
         utterance, given = one["utterance"], one[column]
         if given is None or given == "":
             continue
+        row, before = row if lines is None else lines[row - 1], len(gathering.problems)
         seconds = known.get(utterance, one.get("duration"))
         if seconds is not None:
             gathering.lasts(row, utterance, seconds)
@@ -56,7 +60,15 @@ def of_manifest(
         else:
             found = _take_file(folder / given, row, utterance, gathering, read)
             elsewhere += [] if found is None else [found]
+        gathering.problems[before:] = [_named(one, utterance, file) for one in gathering.problems[before:]]
     return together([gathering.finish(), *elsewhere])
+
+
+def _named(problem: Problem, utterance: str, file: str) -> Problem:
+    """Say of which utterance a problem is, where it is one of the manifest's own rows."""
+    if problem.file != file:
+        return problem
+    return replace(problem, message=f"utterance {utterance}: {problem.message}")
 
 
 def _take_json(text: str, row: int, utterance: str, gathering: Gathering) -> None:

@@ -22,13 +22,16 @@ DIGITS = 700
 def read(path: Path, utterance: str, gathering: Gathering) -> None:
     """Gather the segments of all utterances."""
     others: Counter[str] = Counter()
+    some = False
     for row, line in enumerate(decoded(path).split("\n"), start=1):
         fields = line.split()
         if not fields or fields[0].startswith(";"):
             continue
         if fields[0] != "SPEAKER":
             others[fields[0]] += 1
-        elif len(fields) < FIELDS:
+            continue
+        some = True
+        if len(fields) < FIELDS:
             gathering.problem(row, f"has {len(fields)} fields where a line of RTTM has 9 or 10")
         else:
             start, duration = number(fields[3]), number(fields[4])
@@ -39,6 +42,10 @@ def read(path: Path, utterance: str, gathering: Gathering) -> None:
                     gathering.problem(row, f"has a negative duration ({duration:g})", "duration")
                     continue
             gathering.add(row, fields[1], fields[3], fields[4] if end is None else end, fields[7])
+    if others and not some:
+        raise InvalidInput(
+            f"{path}: no line of RTTM: a segment begins with SPEAKER, and these with {min(others)[:20]!r}"
+        )
     if others:
         told = ", ".join(f"{count:,} of type {name}" for name, count in sorted(others.items()))
         gathering.notes.append(f"{path}: passed over lines that are no segments ({told})")
