@@ -183,9 +183,9 @@ def _settings(file: Path) -> dict[str, Any]:
     encoder, norm = told.get("wav2vec2"), told.get("input_norm", {})
     if not isinstance(told.get("wav2vec2_hub"), str) or not isinstance(encoder, Mapping):
         raise _unfit(file, "does not say which encoder (wav2vec2_hub, wav2vec2)")
-    for key, value in (("window_length", told.get("window_length", 1)), ("stride", told.get("stride", 1))):
-        if value != 1:
-            raise _unfit(file, f"{key} is {value}, and frames of their own are known only (1)")
+    for key in ("window_length", "stride"):
+        if told.get(key) != 1:
+            raise _unfit(file, f"{key} is {told.get(key)}, and only a model of single frames (1) is known")
     if not isinstance(norm, Mapping) or norm.get("norm_type", "sentence") != "sentence" or norm.get("std_norm"):
         raise _unfit(file, "input_norm is not that of each utterance's mean")
     return {"wav2vec2_hub": told["wav2vec2_hub"], "output_norm": encoder.get("output_norm", False)}
