@@ -21,11 +21,9 @@ from sibboleth.pretraining import (
     TrainingSettings,
 )
 from sibboleth.probes import LinearProbe, Probe
-from sibboleth.settings import Settings
+from sibboleth.settings import NAME, Settings
 from sibboleth.splits import Regime, SplitSettings
 from sibboleth.study import CorpusSettings, EncoderSettings, ReportSettings, StatisticsSettings, Study, TargetSettings
-
-NAME = r"^[A-Za-z0-9_.-]+$"
 
 
 class Recipe(Settings):
@@ -41,7 +39,7 @@ class Recipe(Settings):
 class AskedTarget(TargetSettings):
     """One column that the encoders are asked about, in a study of its own."""
 
-    name: str = Field("", pattern=r"^[A-Za-z0-9_.-]*$")
+    name: str = Field("", pattern=rf"^$|{NAME}")
     """Of the study; the column's, if not given."""
     domain: str | None = None
     """As `domain` above, for this target only."""
@@ -55,7 +53,7 @@ class AskedTarget(TargetSettings):
     @property
     def called(self) -> str:
         """Name of its study."""
-        return self.name or re.sub(r"[^A-Za-z0-9_.-]+", "-", self.column)
+        return self.name or re.sub(r"[^A-Za-z0-9_.-]+", "-", self.column).strip(".-")[:100] or "target"
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ class Amounts(Settings):
     ) -> dict[str, tuple[str, ...]]:
         there = [one.name for one in info.data.get("speech", ())]
         for language, corpora in value.items():
-            if not re.match(NAME, language):
+            if not re.fullmatch(NAME, language):
                 raise ValueError(f"{language!r} is no name for files: use letters, digits, dots, dashes")
             if not corpora or len(set(corpora)) < len(corpora):
                 raise ValueError(f"{language} needs one [[speech]] or more, each once")

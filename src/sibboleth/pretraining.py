@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sibboleth import settings
 from sibboleth.augmentation import AugmentationSettings
-from sibboleth.settings import Settings
+from sibboleth.settings import NAME, Settings
 from sibboleth.study import CorpusSettings
 
 
@@ -172,7 +172,7 @@ class TrainingSettings(Settings):
 class Pretraining(Settings):
     """One encoder, pre-trained by one command."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    name: str = Field(pattern=NAME)
     seed: int = Field(0, ge=0)
     language: str | None = None
     """What a study should say of the encoder's language; the corpora's, if all have the same one."""

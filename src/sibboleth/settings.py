@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sibboleth.errors import InvalidInput, Problem
 
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$"
+"""What names folders and ids: one part of a path, and none that leads elsewhere."""
+
 
 class Settings(BaseModel):
     """A frozen group of settings; an unknown key is an error."""

@@ -15,6 +15,10 @@ if sys.platform != "win32":
     import fcntl
 
 SCANS = "scans.sqlite"
+LONGEST = 200
+"""Bytes of a part of a path; file systems take 255, of which what a file is called while it is written has some."""
+SHOWN = 80
+"""Characters of a refused name that its error shows."""
 PART = ".part-"
 """Names of files that are still being written begin so."""
 STALE = 3600.0
@@ -33,6 +37,19 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         guard.release()
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a file that is named as somebody else chose, such as an utterance.
+
+    Raises `InvalidInput` where it would lead out of the folder, be hidden, or can be no name of a file.
+    """
+    parts = name.split("/")
+    leads_out = "\0" in name or (sys.platform == "win32" and set("\\:") & set(name))
+    if leads_out or any(part[:1] in ("", ".") or len(os.fsencode(part)) > LONGEST for part in parts):
+        told = repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}...")
+        raise InvalidInput(f"{folder}: {told} is no name for a file in it; rename the utterance")
+    return folder / name
 
 
 def settle(path: Path, write: Callable[[Path], object]) -> None:
@@ -141,7 +158,7 @@ def _is(handle: int, path: Path) -> bool:
 def _begun(path: Path) -> tuple[Path, Lock]:
     """Make an empty temporary file beside `path` and lock it, so that no sweep takes it."""
     while True:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{PART}{path.stem}-", suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{PART}{path.stem[:40]}-", suffix=path.suffix)
         temporary = Path(name)
         if sys.platform == "win32":  # an open file cannot be replaced there
             os.close(handle)

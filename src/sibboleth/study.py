@@ -10,7 +10,7 @@ from sibboleth import alignment as alignments
 from sibboleth.alignment import Alignment
 from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.probes import PROBES, LinearProbe, Probe
-from sibboleth.settings import Settings
+from sibboleth.settings import NAME, Settings
 from sibboleth.splits import STAGED, USUAL, Regime, SplitSettings
 from sibboleth.targets import BACKGROUND, Kind, Target
 
@@ -22,7 +22,7 @@ DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 class CorpusSettings(Settings):
     """One manifest and how it is read."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    name: str = Field(pattern=NAME)
     """Short name; it precedes every utterance and speaker id, so that ids of two corpora never meet."""
     manifest: Path
     """CSV, TSV, JSONL or Parquet file, relative to the study file."""
@@ -165,7 +165,7 @@ class ReportSettings(Settings):
 class Study(Settings):
     """One question, answered by one command."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    name: str = Field(pattern=NAME)
     question: str = ""
     """What is asked, in a sentence for the report."""
     seed: int = Field(0, ge=0)

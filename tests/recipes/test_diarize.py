@@ -175,6 +175,13 @@ def test_a_trained_model_writes_files_of_segments(model: Path, corpus: Path, tmp
     page = (tmp_path / "out" / "timelines.html").read_text(encoding="utf-8")
     assert page.count('<figure class="timeline"') == 24
     assert "://" not in page.replace("file://", "")
+    odd = tmp_path / "my recording [red].wav"
+    odd.write_bytes((corpus / pl.read_csv(corpus / "manifest.csv")["audio"][0]).read_bytes())
+    said = diarize(model, (odd,), output=tmp_path / "odd")
+    assert {path.name for path in said.written} == {"segments.json", "textgrids", "timelines.html"}
+    assert [path.name for path in (tmp_path / "odd" / "textgrids").iterdir()] == ["my recording [red].TextGrid"]
+    (note,) = said.notes
+    assert "RTTM cannot hold the blanks in 'my recording [red]'" in note
 
 
 def test_a_model_of_segments_names_the_verb_that_uses_it(model: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from sibboleth.settings import Settings
+from sibboleth.settings import NAME, Settings
 from sibboleth.study import CorpusSettings
 
 LANGUAGES = ("de", "en", "nl", "pl", "zh")
@@ -126,7 +126,7 @@ class PeopleSettings(Settings):
 class ListeningTest(Settings):
     """One listening test."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    name: str = Field(pattern=NAME)
     title: str = ""
     """What listeners see at the top."""
     language: str = "en"

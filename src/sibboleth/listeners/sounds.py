@@ -9,6 +9,7 @@ from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from sibboleth import storage
 from sibboleth.errors import InvalidInput
 from sibboleth.listeners import test
 
@@ -65,7 +66,7 @@ def names(drawn: test.Test) -> set[str]:
 def find(folder: Path, name: str) -> Path:
     """Return the file of a sound; raises `InvalidInput` where the folder's own audio has none, or no whole one."""
     place = (folder / test.AUDIO).resolve()
-    path = (place / f"{name}.wav").resolve()
+    path = storage.inside(place, f"{name}.wav").resolve()
     if path.parent != place or not path.is_file():
         raise InvalidInput(f"{folder}: {test.AUDIO}/{name}.wav is missing; copy the whole folder that was drawn")
     try:

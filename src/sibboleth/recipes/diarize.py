@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sibboleth import runs, segments
-from sibboleth.errors import SibbolethError
+from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.progress import track
 from sibboleth.recipes import utterances
 from sibboleth.segments import Segments
@@ -38,6 +38,7 @@ class Diarized:
     excluded: pl.DataFrame
     """Utterance, audio, reason."""
     written: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
     def __rich__(self) -> RenderableType:
         """Show a row per recording, what was left out, and the files."""
@@ -57,6 +58,7 @@ class Diarized:
             yield Text(f"... and {len(self.excluded) - SHOWN:,} more were left out", style="yellow")
         for path in self.written:
             yield Text(f"written: {path}", style="dim")
+        yield from (Text(note, style="yellow") for note in self.notes)
 
 
 def diarize(model: Path, audio: tuple[Path, ...], *, output: Path, trust: bool = False) -> Diarized:
@@ -87,11 +89,22 @@ def diarize(model: Path, audio: tuple[Path, ...], *, output: Path, trust: bool =
         names = answered["utterance"].to_list()
         rows = [(name, *segment, None) for name in names for segment in found[name]]
         made = Segments(segments.table.table(rows), {name: recordings[name].seconds for name in names})
-        written = [*segments.write(made, output / "segments.json"), *segments.write(made, output / "segments.rttm")]
-        segments.write(made, output / "textgrids", ".TextGrid")
+        written, notes = _written(made, output)
         page = output / "timelines.html"
         runs.write_text(page, _page(loaded, made, recordings, output))
-    return Diarized(made, excluded, (*written, output / "textgrids", page))
+    return Diarized(made, excluded, (*written, page), notes)
+
+
+def _written(made: Segments, output: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Write every file of segments; returns them, and why a format cannot hold these names."""
+    written, notes = list(segments.write(made, output / "segments.json")), []
+    for place, suffix in ((output / "segments.rttm", None), (output / "textgrids", ".TextGrid")):
+        try:
+            segments.write(made, place, suffix)
+            written.append(place)
+        except InvalidInput as error:
+            notes.append(f"not written: {error}")
+    return written, tuple(notes)
 
 
 def _all(model: "Diarizer", recordings: "Mapping[str, Recording]", folder: Path) -> dict[str, Any]:

@@ -128,4 +128,4 @@ def train(
 def _name(study: str, wanted: Wanted, domains: Sequence[str]) -> str:
     """Name a model's folder."""
     words = "-".join([study, wanted.encoder.name, wanted.method.name, *domains])
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words)[:150].strip("-.")

@@ -1,6 +1,7 @@
 """How the report writes numbers, names and regimes: the same everywhere."""
 
 import functools
+import hashlib
 import math
 from collections.abc import Collection, Sequence
 from pathlib import PurePath
@@ -11,6 +12,8 @@ from sibboleth.metrics import Metric
 from sibboleth.targets import Kind, Target
 
 MISSING = "–"
+LONGEST_NAME = 100
+"""Characters of a file's name, without a digest."""
 
 LONG = {
     "uar": "unweighted average recall (UAR): the mean of the recalls of all classes",
@@ -193,6 +196,10 @@ def _short(name: str) -> str:
 
 
 def slug(*words: str) -> str:
-    """Make a file name of lower-case letters, digits and dashes."""
-    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in "-".join(words).lower())
-    return "-".join(part for part in kept.split("-") if part) or "x"
+    """Make a file name of lower-case letters, digits and dashes; where that says too little, with a digest of all."""
+    said = "-".join(words).lower()
+    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in said)
+    name = "-".join(part for part in kept.split("-") if part) or "x"
+    if said.isascii() and len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sibboleth import storage
 from sibboleth.corpus import sheets
 from sibboleth.errors import InvalidInput
 from sibboleth.segments import audacity, lablaut, records, rttm, tables, textgrid
@@ -54,11 +55,7 @@ def write(segments: Segments, path: Path, suffix: str | None = None) -> Sequence
         return [path]
     if suffix.lower() not in _ONE:
         raise InvalidInput(f"{path}: a folder has files that end in one of {', '.join(_ONE)}, not {suffix!r}")
-    root = path.resolve()
-    files = {utterance: path / f"{utterance}{suffix}" for utterance in segments.utterances}
-    for utterance, file in files.items():
-        if not file.resolve().is_relative_to(root):
-            raise InvalidInput(f"{path}: {utterance!r} is no name for a file in it; rename the utterance")
+    files = {utterance: storage.inside(path, f"{utterance}{suffix}") for utterance in segments.utterances}
     texts = {utterance: _ONE[suffix.lower()](segments, utterance) for utterance in files}
     for utterance, text in texts.items():
         files[utterance].parent.mkdir(parents=True, exist_ok=True)
