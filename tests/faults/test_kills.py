@@ -121,6 +121,19 @@ def test_dying_half_way_through_any_table_leaves_no_half_table(
     assert tables(place) == tables(undisturbed[0])
 
 
+def test_cells_filled_on_a_cluster_of_this_machine_have_the_same_bits(
+    workplace: Making, warm: Any, undisturbed: tuple[Any, float]
+) -> None:
+    """Nothing is left to encode, which would take processes of its own; `test_ray.py` has that, and kills."""
+    place, whole = workplace(each=10), undisturbed[0]
+    shutil.copytree(whole.cache, place.cache)
+    status, _, said = warm.run(place, *RUN, "--engine", "ray")
+    assert status == 0, said
+    assert "Ray on this machine (nodes: 1" in said and "Encoding" not in said
+    assert tables(place) == tables(whole)
+    assert half_written(place) == []
+
+
 @pytest.mark.soak
 def test_a_kill_while_the_report_is_drawn_leaves_none_or_a_whole_one(workplace: Making, warm: Any) -> None:
     place = workplace()
