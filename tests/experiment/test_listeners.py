@@ -222,3 +222,22 @@ def test_answers_about_whole_utterances_are_no_segments(folder: Path) -> None:
     marked(segmented(folder), "segments", [("r1", "s0", None, None, "sad")])
     with pytest.raises(InvalidInput, match="no segments by a listener about 'segments'; people were asked about seg"):
         listeners.gather(gathered(folder))
+
+
+def test_the_folder_of_a_test_says_where_its_answers_are(folder: Path) -> None:
+    (folder / "study.toml").write_text(STUDY.replace("one-ratings.csv", "listening/one"), encoding="utf-8")
+    drawn = folder / "listening" / "one"
+    drawn.mkdir(parents=True)
+    with pytest.raises(InvalidInput, match="listening/one has no predictions.csv; name a table of answers"):
+        listeners.gather(gathered(folder))
+    (drawn / "test.json").write_text("{}")
+    with pytest.raises(InvalidInput, match=f"no answers to it: `sibboleth listen export {drawn}` writes"):
+        listeners.gather(gathered(folder))
+    for name, way in (
+        ("simulated", "name that folder .or ratings = "),
+        ("export", f'it: ratings = "{drawn}/export" or'),
+    ):
+        (drawn / name).mkdir()
+        (drawn / name / "predictions.csv").write_text("")
+        with pytest.raises(InvalidInput, match=way):
+            listeners.gather(gathered(folder))

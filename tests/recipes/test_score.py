@@ -253,8 +253,8 @@ def test_unmatched_utterances_are_counted_never_dropped_silently(tmp_path: Path)
     assert number(result, "uar")["n"] == 5
     assert "10 answered utterances without a reference left out: u20, u21" in warnings_of(result)
     assert "a answers 5, not u0, u1, u10" in warnings_of(result).replace("a of a", "a")
-    apart = write(tmp_path / "b.csv", "utterance,prediction\nu0.wav,a\n")
-    with pytest.raises(InvalidInput, match="ids do not meet.*u0.wav.*u0, u1"):
+    apart = write(tmp_path / "b.csv", "utterance,prediction\nv0.wav,a\n")
+    with pytest.raises(InvalidInput, match="ids do not meet.*v0.wav.*u0, u1"):
         score((apart,), reference=truth)
 
 
@@ -271,6 +271,22 @@ def test_what_a_listening_test_exports_is_scored_against_the_manifest_of_one_cor
     assert number(result, "accuracy")["estimate"] == 0.5 and number(result, "accuracy")["n"] == 2
     assert any("called de/..." in note for note in result.notes)
     assert "1 answered utterance without a reference left out: pl/u9" in warnings_of(result)
+
+
+def test_a_manifest_of_paths_meets_answers_that_name_recordings(tmp_path: Path) -> None:
+    lines = [f"wav/{who}{take}.wav,{who},{label}" for who in "abcd" for take, label in ((1, "sad"), (2, "angry"))]
+    manifest = write(tmp_path / "manifest.csv", "\n".join(["audio,speaker,emotion", *lines]))
+    for end in ("", ".wav", ".flac"):
+        said = "\n".join(["utterance,label", *(f"{who}{take}{end},sad" for who in "abcd" for take in (1, 2))])
+        result = score((write(tmp_path / "said.csv", said),), reference=manifest, resamples=100)
+        assert number(result, "accuracy")["estimate"] == 0.5 and number(result, "accuracy")["clusters"] == 4
+        assert f"8 utterances known by the recording's name, such as a1{end} as wav/a1.wav" in result.notes
+    twice = write(tmp_path / "twice.csv", "utterance,label\na1,sad\na1.wav,sad\n")
+    with pytest.raises(InvalidInput, match="two answered utterances have the name of one recording: a1, a1.wav"):
+        score((twice,), reference=manifest)
+    several = write(tmp_path / "several.csv", manifest.read_text() + "\nother/a1.wav,e,sad")
+    with pytest.raises(InvalidInput, match="'a1' may be any of other/a1.wav, wav/a1.wav; use the same"):
+        score((tmp_path / "said.csv", twice), reference=several)
 
 
 def test_without_speakers_it_says_so_loudly(tmp_path: Path) -> None:

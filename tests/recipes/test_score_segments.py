@@ -182,6 +182,15 @@ def test_files_that_say_nothing_are_told_from_those_that_say_wrong(manifest: Pat
         score((manifest,), reference=wrong, **FEW)
 
 
+def test_a_reference_of_paths_meets_answers_that_name_recordings(manifest: Path) -> None:
+    path = manifest.with_name("model.csv")
+    segments.write(made(HEARD, {}), path)
+    named = pl.read_csv(manifest).with_columns(utterance="wav/" + pl.col("utterance") + ".wav")
+    named.write_csv(manifest.with_name("paths.csv"))
+    found = [score((path,), reference=manifest.with_name(name), **FEW) for name in ("manifest.csv", "paths.csv")]
+    assert shares(found[0]) == shares(found[1]) and number(found[1], "eder")["clusters"] == 3
+
+
 def test_unknown_lengths_are_told(tmp_path: Path) -> None:
     both = [write(tmp_path / f"{name}.rttm", "SPEAKER u 1 1 2 <NA> <NA> sad <NA> <NA>\n") for name in ("true", "model")]
     result = score((both[1],), reference=both[0], **FEW)

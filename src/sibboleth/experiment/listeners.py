@@ -12,6 +12,7 @@ from sibboleth import predictions, scores, texts
 from sibboleth.errors import InvalidInput
 from sibboleth.experiment import backgrounds, conditions
 from sibboleth.experiment.material import Material
+from sibboleth.listeners.test import FILE
 from sibboleth.metrics.classification import OTHER
 from sibboleth.scores.segmentation import error_seconds, label_seconds
 from sibboleth.study import CorpusSettings
@@ -25,6 +26,8 @@ PEOPLE = ("listener", "simulated")
 """Sources that are taken from a file of ratings."""
 ANSWERS = "predictions.csv"
 """Answers in the folder of an export."""
+WRITTEN = ("export", "simulated")
+"""Folders in that of a listening test that have answers."""
 OF_WRONG_LABELS = ("precision", "f1", "macro_f1")
 """Metrics that cannot be told where it is not known which wrong label people said."""
 ANSWERED = ("utterance", "start", "end", "target", "rater", "trial")
@@ -78,8 +81,23 @@ def gather(material: Material) -> Listeners | None:
 
 
 def table_of(ratings: Path) -> Path:
-    """Return the table of answers that is named by itself, or by the folder of an export."""
-    return ratings / ANSWERS if ratings.is_dir() else ratings
+    """Return the table of answers that is named by itself, or by the folder of an export.
+
+    Raises `InvalidInput` for a folder without answers; of a drawn test it says where they are, or how they are written.
+    """
+    if not ratings.is_dir() or (ratings / ANSWERS).is_file():
+        return ratings / ANSWERS if ratings.is_dir() else ratings
+    if not (ratings / FILE).is_file():
+        raise InvalidInput(f"ratings: {ratings} has no {ANSWERS}; name a table of answers, or the folder of an export")
+    there = [folder for folder in WRITTEN if (ratings / folder / ANSWERS).is_file()]
+    ways = " or ".join(f'ratings = "{ratings / folder}"' for folder in there)
+    export = f"`sibboleth listen export {ratings}` writes what people answered to {ratings / WRITTEN[0]}"
+    how = (
+        ways
+        if WRITTEN[0] in there
+        else f"{export}; name that folder{f' (or {ways}, of simulated listeners)' * bool(ways)}"
+    )
+    raise InvalidInput(f"ratings: {ratings} is a listening test, and no answers to it: {how}")
 
 
 def tested(listeners: Listeners, material: Material, cells: "Sequence[Cell | TunedCell]") -> pl.DataFrame:

@@ -5,6 +5,7 @@ end. Addresses lose their host and query, names in Label Studio's uploads what i
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -13,8 +14,9 @@ import polars as pl
 
 from sibboleth.errors import InvalidInput
 from sibboleth.foreign import outputs
-from sibboleth.foreign.remarks import some
+from sibboleth.foreign.remarks import count, some
 
+NAMED = ("utterance", "audio")
 _UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")
 
 
@@ -95,13 +97,39 @@ def only_corpus(answered: pl.Series, known: pl.Series) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def bare(answers: pl.DataFrame, reference: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
-    """Call answered utterances as the reference does, where studies' names have its one corpus before them."""
-    corpus = only_corpus(answers["utterance"], reference["utterance"])
-    if corpus is None:
-        return answers
-    notes.append(f"answered utterances are called {corpus}/..., as studies call them: taken to be the reference's")
-    return answers.with_columns(pl.col("utterance").str.strip_prefix(f"{corpus}/"))
+def met(answers: pl.DataFrame, reference: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
+    """Call answered utterances as the reference does, where none of them has a name that it knows.
+
+    Studies' names may have its one corpus before them, or one side may have paths and the other names or stems. Raises
+    `InvalidInput` where a name may be any of several, or two are one utterance.
+    """
+    if corpus := only_corpus(answers["utterance"], reference["utterance"]):
+        notes.append(f"answered utterances are called {corpus}/..., as studies call them: taken to be the reference's")
+        return answers.with_columns(pl.col("utterance").str.strip_prefix(f"{corpus}/"))
+    if found := alike(answers["utterance"], reference["utterance"]):
+        name, utterance = next(iter(found.items()))
+        notes.append(f"{count(len(found), 'utterance')} known by the recording's name, such as {name} as {utterance}")
+    return answers.with_columns(pl.col("utterance").replace(found))
+
+
+def alike(answered: Iterable[str], reference: Iterable[str]) -> dict[str, str]:
+    """Return the utterance of the reference that each answered name means, where no name is one of the reference.
+
+    Raises `InvalidInput` where one may be any of several, or two are one recording.
+    """
+    said, true = sorted(set(answered)), sorted(set(reference))
+    if not set(true).isdisjoint(said):
+        return {}
+    known = Utterances(pl.DataFrame({"utterance": true, "audio": true}, schema=dict.fromkeys(NAMED, pl.String)))
+    try:
+        found = {name: utterance for name in said if (utterance := known.find([name])) is not None}
+    except InvalidInput as error:
+        what = str(error).partition(";")[0]
+        raise InvalidInput(f"answers and reference have other names for utterances, and {what}; use the same") from None
+    times = Counter(found.values())
+    if twice := [name for name, utterance in found.items() if times[utterance] > 1]:
+        raise InvalidInput(f"two answered utterances have the name of one recording: {some(twice)}; rename them")
+    return found
 
 
 def _parts(path: str) -> tuple[str, ...]:

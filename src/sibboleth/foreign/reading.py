@@ -257,7 +257,7 @@ def gather(
         truth, files = (known[0] if truth else None), known[-len(files) :]
     reader = _Reader(files, truth, names, normalise, notes)
     found = reader.read()
-    found = replace(found, answers=naming.bare(found.answers, found.reference, notes))
+    found = replace(found, answers=naming.met(found.answers, found.reference, notes))
     scored = found.answers.join(found.reference, on="utterance", how="semi")["utterance"].unique().sort()
     facts = Facts(known, names.utterance, scored)
     notes += remarks.unmatched(found.answers, found.reference)

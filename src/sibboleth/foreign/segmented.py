@@ -73,7 +73,7 @@ def gather(
         background=background,
         collar=collar,
     )
-    answers = naming.bare(pl.concat([_answers(source, name, names, true, notes) for source in sources]), true, notes)
+    answers = naming.met(pl.concat([_answers(source, name, names, true, notes) for source in sources]), true, notes)
     notes += _told(answers, true, target)
     doubled = answers.select(predictions.KEY).is_duplicated()
     if doubled.any():
@@ -206,6 +206,7 @@ def _renamed(read: Segments, known: Iterable[str], path: Path, notes: list[str])
     """Give utterances the reference's names, where files are named by their recordings (`wav/spk1_1.wav`)."""
     there = set(known)
     new = {u: PurePath(u).stem for u in read.utterances if u not in there and PurePath(u).stem in there}
+    new = new or naming.alike(read.utterances, there)
     if not new:
         return read
     if len(set(new.values()) | (set(read.utterances) - set(new))) < len(read.utterances):
