@@ -72,6 +72,25 @@ def test_spreadsheet_csv_with_semicolons_bom_decimal_commas_and_trailing_separat
     assert table.columns == list(COLUMNS)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "audio\tspeaker\tstart\tend\nwav/a.wav\ts1\t0,5\t1.25\n",
+        "sep=;\r\naudio;speaker;start;end\r\nwav/a.wav;s1;0,5;1,25\r\n",
+        "\ufeffSEP=,\naudio,speaker,start,end\nwav/a.wav,s1,0.5,1.25\n",
+    ],
+)
+def test_what_spreadsheets_call_csv_may_have_tabs_or_say_how_it_is_separated(folder: Path, text: str) -> None:
+    table = corpus.read(written(folder, "m.csv", text)).table
+    assert table.select("audio", "speaker", "start", "end").rows() == [(str(folder / "wav/a.wav"), "s1", 0.5, 1.25)]
+    wrong = refused(written(folder, "w.csv", text.replace("s1", "")))
+    assert places(wrong) == [(3 if "ep=" in text.lower() else 2, "speaker")]
+
+
+def test_a_file_without_header_is_told_so(folder: Path) -> None:
+    assert "the first line must name the columns" in str(refused(written(folder, "m.csv", "wav/a.wav,s1\nwav/b.wav,s2\n")))
+
+
 def test_a_lone_quote_in_a_tsv_swallows_nothing(folder: Path) -> None:
     text = 'path\tclient_id\tsentence\twav/x\na.wav\ts1\t"open\tq\nb.wav\ts2\tfine "so\tq\n'
     (folder / "clips").mkdir()

@@ -120,7 +120,7 @@ def _one(file: Path, root: Path) -> pl.DataFrame:
     if found["part"] is None and part is None:
         raise InvalidInput(
             f"{file}: no column says train, dev or test; there are {', '.join(table.columns)}. "
-            f"One of these is needed: {', '.join(NAMES['part'])}"
+            f"One of these is needed: {', '.join(NAMES['part'])}. (A manifest is audited as a part of a study, a .toml)"
         )
     named = {"part": part, "fold": _named_fold(inside), "corpus": _named_corpus(inside)}
     columns = [

@@ -1,10 +1,10 @@
 """Corpus: the manifest, one row per utterance.
 
-A manifest is a CSV (comma or semicolon), TSV, JSONL or Parquet file in UTF-8. A TSV is read without quoting, as Common
-Voice writes it, unless its header is quoted, as R writes it. It needs the columns `audio` (a path, absolute or
+A manifest is a CSV (comma, semicolon or tab), TSV, JSONL or Parquet file in UTF-8. A TSV is read without quoting, as
+Common Voice writes it, unless its header is quoted, as R writes it. It needs the columns `audio` (a path, absolute or
 relative to the manifest) and `speaker`. Blanks around a value are dropped, an empty value is unknown, a column without
-a name is passed over, a decimal comma is read where semicolons separate. `start` without `end` lasts to the end of the
-file. Without a column `utterance` ids are made of the paths.
+a name is passed over, a decimal comma is read where commas do not separate. `start` without `end` lasts to the end of
+the file. Without a column `utterance` ids are made of the paths.
 """
 
 import hashlib
@@ -43,6 +43,8 @@ OTHER_NAMES = {
     "speaker": {"speaker_id", "client_id", "spk", "spk_id", "speakerid", "actor", "participant", "subject"},
 }
 """What other tools call the required columns; used to suggest a mapping, never to guess one."""
+SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
+"""Endings by which a row is told that stands where the header should."""
 EMPTY = {"speaker": "is empty; without speakers no split is safe, so give whom you cannot name a name of your own"}
 """What an empty value means, beyond that it is one."""
 SPAN = ("start", "end")
@@ -222,7 +224,9 @@ def _rename(path: Path, sheet: Sheet, columns: Mapping[str, str], required: Sequ
             problems.append(Problem(str(path), message))
     if problems:
         named = ", ".join(there) or "none"
-        raise InvalidInput(f"{path}: columns are missing; there are: {named}", [*sheet.problems, *problems])
+        unnamed = any(name.lower().endswith(SOUNDS) for name in there)
+        advice = " (the first line must name the columns)" if unnamed else ""
+        raise InvalidInput(f"{path}: columns are missing; there are: {named}{advice}", [*sheet.problems, *problems])
     sheet.columns = renamed
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ KEPT = 1000
 """Problems of a file that are told apart; of more, only the number is known."""
 CHUNK = 50_000
 """Records that are held as Python objects at a time."""
+_SEPARATOR = re.compile(rb"sep=([,;\t])", re.IGNORECASE)
 SPREADSHEET = " (CSV UTF-8, in a spreadsheet)"
 """What that is called where most such files come from."""
 
@@ -98,11 +100,14 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _parse_csv(path: Path, data: bytes) -> Sheet:
+    """Read what spreadsheets call CSV: separated by commas, semicolons or tabs, perhaps after a line `sep=;`."""
     _require_text(path, data)
-    header = data.partition(b"\n")[0]
-    delimiter = ";" if header.count(b";") > header.count(b",") else ","
-    sheet = _delimited(path, data, delimiter, quoted=True)
-    sheet.decimal_comma = delimiter == ";"
+    data = data.removeprefix(BOM)
+    header, _, rest = data.partition(b"\n")
+    told = _SEPARATOR.fullmatch(header.strip())
+    delimiter = told[1].decode() if told else max(",;\t", key=lambda one: header.count(one.encode()))
+    sheet = _delimited(path, b"\n" + rest if told else data, delimiter, quoted=True)
+    sheet.decimal_comma = delimiter != ","
     return sheet
 
 
