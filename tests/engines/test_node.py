@@ -74,7 +74,7 @@ def test_blocks_are_what_a_shard_holds_in_the_order_of_the_manifest() -> None:
     pytest.importorskip("pyarrow")
     short = [Recording(f"{k:03d}", "x.wav", None, None, 1.0) for k in range(150)]
     long = [Recording("long", "y.wav", 0.5, 400.5, 400.0)]
-    blocks = ray._blocks([*short[:70], *long, *short[70:]])
+    blocks = ray._blocks([*short[:70], *long, *short[70:]], 1)
     assert [len(block) for block in blocks] == [64, 7, 64, 16]
     digests = [digest for block in blocks for digest in block["digest"].to_pylist()]
     assert digests == [one.digest for one in (*short[:70], *long, *short[70:])]

@@ -60,7 +60,7 @@ class Cluster:
         """Return the cores and accelerators of a process that encodes, and how many there can be."""
         from sibboleth.models.encoders.transformer import Transformer
 
-        if isinstance(encoder, Transformer) and self.gpus:
+        if self.gpus and (isinstance(encoder, Transformer) or encoder.kind == "callable"):
             return 1, 1, self.gpus
         return self.cpus, 0, self.slots
 
@@ -96,13 +96,12 @@ class Cluster:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         troubles: list[str] = []
-        asked = {
-            one["NodeManagerAddress"]: ray.remote(node.look)
-            .options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(one["NodeID"], soft=False))
-            .remote(place, audio, record.versions())
-            for one in self.nodes
-        }
-        for address, reference in asked.items():
+        asked = []
+        for one in self.nodes:
+            there = NodeAffinitySchedulingStrategy(one["NodeID"], soft=False)
+            look = ray.remote(node.look).options(num_cpus=0, scheduling_strategy=there)
+            asked.append((one["NodeManagerAddress"], look.remote(place, audio, record.versions())))
+        for address, reference in asked:
             try:
                 found: list[str] = ray.get(reference)
                 troubles += found

@@ -128,7 +128,7 @@ class Encoding:
 
         self.asked.place.enter()
         encoder, store = self._opened
-        filling = Filling(encoder, store, self.asked.layers, Cache().scans)
+        filling = Filling(encoder, store, self.asked.layers, Cache().scans, share=1)  # a block is a share already
         deque(filling.fill([Recording(**row) for row in block.to_pylist()]), maxlen=0)
 
     @functools.cached_property
@@ -170,9 +170,9 @@ def stream(asked: Encoders, blocks: "Sequence[pyarrow.Table]") -> Trouble | None
 
 
 def fill(
-    place: Place, cell: Cell | TunedCell, settings: EncoderSettings, shelf: "Sequence[ray.ObjectRef[Any]]"
+    place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, shelf: "Sequence[ray.ObjectRef[Any]]"
 ) -> Outcome:
-    """Fill a cell; `shelf` has the study's material."""
+    """Fill a cell; `shelf` has the study's material, and `settings` are of the encoder of a method."""
     place.enter()
     material, directory = _material(shelf[0]), RunDirectory(place.directory)
     try:
@@ -243,7 +243,9 @@ def _aligned(place: Place, identity: str, reference: "ray.ObjectRef[Any]") -> Al
     return Aligned(found, material.table["utterance"].to_list())
 
 
-def _unit(place: Place, cell: Cell | TunedCell, settings: EncoderSettings, reference: "ray.ObjectRef[Any]") -> Unit:
+def _unit(
+    place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, reference: "ray.ObjectRef[Any]"
+) -> Unit:
     """Read what a cell is filled from; raises `SibbolethError` where that is not what the run began with."""
     from sibboleth.models.cache import Cache
 
@@ -257,5 +259,6 @@ def _unit(place: Place, cell: Cell | TunedCell, settings: EncoderSettings, refer
         unit = Unit(cell, found.inputs, work)
         same = (found.missing, found.short) == (cell.missing, cell.short)
     if not same:
+        assert settings is not None
         raise SibbolethError(f"{place.cache}: has lost features while they were in use; run the same command again")
     return unit

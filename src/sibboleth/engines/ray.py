@@ -38,7 +38,7 @@ PERIOD = 1.0
 SHARE = 10.0
 """How many times as long as a look takes is waited before the next, at least."""
 BLOCKS = 10_000
-"""Blocks of recordings that are streamed, at most; of a small corpus each is as much as a shard holds."""
+"""Blocks of recordings that are streamed, about at most."""
 
 
 @contextlib.contextmanager
@@ -97,7 +97,8 @@ class Ray:
                 num_gpus=1 if learns else 0,
                 max_retries=node.RETRIES,
             )
-            reference = task.remote(self.place, unit.cell, self._settings(unit.cell.encoder), self._shelf)
+            settings = None if unit.work is None else self._settings(unit.work.encoder)
+            reference = task.remote(self.place, unit.cell, settings, self._shelf)
             self._waiting[reference] = unit
 
     def outcomes(self) -> dict[str, Outcome]:
@@ -144,11 +145,13 @@ class Ray:
         """Stream recordings through the processes that encode, and wait for them."""
         import ray
 
-        blocks = _blocks(missing)
+        from sibboleth.models.encoding import SORTED
+        from sibboleth.models.filling import BATCH_UTTERANCES
+
         cpus, gpus, most = self.cluster.encoders(encoder)
-        settings = self._settings(encoder.name).model_copy(update={"precision": encoder.precision})
+        blocks = _blocks(missing, SORTED // BATCH_UTTERANCES if gpus else 1)
         count = min(most, len(blocks))
-        asked = node.Encoders(self.place, settings, encoder.identity, layers, count, cpus, gpus)
+        asked = node.Encoders(self.place, self._settings(encoder), encoder.identity, layers, count, cpus, gpus)
         # The stream is a task, too: it lives on the cluster even where this process does not, and says nothing here.
         task = ray.remote(node.stream).options(
             name=f"Encoding with {encoder.name}", num_cpus=0, max_retries=node.RETRIES
@@ -168,17 +171,19 @@ class Ray:
         if trouble is not None:
             raise (CannotWrite if trouble.fatal else SibbolethError)(trouble.reason)
 
-    def _settings(self, name: str) -> EncoderSettings:
-        return next(settings for settings in self.material.study.encoders if settings.name == name)
+    def _settings(self, encoder: "Encoder") -> EncoderSettings:
+        """Return how an encoder is loaded elsewhere, with the precision that was chosen here."""
+        asked = next(settings for settings in self.material.study.encoders if settings.name == encoder.name)
+        return asked.model_copy(update={"precision": encoder.precision})
 
 
-def _blocks(recordings: "Sequence[Recording]") -> "list[pyarrow.Table]":
-    """Divide recordings into blocks, in order: each as much as a shard holds, or more where there are very many."""
+def _blocks(recordings: "Sequence[Recording]", shards: int) -> "list[pyarrow.Table]":
+    """Divide recordings into blocks, in order: each as much as some shards hold, or more where there are very many."""
     import pyarrow
 
     from sibboleth.models.filling import BATCH_SECONDS, BATCH_UTTERANCES
 
-    larger = max(1, len(recordings) // (BLOCKS * BATCH_UTTERANCES))
+    larger = max(shards, len(recordings) // (BLOCKS * BATCH_UTTERANCES))
     schema = pyarrow.schema(
         {"digest": "string", "path": "string", "start": "float64", "end": "float64", "seconds": "float64"}
     )

@@ -24,7 +24,7 @@ BATCH_BYTES = 1 << 26
 CLAIMED = 16
 """Batches that are claimed at once, at most; towards the end fewer, so that all who help end together."""
 SHARE = 4
-"""The part of what is left that is claimed is one of so many."""
+"""The part of what is left that is claimed at once is one of so many, where nobody has divided it before."""
 POLL = 0.25
 """Seconds after which another process is looked at again."""
 
@@ -70,6 +70,8 @@ class Filling:
     """Audio digest to reason."""
     encoded: int = 0
     """Recordings that this process encoded."""
+    share: int = SHARE
+    """The part of what is left that is claimed at once is one of so many."""
     seconds: float = 0.0
     """Of audio in them."""
 
@@ -96,7 +98,7 @@ class Filling:
                 done = [left.pop(digest).seconds for digest in list(left) if digest in there]
                 holders = claims.others(self.store.folder)
                 taken: set[str] = set().union(*(holder.digests for holder in holders))
-                mine = _share([recording for digest, recording in left.items() if digest not in taken])
+                mine = _share([recording for digest, recording in left.items() if digest not in taken], self.share)
                 claim = claims.claim(self.store.folder, mine) if mine else None
         except OSError as error:
             raise self.store.unwritable(error) from None
@@ -147,10 +149,10 @@ class Filling:
             self.store.write(self.encoder, batch.statistics)
 
 
-def _share(recordings: Sequence[Recording]) -> list[str]:
-    """Take from the front a quarter of the work, at least a batch and at most `CLAIMED` of them."""
-    batches = max(1, min(CLAIMED, len(recordings) // (SHARE * BATCH_UTTERANCES)))
-    seconds = sum(recording.seconds for recording in recordings) / SHARE
+def _share(recordings: Sequence[Recording], share: int) -> list[str]:
+    """Take from the front a part of the work, one of `share`; at least a batch and at most `CLAIMED` of them."""
+    batches = max(1, min(CLAIMED, len(recordings) // (share * BATCH_UTTERANCES)))
+    seconds = sum(recording.seconds for recording in recordings) / share
     most = min(max(BATCH_SECONDS, seconds), CLAIMED * BATCH_SECONDS)
     digests: list[str] = []
     total = 0.0
