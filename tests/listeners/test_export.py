@@ -99,7 +99,7 @@ def test_listeners_have_their_background_and_no_more(panel: Panel) -> None:
     panel.take({"background": {"background": {"first": ["pl"], "age": 80}}}, steps=7)
     panel.take(steps=1)
     table = panel.tables().listeners
-    assert table.drop("median_reaction", "mean_plays", "form").to_dicts() == [
+    assert table.drop("median_reaction", "mean_plays", "fetched_again", "form").to_dicts() == [
         {
             **{"rater": "L0001", "status": "finished", "reason": None, "answers": 5},
             **{"first_language": "de; nl", "age": "35-44", "gender": "woman", "hearing": "normal"},

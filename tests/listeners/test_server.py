@@ -1,7 +1,9 @@
 """The server as a browser meets it: enrolling, going on, sound, withdrawing, the admin page; and what it refuses."""
 
+import contextlib
 import io
 import json
+import sqlite3
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -403,3 +405,44 @@ def test_the_tables_can_be_made_while_people_answer(browser: TestClient, folder:
     late = zipfile.ZipFile(io.BytesIO(browser.get("/admin/export.zip", auth=ADMIN).content))
     sizes = [len(pl.read_csv(files.read("answers.csv"))) for files in (early, late)]
     assert sizes == [1, 7]
+
+
+def test_where_playings_are_limited_what_is_handed_out_is_counted(tmp_path: Path) -> None:
+    parts = [{**small.EMOTION, "plays": 2}, small.WHERE, small.WORDS]
+    folder = small.write(tmp_path / "test", small.drawn(parts=parts))
+    with client(folder) as browser:
+        home, times = enrol(browser), {"sounda": 3, "soundb": 1, "sounds": 2}
+        step = due(browser, home)
+        while step["show"] != "done":
+            here = step["audio"] if step["show"] == "item" else ""
+            for _ in range(times.get(here, 0)):
+                found = browser.get(f"{home}/audio/{here}")
+                assert found.status_code == 200
+                limited = step["plays"] > 0
+                assert found.headers["cache-control"] == ("no-store" if limited else "private, max-age=86400")
+            if here:
+                browser.get(f"{home}/audio/soundp")  # of another step
+            if step["plays"]:
+                refused = browser.post(f"{home}/answer", json=small.answer(step, plays=3))
+                assert refused.status_code == 422 and refused.json() == {"error": "plays: 2 at most"}
+            step = browser.post(f"{home}/answer", json=small.answer(step)).json()
+        files = zipfile.ZipFile(io.BytesIO(browser.get("/admin/export.zip", auth=ADMIN).content))
+        answers = pl.read_csv(files.read("answers.csv")).filter(pl.col("role") != "practice")
+        told = answers.select("role", "utterance", "fetched").rows()
+        assert ("item", "own:a", 3) in told and ("item", "own:b", 1) in told
+        assert ("repeat", "own:a", 3) in told and ("item", "own:s", None) in told
+        assert pl.read_csv(files.read("listeners.csv"))["fetched_again"].to_list() == [2]
+        browser.post(f"{home}/withdraw", json={})
+    store = Store(folder / test.ANSWERS, test.read(folder).version)
+    assert store.handed() == {}
+    store.close()
+
+
+def test_a_file_that_was_begun_before_sounds_were_counted_goes_on(folder: Path) -> None:
+    with client(folder) as browser:
+        go(browser, enrol(browser), 3)
+    with contextlib.closing(sqlite3.connect(folder / test.ANSWERS)) as file:
+        file.execute("DROP TABLE sounds")
+    with client(folder) as browser:
+        assert go(browser, enrol(browser))["show"] == "done"
+    assert len(kept(folder)) == 3 + 17

@@ -8,7 +8,7 @@ import io
 import statistics
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,8 @@ class Answered:
     item: Item
     part: PartSettings
     answer: Answer
+    fetched: int | None = None
+    """How often its sound was handed out, where playings are limited."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -74,19 +76,25 @@ def export(store: Store, course: Course) -> Export:
     """Make the tables of everything that was answered so far."""
     with store.moment():
         listeners = [one.listener for one in store.seen() if one.listener.due or one.listener.status == "withdrawn"]
-        given = [*store.answers()]
-    return tables(course, listeners, given)
+        given, handed = [*store.answers()], store.handed()
+    return tables(course, listeners, given, handed)
 
 
-def tables(course: Course, listeners: Sequence[Listener], given: Iterable[Given]) -> Export:
-    """Make the tables of some listeners and their answers."""
+def tables(
+    course: Course,
+    listeners: Sequence[Listener],
+    given: Iterable[Given],
+    handed: Mapping[tuple[int, int], int] | None = None,
+) -> Export:
+    """Make the tables of some listeners and their answers; `handed` says how often each step's sound was handed out."""
     answered: dict[int, list[Answered]] = {}
     others: dict[int, dict[int, tuple[str, Answer]]] = {}
     for one in given:
         answer = Answer.model_validate_json(one.given)
         if one.item:
             own = answered.setdefault(one.rater, [])
-            own.append(Answered(one.rater, len(own), *course.item(one.item), answer))
+            fetched = (handed or {}).get((one.rater, one.step))
+            own.append(Answered(one.rater, len(own), *course.item(one.item), answer, fetched))
         else:
             others.setdefault(one.rater, {})[one.step] = one.show, answer
     every = [one for own in answered.values() for one in own]
@@ -166,6 +174,7 @@ def _person(
         "catch_failed": wrong > course.test.settings.checks.catch_allowed,
         "median_reaction": statistics.median(reactions) if reactions else None,
         "mean_plays": statistics.fmean(one.answer.plays for one in judged) if judged else None,
+        "fetched_again": sum((one.fetched or 0) > 1 for one in judged),
     }
 
 
@@ -217,6 +226,7 @@ _ANSWERS: dict[str, type[pl.DataType]] = {
     "utterance": pl.String,
     "right": pl.Boolean,
     "plays": pl.Int32,
+    "fetched": pl.Int32,
     "reaction": pl.Float64,
     "duration": pl.Float64,
 }
@@ -227,7 +237,7 @@ def _row(one: Answered) -> tuple[Any, ...]:
     right = one.right if known else None
     item, answer = one.item, one.answer
     named = item.utterance or None
-    times = answer.plays, answer.reaction, answer.duration
+    times = answer.plays, one.fetched, answer.reaction, answer.duration
     return rater(one.rater), one.place, one.part.name, item.role, named, right, *times
 
 

@@ -154,10 +154,16 @@ class Site:
         return _told(self.course.step(gone))
 
     async def audio(self, request: Request) -> Response:
-        """Send a sound of the test, or a range of it."""
-        if self._listener(request).status == "withdrawn":
+        """Send a sound of the test, or a range of it; where playings are limited, count it and let nobody keep it."""
+        listener, name = self._listener(request), request.path_params["name"]
+        if listener.status == "withdrawn":
             raise HTTPException(404, "no such sound")
-        return await self._sounds.response(request.path_params["name"], request.headers.get("range"))
+        response = await self._sounds.response(name, request.headers.get("range"))
+        if name == self.course.counted(listener):
+            response.headers["Cache-Control"] = "no-store"
+            if request.method == "GET":
+                await self._write(partial(_hand, listener.rater, listener.due))
+        return response
 
     async def file(self, request: Request) -> Response:
         """Send a file that pages need; what browsers keep of it they ask about, so that a new version is seen."""
@@ -262,6 +268,10 @@ def _begin(people: Mapping[str, str], names: tuple[str, ...], store: Store) -> s
 
 def _give(course: Course, token: str, answer: Answer, store: Store) -> Listener | None:
     return answering.give(store, course, token, answer)
+
+
+def _hand(rater: int, step: int, store: Store) -> None:
+    store.hand(rater, step)
 
 
 def _withdraw(rater: int, store: Store) -> Listener | None:

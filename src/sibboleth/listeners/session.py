@@ -95,6 +95,13 @@ class Course:
         step = Step(step=listener.due, show=planned.show, progress=listener.due / self._length, text=planned.text)
         return step.model_copy(update=self._shown(planned))
 
+    def counted(self, listener: Listener) -> str:
+        """Name the sound of the step that is due, if it may only be played so often; else empty."""
+        if listener.status != "active":
+            return ""
+        planned = self.planned(listener.form)[listener.due]
+        return planned.item.audio if planned.item and planned.part and planned.part.plays else ""
+
     def take(self, listener: Listener, answer: Answer) -> Taken:
         """Say what an answer to the step that is due leads to; raises `Unfit` where it is no answer to it."""
         planned = self.planned(listener.form)[listener.due]
@@ -257,6 +264,8 @@ def _require_answer(item: Item, part: PartSettings, answer: Answer) -> None:
     for region in answer.regions:
         if not region.start < region.end <= item.seconds + _SLACK or region.label not in item.labels:
             raise Unfit("regions: a stretch of the recording, with one of the labels")
+    if part.plays and answer.plays > part.plays:
+        raise Unfit(f"plays: {part.plays} at most")
     for name, scale in (("intensity", part.intensity), ("confidence", part.confidence)):
         value = getattr(answer, name)
         if (value is not None) if scale is None else not 1 <= (value or math.nan) <= scale.points:

@@ -50,8 +50,12 @@ CREATE TABLE people (
   rater INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (rater, name)
 ) WITHOUT ROWID;
 CREATE INDEX people_called ON people (name, value);
+CREATE TABLE sounds (
+  rater INTEGER NOT NULL, step INTEGER NOT NULL, times INTEGER NOT NULL, PRIMARY KEY (rater, step)
+) WITHOUT ROWID;
 CREATE TABLE events (rater INTEGER NOT NULL, name TEXT NOT NULL, at REAL NOT NULL);
 """
+_SOUNDS = next(one for one in _SCHEMA.split(";") if "TABLE sounds" in one).replace("TABLE", "TABLE IF NOT EXISTS")
 
 
 @dataclass(frozen=True)
@@ -210,6 +214,16 @@ class Store:
         self._connection.execute(f"INSERT INTO tokens VALUES (?, ?, ({count}))", (tokens.digest(token), rater, rater))
         return token
 
+    def hand(self, rater: int, step: int) -> None:
+        """Count that the sound of a step was handed out."""
+        again = "ON CONFLICT DO UPDATE SET times = times + 1"
+        self._connection.execute(f"INSERT INTO sounds VALUES (?, ?, 1) {again}", (rater, step))
+
+    def handed(self) -> dict[tuple[int, int], int]:
+        """Return how often the sound of each listener's step was handed out, where that is counted."""
+        rows = self._connection.execute("SELECT rater, step, times FROM sounds")
+        return {(rater, step): times for rater, step, times in rows}
+
     def put(self, answer: Given) -> None:
         """Keep an answer; the primary key lets no step be answered twice."""
         row = (answer.rater, answer.step, answer.show, answer.item, answer.given, time.time())
@@ -231,7 +245,7 @@ class Store:
 
     def withdraw(self, rater: int) -> None:
         """Delete what is known of a listener but the number; `purge` then overwrites what the journal holds."""
-        for table in ("answers", "people", "events"):
+        for table in ("answers", "people", "sounds", "events"):
             self._connection.execute(f"DELETE FROM {table} WHERE rater = ?", (rater,))
         gone = "UPDATE listeners SET status = 'withdrawn', reason = '', form = NULL, begun = 0 WHERE rater = ?"
         self._connection.execute(gone, (rater,))
@@ -252,6 +266,7 @@ class Store:
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
         if not self._begun():
             self._begin(version)
+        self._connection.execute(_SOUNDS)  # of files that were begun before these were counted
         about = dict(self._connection.execute("SELECT name, value FROM about").fetchall())
         if int(about["format"]) > FORMAT:
             raise InvalidInput(
