@@ -88,7 +88,8 @@ def test_what_spreadsheets_call_csv_may_have_tabs_or_say_how_it_is_separated(fol
 
 
 def test_a_file_without_header_is_told_so(folder: Path) -> None:
-    assert "the first line must name the columns" in str(refused(written(folder, "m.csv", "wav/a.wav,s1\nwav/b.wav,s2\n")))
+    error = refused(written(folder, "m.csv", "wav/a.wav,s1\nwav/b.wav,s2\n"))
+    assert "the first line must name the columns" in str(error)
 
 
 def test_a_lone_quote_in_a_tsv_swallows_nothing(folder: Path) -> None:

@@ -68,7 +68,11 @@ def test_what_is_missing_more_or_has_no_audio_is_told_and_the_command_ends_with_
 def test_a_folder_that_cannot_be_read_ends_with_2_and_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, word in (("savee", "SAVEE's folder has DC/a01.wav"), ("nobody", "no corpus is called")):
+    for name, word in (
+        ("savee", "SAVEE's folder has DC/a01.wav"),
+        ("nobody", "no corpus is called"),
+        ("Crema_D", "(crema-d?)"),
+    ):
         with pytest.raises(SystemExit) as caught:
             cli.main(["corpus", "check", name, str(tmp_path)])
         assert caught.value.code == 2 and word in capsys.readouterr().err

@@ -4,6 +4,7 @@ Each module has `CARD`, what its makers say of it, `prepare(root) -> Corpus`, an
 answers come with the corpus.
 """
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -100,5 +101,7 @@ def accented(name: str, rows: Iterable[Mapping[str, object]]) -> Corpus:
 
 def _module(name: str) -> ModuleType:
     if name not in MODULES:
-        raise InvalidInput(f"no corpus is called {name!r}; there are {', '.join(sorted(MODULES))}")
+        close = difflib.get_close_matches(name.lower().replace("_", "-"), MODULES, n=1)
+        meant = f" ({close[0]}?)" if close else ""
+        raise InvalidInput(f"no corpus is called {name!r}{meant}; there are {', '.join(sorted(MODULES))}")
     return import_module(MODULES[name])
