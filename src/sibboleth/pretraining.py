@@ -191,6 +191,12 @@ class Pretraining(Settings):
         return self
 
 
+def encoders(start: StartSettings, objective: Objective) -> tuple[str | None, ...]:
+    """Name the encoders that pre-training begins with and learns from."""
+    learnt = objective.targets if isinstance(objective, HubertObjective) else ()
+    return start.checkpoint, *(one.features for one in learnt)
+
+
 def read(path: Path) -> Pretraining:
     """Read and validate a pre-training file; paths in it are relative to it."""
     return settings.read(path, Pretraining, {"folder": path.parent})

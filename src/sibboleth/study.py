@@ -1,5 +1,6 @@
 """The study file: what is asked, of which corpora, encoders, probes, folds and regimes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -8,12 +9,15 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from sibboleth import accents, methods, protocols, settings, texts
 from sibboleth import alignment as alignments
 from sibboleth.alignment import Alignment
+from sibboleth.errors import SibbolethError
 from sibboleth.methods import MethodSettings, TuningSettings
 from sibboleth.probes import PROBES, LinearProbe, Probe
 from sibboleth.settings import NAME, Settings
 from sibboleth.splits import STAGED, USUAL, Regime, SplitSettings
 from sibboleth.targets import BACKGROUND, Kind, Target
 
+CODE = "python:"
+"""Names of encoders that are Python functions begin so."""
 EngineName = Literal["local", "ray"]
 Decoder = Literal["argmax", "median", "minimum", "hysteresis", "viterbi", "weighed"]
 DECODERS: tuple[Decoder, ...] = get_args(Decoder)
@@ -289,6 +293,16 @@ class Study(Settings):
         if not self.shots or min(self.shots) < 1 or len(set(self.shots)) < len(self.shots):
             raise ValueError("shots: give numbers of 1 or more, each once")
         return self
+
+
+def require_trust(file: Path, names: Sequence[str | None], trust: bool) -> None:
+    """Raise `SibbolethError` where encoders that a file names are Python functions, and nobody trusts their code."""
+    code = [name for name in names if name is not None and name.startswith(CODE)]
+    if code and not trust:
+        raise SibbolethError(
+            f"{file}: names code that would be run: {', '.join(code)}. Look at it, and give --trust (trust=True) where "
+            "you trust it"
+        )
 
 
 def read(path: Path) -> Study:

@@ -77,7 +77,7 @@ def test_the_others_are_done_scored_and_shown_and_the_same_command_fills_what_is
 ) -> None:
     (place / "broken").touch()
     with pytest.raises(SystemExit) as ended:
-        cli.main(["run", "study.toml"])
+        cli.main(["run", "study.toml", "--trust"])
     said = " ".join(capsys.readouterr().err.split())
     assert ended.value.code == 1
     assert "1 of 4 cells failed" in said and "python:own.py:encode, linear, trained on bb: " in said
@@ -96,7 +96,7 @@ def test_the_others_are_done_scored_and_shown_and_the_same_command_fills_what_is
     assert sorted(told(directory).values()) == [("done", "aa")] * 2 + [("done", "bb"), ("failed", "bb")]
     before = {path: path.stat().st_ino for path in (directory / "cells").glob("logmel*.parquet")}
     (place / "broken").unlink()
-    run(Path("study.toml"))
+    run(Path("study.toml"), trust=True)
     assert {path: path.stat().st_ino for path in before} == before
     record = directory.read()
     assert (record["status"], record["failed"], len(record["cells"])) == ("complete", [], 4)
@@ -111,7 +111,7 @@ def test_where_no_cell_can_be_filled_there_is_nothing_to_score(place: Path, monk
 
     monkeypatch.setattr(cells, "choose", fails)
     with pytest.raises(CellsFailed, match=r"no cell could be filled(.|\n)*MemoryError: no more of it") as error:
-        run(Path("study.toml"), output=Path("none"))
+        run(Path("study.toml"), output=Path("none"), trust=True)
     assert error.value.exit_code == 1
     assert json.loads(Path("none/run.json").read_text())["status"] == "failed"
     assert len(list(states.every(RunDirectory(Path("none"))))) == 4
@@ -126,7 +126,7 @@ def test_a_disk_that_is_full_stops_all(place: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(cells, "write_table", full)
     with pytest.raises(CannotWrite, match="make room"):
-        run(Path("study.toml"), output=Path("full"))
+        run(Path("study.toml"), output=Path("full"), trust=True)
     assert len(begun) == 1 and list(states.every(RunDirectory(Path("full")))) == []
 
 

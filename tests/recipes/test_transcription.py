@@ -91,7 +91,7 @@ def scores(directory: RunDirectory, metric: str = "wer") -> pl.DataFrame:
 def made(folder: Path, *settings: str, run_name: str = "run", **more: str | int) -> RunDirectory:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIBBOLETH_CACHE", str(folder / "cache"))
-        run(study(folder, *settings, **more), output=folder / run_name)  # type: ignore[arg-type]
+        run(study(folder, *settings, **more), output=folder / run_name, trust=True)  # type: ignore[arg-type]
     return RunDirectory(folder / run_name)
 
 

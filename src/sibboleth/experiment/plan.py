@@ -15,7 +15,7 @@ from sibboleth.experiment.cells import Cell
 from sibboleth.experiment.material import Material
 from sibboleth.runs import RunDirectory
 from sibboleth.splits import Fit, Fits, single
-from sibboleth.study import EncoderSettings, Study
+from sibboleth.study import CODE, EncoderSettings, Study
 from sibboleth.targets import FRAMED
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def of(
     """Count cells, fits, hours of audio, forward passes, disk and time of every encoder.
 
     Without audio neither what the cache has nor what is finished is known: all of it counts, and no time is measured.
-    Of `absent` encoders, which are not on this machine, only the passes over the audio are known. `tuning` are
+    Of `absent` encoders (elsewhere, or code that is not trusted) only the passes over the audio are known. `tuning` are
     the lines of what is fine-tuned.
     """
     lines = [*(_line(material, one, cache, directory) for one in work), *tuning]
@@ -266,8 +266,10 @@ def _notes(lines: Sequence[Line], material: Material, absent: Sequence[str], tun
         yield "fine-tuning takes so long at most: dev may stop it after any epoch"
     if material.excluded.height:
         yield f"{material.excluded.height} rows left out"
-    if absent:
-        yield f"not on this machine, will be fetched by the run: {', '.join(absent)}"
+    if code := [name for name in absent if name.startswith(CODE)]:
+        yield f"code, which is run only with --trust: {', '.join(code)}"
+    if elsewhere := [name for name in absent if name not in code]:
+        yield f"not on this machine, will be fetched by the run: {', '.join(elsewhere)}"
     if not material.heard:
         yield (
             "without audio it is not known what the cache has, what is done already, what audio cannot be used and how "

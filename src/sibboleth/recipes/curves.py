@@ -10,7 +10,7 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sibboleth import amounts, corpus, runs, settings
+from sibboleth import amounts, corpus, pretraining, runs, settings
 from sibboleth import study as studies
 from sibboleth.amounts import Amounts, AskedTarget, Point
 from sibboleth.experiment import curves as results
@@ -64,7 +64,7 @@ class Ahead:
         return Group(*map(Text, lines), *remark)
 
 
-def curves(file: Path, *, output: Path | None = None) -> Path:
+def curves(file: Path, *, output: Path | None = None, trust: bool = False) -> Path:
     """Pre-train on growing amounts of speech of several languages, and compare what the encoders are good for.
 
     One encoder is pre-trained for each language and amount (`OUTPUT/pretraining`), then one study is run for each
@@ -74,6 +74,7 @@ def curves(file: Path, *, output: Path | None = None) -> Path:
     Args:
         file: File of the data study (TOML); `sibboleth preset show pretraining-data` is one.
         output: Folder of all this, of the tables and of the page; `runs/NAME` where not given.
+        trust: Run the Python functions that it names (`python:FILE.py:FUNCTION`); without it such a file is refused.
 
     Returns:
         The path of the page. Raises `InvalidInput` for a file or manifest that cannot be used, `RefusedByAudit` for a
@@ -83,6 +84,9 @@ def curves(file: Path, *, output: Path | None = None) -> Path:
     from sibboleth.report import amounts as report
 
     asked = amounts.read(file)
+    recipe = asked.pretraining
+    named = (*pretraining.encoders(recipe.start, recipe.objective), *(one.name for one in asked.encoders))
+    studies.require_trust(file, named, trust)
     directory = RunDirectory(output or Path("runs") / asked.name)
     directory.require_writable()
     speech = [(one, corpus.read(one.manifest, name=one.name, columns=one.columns or None)) for one in asked.speech]
@@ -159,7 +163,7 @@ def _pretrained(asked: Amounts, point: Point, directory: RunDirectory) -> dict[s
     if not points.complete(place):
         place_of = f": {asked.points.index(point) + 1} of {len(asked.points)}"
         console.print(Text.assemble((point.name, "bold"), place_of))
-        pretrain(file, output=place.path)
+        pretrain(file, output=place.path, trust=True)  # as `curves` has made sure
     made, log = place.read(), pl.read_parquet(place / LOG)
     first, last = log.row(0, named=True), log.row(-1, named=True)
     return {
@@ -206,7 +210,7 @@ def _asked(asked: Amounts, target: AskedTarget, trained: Sequence[System], direc
     which = f": study {asked.targets.index(target) + 1} of {len(asked.targets)}"
     console.print(Text.assemble((target.called, "bold"), which))
     folder = directory / "studies" / target.called
-    run(file, output=folder)
+    run(file, output=folder, trust=True)  # as above
     made = RunDirectory(folder).read()
     return {
         "name": target.called,

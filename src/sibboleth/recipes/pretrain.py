@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from sibboleth import pretraining, runs
+from sibboleth import study as studies
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import record
 from sibboleth.progress import console, track
@@ -50,18 +51,20 @@ class Pretrained:
         )
 
 
-def pretrain(file: Path, *, output: Path | None = None) -> Pretrained | None:
+def pretrain(file: Path, *, output: Path | None = None, trust: bool = False) -> Pretrained | None:
     """Pre-train an encoder as a file says; the same command goes on after a stop.
 
     Args:
         file: Pre-training file (TOML).
         output: Folder for the encoder, its log and curve; `runs/NAME` where not given.
+        trust: Run the Python functions that it names (`python:FILE.py:FUNCTION`); without it such a file is refused.
 
     Returns:
         Where the encoder is; None in all but the first of several processes. Raises `InvalidInput` for a file or
         manifest that cannot be used, and `Collapsed` where the encoder has learnt to give the same for everything.
     """
     asked = pretraining.read(file)
+    studies.require_trust(file, pretraining.encoders(asked.start, asked.objective), trust)
     directory = RunDirectory(output or Path("runs") / asked.name)
     from sibboleth.models import training
     from sibboleth.models.pretraining import card, preparation
@@ -73,7 +76,7 @@ def pretrain(file: Path, *, output: Path | None = None) -> Pretrained | None:
         _require_pretraining(directory)
     else:
         console.quiet = True  # one process tells of progress
-    command = f"sibboleth pretrain {file}" + (f" --output {output}" if output else "")
+    command = f"sibboleth pretrain {file}" + (f" --output {output}" if output else "") + " --trust" * trust
     keep = _Keeping(directory, {"kind": "pretraining", "name": asked.name, "status": "running", "command": command})
     with (
         directory.alone() if first else contextlib.nullcontext(),

@@ -56,12 +56,13 @@ def _shown(target: str, encoder: str, rows: pl.DataFrame) -> RenderableType:
     return made
 
 
-def recommend(study: Path, *, output: Path | None = None) -> Recommendation:
+def recommend(study: Path, *, output: Path | None = None, trust: bool = False) -> Recommendation:
     """Rank the sources of every target, each with a layer, from audio and the sources' own labels alone.
 
     Args:
         study: The study file (TOML); corpora need labels only where they are to be a source.
         output: Parquet file to write; `runs/NAME-recommendation.parquet` where not given.
+        trust: Run the Python functions that it names (`python:FILE.py:FUNCTION`); without it such a file is refused.
 
     Returns:
         The recommendation. Raises `InvalidInput` for a study or manifest that cannot be used, and `SibbolethError`
@@ -70,6 +71,7 @@ def recommend(study: Path, *, output: Path | None = None) -> Recommendation:
     asked = studies.read(study)
     if not asked.encoders:
         raise SibbolethError(f"{study}: a recommendation needs at least one [[encoders]]")
+    studies.require_trust(study, [one.name for one in asked.encoders], trust)
     from sibboleth.models import encoders as loading
     from sibboleth.models.cache import Cache
     from sibboleth.models.features import extract

@@ -57,7 +57,12 @@ RESULTS = (
 
 
 def run(
-    study: Path, *, output: Path | None = None, engine: EngineName | None = None, address: str | None = None
+    study: Path,
+    *,
+    output: Path | None = None,
+    engine: EngineName | None = None,
+    address: str | None = None,
+    trust: bool = False,
 ) -> Path:
     """Encode, probe, score and report a study; the same command goes on with what is not done yet.
 
@@ -67,6 +72,7 @@ def run(
         engine: Where the work is done: `local`, in this process, or `ray`; as the study says where not given.
         address: Of a Ray cluster: `auto` (that of this machine), `HOST:PORT` or `ray://HOST:PORT`; $RAY_ADDRESS where
             not given, and without that a cluster of this machine alone, which ends with the run.
+        trust: Run the Python functions that it names (`python:FILE.py:FUNCTION`); without it such a file is refused.
 
     Returns:
         The path of the report. Raises `InvalidInput` for a study or manifest that cannot be used, `RefusedByAudit` for
@@ -78,6 +84,7 @@ def run(
         raise SibbolethError("--address is of a Ray cluster; give --engine ray, too")
     if not asked.encoders:
         raise SibbolethError(f"{study}: a run needs at least one [[encoders]]; `sibboleth check` needs none")
+    studies.require_trust(study, [one.name for one in asked.encoders], trust)
     from sibboleth.models import encoders as loading
     from sibboleth.models.cache import Cache
 
@@ -100,6 +107,7 @@ def run(
     )
     options = {"output": output, "engine": engine, "address": address}
     command = f"sibboleth run {study}" + "".join(f" --{name} {one}" for name, one in options.items() if one)
+    command += " --trust" * any(one.name.startswith(studies.CODE) for one in asked.encoders)
     record = Record.begin(directory, stuff, encoders, [plan.pooling(asked, *pair) for pair in both], command)
     if asked_of_people is not None:
         record.facts["listeners"] = list(asked_of_people.record)

@@ -65,6 +65,7 @@ def train(
     then: str | None = None,
     output: Path | None = None,
     run: Path | None = None,
+    trust: bool = False,
 ) -> Trained | None:
     """Train the final model of a study; the same command goes on after a stop.
 
@@ -78,6 +79,7 @@ def train(
         then: Domain on which it is trained further, in a second stage with a dev of its own.
         output: Folder for the model; `runs/STUDY-ENCODER-METHOD-SOURCE` where not given.
         run: Run directory of the study, whose scores go onto the model's card; `runs/NAME` where not given.
+        trust: Run the Python function that it names as its encoder, where it does.
 
     Returns:
         Where the model is; None in all but the first of several processes. Raises `InvalidInput` for a study, encoder,
@@ -85,6 +87,7 @@ def train(
     """
     asked = studies.read(study)
     wanted = finals.wanted(asked, encoder, method, source, then)
+    studies.require_trust(study, [wanted.encoder.name], trust)
     from sibboleth.models import encoders as loading
     from sibboleth.models import training
     from sibboleth.models.cache import Cache
