@@ -103,10 +103,11 @@ def _parse_csv(path: Path, data: bytes) -> Sheet:
     """Read what spreadsheets call CSV: separated by commas, semicolons or tabs, perhaps after a line `sep=;`."""
     _require_text(path, data)
     data = data.removeprefix(BOM)
-    header, _, rest = data.partition(b"\n")
+    end = data.find(b"\n")
+    header = data if end < 0 else data[:end]
     told = _SEPARATOR.fullmatch(header.strip())
     delimiter = told[1].decode() if told else max(",;\t", key=lambda one: header.count(one.encode()))
-    sheet = _delimited(path, b"\n" + rest if told else data, delimiter, quoted=True)
+    sheet = _delimited(path, data[end:] if told else data, delimiter, quoted=True)
     sheet.decimal_comma = delimiter != ","
     return sheet
 
