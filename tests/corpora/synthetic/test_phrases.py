@@ -96,7 +96,7 @@ def test_all_phones_of_the_controlled_corpus_are_said(language: Spoken) -> None:
     from sibboleth.corpora.synthetic.worker import Worker
 
     draws = np.random.default_rng(0)
-    texts = [" ".join(sentence.split()).split() for sentence in (*SENTENCES[language], WORDS[language])]
+    texts = [" ".join(sentence.split()).split() for sentence in (*SENTENCES.get(language, ()), WORDS[language])]
     with Worker() as worker:
         spoken = worker.phones(VOICES[language], texts)
         missing = {phone.ipa for text in spoken for word in text for phone in word}
