@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from sibboleth import splits, study
 from sibboleth.errors import InvalidInput, SibbolethError
-from sibboleth.models import convex, probes, selection, stacks
+from sibboleth.models import convex, held, probes, selection
 from sibboleth.models.probes import Answer, Probing
 from sibboleth.probes import LinearProbe, MlpProbe
 from sibboleth.splits import Fit
@@ -205,7 +205,7 @@ def test_a_mix_too_large_for_memory_is_the_same_to_the_bit(
     made = Made()
     asked = probing(MLP.model_copy(update={"hidden": hidden, "standardise": True}))
     expected = list(asked.answers_of((None,), made, made.truth, fits()))
-    monkeypatch.setattr(stacks, "MIX_BYTES", 1000)
+    monkeypatch.setattr(held, "MEMORY_BYTES", 1000)
     assert same(list(asked.answers_of((None,), made, made.truth, fits())), expected)
 
 
@@ -220,8 +220,8 @@ def test_no_room_for_a_mix_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         def write(self, data: bytes) -> None:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(stacks, "MIX_BYTES", 1000)
-    monkeypatch.setattr(stacks.tempfile, "TemporaryFile", lambda **_: Full())
+    monkeypatch.setattr(held, "MEMORY_BYTES", 1000)
+    monkeypatch.setattr(held.tempfile, "TemporaryFile", lambda **_: Full())
     with pytest.raises(SibbolethError, match="No space left.*layer_mix = false"):
         list(probing(MLP).answers_of((None,), Made(), Made().truth, fits()))
 

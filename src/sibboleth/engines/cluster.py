@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from sibboleth import storage
+from sibboleth import memory, storage
 from sibboleth.engines import node
 from sibboleth.errors import MissingExtra, SibbolethError
 from sibboleth.experiment import record
@@ -80,7 +80,7 @@ class Cluster:
         """
         cache, path = storage.folder().absolute(), directory.path.absolute()
         mark = f"{storage.PART}seen-{token_hex(8)}"
-        place = node.Place(Path.cwd(), cache, path, mark, self.threads)
+        place = node.Place(Path.cwd(), cache, path, mark, self.threads, os.environ.get(memory.ENVIRONMENT))
         with contextlib.ExitStack() as stack:
             for folder in (cache, path):
                 folder.mkdir(parents=True, exist_ok=True)

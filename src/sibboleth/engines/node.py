@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sibboleth import memory
 from sibboleth.engines.unit import Outcome, Unit, carried_out, failed
 from sibboleth.errors import CannotWrite, SibbolethError
 from sibboleth.experiment import record, tuned_inputs
@@ -42,6 +43,8 @@ class Place:
     """Name of an empty file in both, so that a folder of the same name on a node's own disk is not taken for it."""
     threads: int
     """That a unit of work computes with: bits may depend on how many there are."""
+    memory: str | None = None
+    """The limit of memory of each process, as it was given; bits may depend on that, too."""
 
     def unseen(self, also: Sequence[Path] = ()) -> list[Path]:
         """List what this node does not see."""
@@ -57,6 +60,8 @@ class Place:
         if self.work.is_dir():
             os.chdir(self.work)
         os.environ["SIBBOLETH_CACHE"] = str(self.cache)
+        if self.memory is not None:
+            os.environ[memory.ENVIRONMENT] = self.memory
         threads.use(self.threads)
 
 
@@ -254,11 +259,11 @@ def _unit(
         unit = Unit(cell, aligned)
         same = aligned.missing == cell.missing
     else:
+        assert settings is not None
         work = TunedWork(loaded(settings, cell.identity), cell.tuning, (cell,))
         found = tuned_inputs.inputs(work, _material(reference), Cache())
         unit = Unit(cell, found.inputs, work)
         same = (found.missing, found.short) == (cell.missing, cell.short)
     if not same:
-        assert settings is not None
         raise SibbolethError(f"{place.cache}: has lost features while they were in use; run the same command again")
     return unit

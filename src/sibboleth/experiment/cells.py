@@ -291,10 +291,14 @@ class Aligned:
         self.layers = features.layers
         there = {utterance: row for row, utterance in enumerate(features.utterances)}
         self.rows = np.array([there.get(utterance, -1) for utterance in utterances])
+        self.whole = tuple(utterances) == features.utterances
 
     def matrix(self, layer: int, pooling: "Pooling") -> npt.NDArray[np.float32]:
         """Return one layer's statistics over time, `[utterance, dim]`."""
-        matrix: npt.NDArray[np.float32] = self.features.matrix(layer, pooling)[self.rows]
+        matrix: npt.NDArray[np.float32] = self.features.matrix(layer, pooling)
+        if self.whole:
+            return matrix
+        matrix = matrix[self.rows]
         matrix[self.rows < 0] = 0
         return matrix
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from sibboleth import memory
 from sibboleth.models import threads
 from sibboleth.models.losses import Kind
 from sibboleth.models.minimisation import MEMORY, minimise
@@ -26,6 +27,8 @@ SPAN = 1.0
 """Rows per feature up to which a training set's span is smaller than the space of its features."""
 SOLVER_BYTES = 128 * 2**20
 """Memory that problems solved together may take; more sets are solved group after group."""
+SOLVER_SHARE = 4
+"""Part of a limit of memory that they may take: one of so many."""
 USUAL_STEPS, AXES = 30, 20.0
 """How many steps a problem usually takes, and what its axes cost beside a matrix product, for a plan."""
 VECTORS = 2 * MEMORY + 12
@@ -69,7 +72,7 @@ def solve(
 
 
 def _groups(sets: int, floats: int) -> Iterator[tuple[int, int]]:
-    size = max(1, SOLVER_BYTES // (8 * floats))
+    size = max(1, memory.at_most(SOLVER_BYTES, SOLVER_SHARE) // (8 * floats))
     for begin in range(0, sets, size):
         yield begin, min(begin + size, sets)
 

@@ -15,9 +15,10 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sibboleth import audio
+from sibboleth import audio, memory
 from sibboleth.errors import SibbolethError
 from sibboleth.models.encoders import WINDOW, Audio, Encoder, HiddenStates
+from sibboleth.models.encoders.contract import FRAMES_PER_SECOND
 
 Statistics = npt.NDArray[np.float32]
 """Mean and standard deviation over frames, `[layer, 2, dim]`."""
@@ -35,6 +36,10 @@ SHORTEST_BATCH = 1.0
 """Seconds of the shortest of them."""
 FRAMES_BYTES = 1 << 30
 """Bytes of frames above which a recording is refused; those of one recording are in memory together."""
+QUEUE_SHARE, FRAMES_SHARE = 2, 16
+"""Parts of a limit of memory that recordings under way, and the frames of one, may take: one of so many."""
+UNLIMITED = 1 << 62
+"""More bytes than there are."""
 SORTED = 512
 """Recordings read ahead and sorted by length for batches."""
 
@@ -74,10 +79,12 @@ def encode(encoder: Encoder, recordings: Sequence[Recording], frames: Sequence[i
     """Encode recordings in the order given; `frames` are layers whose frames are kept too.
 
     A recording that cannot be read or encoded has a failure, and the others go on; so has one whose frames of these
-    layers are above `FRAMES_BYTES`. Up to twice as many recordings as threads are in memory at once. Raises
-    `SibbolethError` where the encoder cannot be loaded.
+    layers are above `FRAMES_BYTES`. A recording is read by the thread that encodes it, so that nothing that was decoded
+    waits, and up to twice as many recordings as threads are under way; fewer where memory is limited. Raises
+    `SibbolethError` where the encoder cannot be loaded or has no room.
     """
     encoder.prepare()
+    _require_room(encoder, recordings)
 
     def alone(recording: Recording) -> Encoded:
         return _guarded(encoder, recording, lambda: _encoded(encoder, recording, _windows(encoder, recording), frames))
@@ -85,7 +92,7 @@ def encode(encoder: Encoder, recordings: Sequence[Recording], frames: Sequence[i
     if encoder.batch_seconds:
         yield from _batched(encoder, recordings, frames, alone)
         return
-    yield from side_by_side(encoder, alone, recordings)
+    yield from side_by_side(encoder, alone, recordings, lambda recording: _weight(encoder, recording, frames))
 
 
 def windows(encoder: Encoder, blocks: Callable[[], Iterator[Audio]], samples: int) -> Iterator[HiddenStates]:
@@ -174,10 +181,26 @@ def _encoded(encoder: Encoder, recording: Recording, parts: Iterator[HiddenState
     return Encoded(recording, statistics, {layer: np.concatenate(pieces) for layer, pieces in kept.items()})
 
 
+def _require_room(encoder: Encoder, recordings: Sequence[Recording]) -> None:
+    """Raise `SibbolethError` where memory is so limited that the longest recording has no room."""
+    seconds = min(WINDOW, max((recording.seconds for recording in recordings), default=0.0))
+    batch = encoder.batch_seconds or seconds
+    what = f"encoding {batch:.0f} s of audio with {encoder.name!r}"
+    memory.require(encoder.working_bytes(batch), QUEUE_SHARE, what)
+
+
+def _weight(encoder: Encoder, recording: Recording, frames: Sequence[int]) -> int:
+    """Estimate the bytes that a recording takes while it is under way, with the frames of it that are kept."""
+    per_second = encoder.rate / encoder.stride if encoder.stride else FRAMES_PER_SECOND
+    kept = int(recording.seconds * per_second) * len(frames) * encoder.dim * 4
+    return encoder.working_bytes(min(recording.seconds, WINDOW)) + 2 * kept
+
+
 def _require_memory(size: int) -> None:
-    if size > FRAMES_BYTES:
+    most = memory.at_most(FRAMES_BYTES, FRAMES_SHARE)
+    if size > most:
         raise SibbolethError(
-            f"its frames take {size / 1e6:,.0f} MB or more, and at most {FRAMES_BYTES / 1e6:,.0f} MB per recording are "
+            f"its frames take {size / 1e6:,.0f} MB or more, and at most {most / 1e6:,.0f} MB per recording are "
             "kept; keep the frames of fewer layers, or give its parts (`start`, `end`) as utterances of their own"
         )
 
@@ -219,24 +242,36 @@ def _guarded(encoder: Encoder, recording: Recording, work: Callable[[], Encoded]
         return Encoded(recording, failure=f"encoder {encoder.name!r} fails on it: {text}")
 
 
-def side_by_side(encoder: Encoder, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def side_by_side(
+    encoder: Encoder,
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    weigh: Callable[[Item], int] = lambda _: 0,
+) -> Iterator[Result]:
     """Work on as many items at once as the encoder gains from, yielding in order.
 
-    No more than twice as many as threads are under way.
+    No more than twice as many as threads are under way, begun or waiting to be taken; where memory is limited, only as
+    many as have room by what each weighs, in bytes, or one.
     """
+    room = memory.at_most(UNLIMITED, QUEUE_SHARE)
     with encoder.side_by_side() as threads:
         if threads == 1:
             yield from map(work, items)
             return
         pool = ThreadPoolExecutor(threads, initializer=encoder.enter_thread)
-        under_way: deque[Future[Result]] = deque()
+        under_way: deque[tuple[Future[Result], int]] = deque()
+        held = 0
         try:
             for item in items:
-                under_way.append(pool.submit(work, item))
-                if len(under_way) >= 2 * threads:
-                    yield under_way.popleft().result()
+                weight = weigh(item)
+                while under_way and (len(under_way) >= 2 * threads or held + weight > room):
+                    first, its = under_way.popleft()
+                    yield first.result()
+                    held -= its
+                under_way.append((pool.submit(work, item), weight))
+                held += weight
             while under_way:
-                yield under_way.popleft().result()
+                yield under_way.popleft()[0].result()
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -245,8 +280,9 @@ def _batched(
     encoder: Encoder, recordings: Sequence[Recording], frames: Sequence[int], alone: Callable[[Recording], Encoded]
 ) -> Iterator[Encoded]:
     """Fill batches of one shape by length; long recordings go alone."""
-    for first in range(0, len(recordings), SORTED):
-        some = recordings[first : first + SORTED]
+    size = _sorted(encoder, frames)
+    for first in range(0, len(recordings), size):
+        some = recordings[first : first + size]
         done: dict[str, Encoded] = {}
         by_length: dict[float, list[Recording]] = {}
         for recording in some:
@@ -260,6 +296,13 @@ def _batched(
                 batch = _Batch(encoder, alike[begin : begin + rows], rows, int(seconds * encoder.rate))
                 done |= {one.recording.digest: one for one in batch.encoded(frames, alone)}
         yield from (done[recording.digest] for recording in some)
+
+
+def _sorted(encoder: Encoder, frames: Sequence[int]) -> int:
+    """Say how many recordings are sorted together: fewer where memory is limited and their frames are kept."""
+    whole = int(WINDOW * (encoder.rate / encoder.stride if encoder.stride else FRAMES_PER_SECOND))
+    kept = max(1, whole * len(frames) * encoder.dim * 4)
+    return max(1, min(SORTED, memory.at_most(UNLIMITED, FRAMES_SHARE) // kept))
 
 
 def _padded(seconds: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sibboleth import memory
 from sibboleth.audio import rechecking
 from sibboleth.models import claims
 from sibboleth.models.cache import Store
@@ -21,6 +22,8 @@ BATCH_UTTERANCES = 64
 BATCH_SECONDS = 120.0
 BATCH_BYTES = 1 << 26
 """Work that a kill loses at most: a batch is written when it has so many utterances, so much audio or such frames."""
+BATCH_SHARE = 16
+"""Part of a limit of memory that a batch's frames may take: one of so many."""
 CLAIMED = 16
 """Batches that are claimed at once, at most; towards the end fewer, so that all who help end together."""
 SHARE = 4
@@ -53,7 +56,8 @@ class _Batch:
     def full(self) -> bool:
         """Whether it is time to write it."""
         size = sum(frames.nbytes for some in self.frames.values() for frames in some.values())
-        return self.utterances >= BATCH_UTTERANCES or self.seconds >= BATCH_SECONDS or size >= BATCH_BYTES
+        most = memory.at_most(BATCH_BYTES, BATCH_SHARE)
+        return self.utterances >= BATCH_UTTERANCES or self.seconds >= BATCH_SECONDS or size >= most
 
 
 @dataclass
@@ -66,12 +70,12 @@ class Filling:
     """Whose frames are kept."""
     scans: Path
     """Memory of scans, which is told of audio that changed behind it."""
+    share: int = SHARE
+    """The part of what is left that is claimed at once is one of so many."""
     failed: dict[str, str] = field(default_factory=dict)
     """Audio digest to reason."""
     encoded: int = 0
     """Recordings that this process encoded."""
-    share: int = SHARE
-    """The part of what is left that is claimed at once is one of so many."""
     seconds: float = 0.0
     """Of audio in them."""
 

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sibboleth import memory
 from sibboleth.models import convex, losses
 from sibboleth.models.heads import Mlp
-from sibboleth.models.selection import STACK_FLOATS, candidates, trained, training_sets
+from sibboleth.models.held import room
+from sibboleth.models.selection import candidates, stack_floats, trained, training_sets
 from sibboleth.models.stack_training import Loss
-from sibboleth.models.stacks import room
 from sibboleth.probes import LinearProbe, MlpProbe
 from sibboleth.splits import Fit, Rows
 
@@ -24,10 +25,13 @@ Kind = Literal["classification", "regression"]
 Unit = tuple[int | None, ...]
 """Layers that are probed together; none for the learned mix of all."""
 
-UNIT_FLOATS = 4_000_000
-"""Features of layers that are probed together: a kill loses no more work than theirs, or one layer's."""
-SCORE_ROWS = 8192
-"""Rows that a linear probe answers together."""
+UNIT_FLOATS, UNIT_SHARE = 4_000_000, 8
+"""Features of layers that are probed together: a kill loses no more work than theirs, or one layer's. As bytes, at most
+one of so many parts of a limit of memory."""
+LAYER_SHARE = 6
+"""Part of a limit of memory that one layer's features may take, which are read whole and copied: one of so many."""
+SCORE_ROWS, SCORE_SHARE = 8192, 16
+"""Rows that a linear probe answers together; their features take one of so many parts of a limit of memory at most."""
 USUAL_STEPS, USUAL_EPOCHS = 30, 40
 """How many steps a linear problem and how many epochs a trained one usually take, for a plan."""
 LINEAR_MIX = MlpProbe(hidden=(), learning_rate=1e-2, weight_decay=(0.01, 10.0), standardise=True)
@@ -78,10 +82,11 @@ class Probing:
     def units(self, features: Features, out: int, fits: Sequence[Fit]) -> tuple[Unit, ...]:
         """Divide the layers into units, each probed whole; the same for the same shapes, whatever is done already."""
         rows, dim = features.matrix(0, self.pooling).shape
-        size = UNIT_FLOATS // (rows * dim)
+        memory.require(4 * rows * dim, LAYER_SHARE, f"one layer of {rows:,} utterances")
+        size = memory.at_most(4 * UNIT_FLOATS, UNIT_SHARE) // (4 * rows * dim)
         if isinstance(self.probe, MlpProbe):
             problems = len(training_sets(fits)[0]) * self.trials * len(candidates(self.probe))
-            size = min(size, STACK_FLOATS // (Mlp(dim, self.probe.hidden, out).size * problems))
+            size = min(size, stack_floats() // (Mlp(dim, self.probe.hidden, out).size * problems))
         size = max(1, size)
         every = range(features.layers)
         units: list[Unit] = [tuple(every[begin : begin + size]) for begin in range(0, len(every), size)]
@@ -152,11 +157,11 @@ class Probing:
         settings: MlpProbe,
         mixed: bool,
     ) -> Iterator[Answer]:
-        first = features.matrix(layers[0], self.pooling)
-        with room(len(first), len(layers), first.shape[1]) as x:
+        rows, dim = features.matrix(layers[0], self.pooling).shape
+        with room(rows, len(layers), dim) as x:
             for place, layer in enumerate(layers):
                 x[:, place] = _tensor(features, layer, self.pooling)
-            head = Mlp(first.shape[1], settings.hidden, truth.shape[1], len(layers) if mixed else 0)
+            head = Mlp(dim, settings.hidden, truth.shape[1], len(layers) if mixed else 0)
             seeds = [self.seed * 1000 + trial for trial in range(self.trials)]
             for best in trained(head, x, truth, fits, seeds, settings, self._loss, self.kind == "regression"):
                 fit = fits[best.fit]
@@ -183,7 +188,9 @@ class Probing:
 
 def _scores(x: Tensor, rows: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     """Return outputs `[penalty, row, out]` of some rows by weights `[penalty, dim, out]`, in bounded memory."""
-    parts = [x[some].double() @ weight + bias[:, None] for some in torch.split(torch.from_numpy(rows), SCORE_ROWS)]
+    width = 8 * x.shape[1]
+    together = max(1, memory.at_most(SCORE_ROWS * width, SCORE_SHARE) // width)
+    parts = [x[some].double() @ weight + bias[:, None] for some in torch.split(torch.from_numpy(rows), together)]
     return torch.cat(parts, 1)
 
 

@@ -9,15 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sibboleth.models import threads
+from sibboleth import memory
+from sibboleth.models import held, threads
 from sibboleth.models.heads import Mlp, Parameters
 from sibboleth.models.stack_training import Loss, Trained, TrainingSettings, Watch, train
 from sibboleth.models.stacks import HeadStack, Scaling
 from sibboleth.probes import MlpProbe
 from sibboleth.splits import Fit, Rows
 
-STACK_FLOATS = 2_000_000
-"""Parameters that one stack of heads may hold: one that leaves the processor's caches is slower, not faster."""
+STACK_FLOATS, STACK_SHARE = 2_000_000, 64
+"""Parameters that one stack of heads may hold: one that leaves the processor's caches is slower, not faster. As bytes,
+at most one of so many parts of a limit of memory: moments, slopes and what watches keep come to several times as much.
+"""
 
 
 class Candidate(NamedTuple):
@@ -60,9 +63,14 @@ def candidates(settings: MlpProbe) -> tuple[Candidate, ...]:
     return tuple(Candidate(*one) for one in itertools.product(settings.learning_rate, settings.weight_decay))
 
 
+def stack_floats() -> int:
+    """Return how many parameters one stack of heads may hold."""
+    return max(1, memory.at_most(4 * STACK_FLOATS, STACK_SHARE) // 4)
+
+
 def trained(
     head: Mlp,
-    features: Tensor,
+    features: held.Rows,
     truth: Tensor,
     fits: Sequence[Fit],
     seeds: Sequence[int],
@@ -84,7 +92,7 @@ def trained(
         [Problem(*one, candidate) for candidate in every]
         for one in itertools.product(range(layers), range(len(sets)), range(len(seeds)))
     ]
-    together = max(1, STACK_FLOATS // (head.size * len(every)))
+    together = max(1, stack_floats() // (head.size * len(every)))
     for begin in range(0, len(rivals), together):
         some = list(itertools.chain.from_iterable(rivals[begin : begin + together]))
         layer, owners = torch.tensor([one.layer for one in some]), torch.tensor([one.owner for one in some])

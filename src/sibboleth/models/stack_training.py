@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from sibboleth import memory
 from sibboleth.models.heads import Parameters
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Outputs `[..., out]` and truth `[..., out]` to losses `[...]`."""
 
 BETAS = (0.9, 0.999)
-DEV_FLOATS = 16_000_000
-"""Features of dev rows that are looked at together; memory for more is not taken."""
+DEV_FLOATS, DEV_SHARE = 16_000_000, 16
+"""Features of dev rows that are looked at together; memory for more is not taken. One of so many parts of a limit."""
 
 
 class Model(Protocol):
@@ -137,7 +138,7 @@ def _padded(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _dev_losses(model: Model, stack: "_Stack", loss: Loss, watches: Sequence[Watch]) -> Tensor:
     losses = []
-    for some in _chunks(watches, DEV_FLOATS // model.width):
+    for some in _chunks(watches, memory.at_most(4 * DEV_FLOATS, DEV_SHARE) // 4 // model.width):
         batch, real = _padded([watch.rows for watch in some])
         problems = torch.tensor([watch.problem for watch in some])
         mine = {name: tensor[stack.places(problems)] for name, tensor in stack.parameters.items()}

@@ -1,22 +1,17 @@
 """Stacks of heads over the features of a cell, each standardised by its own training rows if asked."""
 
-import contextlib
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sibboleth import storage
-from sibboleth.errors import SibbolethError
+from sibboleth import memory
+from sibboleth.models import held
 from sibboleth.models.heads import Mlp, Parameters
 
-MIX_BYTES = 512 * 2**20
-"""Features of all layers that are held in memory for a mix; above, they lie in a file that is read as needed."""
-OUTPUT_FLOATS = 16_000_000
-"""Features of rows that a trained head answers together."""
+OUTPUT_FLOATS, OUTPUT_SHARE = 16_000_000, 16
+"""Features of rows that a trained head answers together; one of so many parts of a limit of memory."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,9 @@ class Scaling:
     """Of the truth, `[set, out]`."""
 
     @classmethod
-    def of(cls, features: Tensor, truth: Tensor, sets: Sequence[Tensor], standardise: bool, numbers: bool) -> "Scaling":
+    def of(
+        cls, features: held.Rows, truth: Tensor, sets: Sequence[Tensor], standardise: bool, numbers: bool
+    ) -> "Scaling":
         """Find it: features `[row, layer, dim]` are standardised if asked, the truth `[row, out]` if it is numbers."""
         origin, unit = torch.zeros(len(sets), truth.shape[1]), torch.ones(len(sets), truth.shape[1])
         if numbers:
@@ -50,7 +47,7 @@ class HeadStack:
     """
 
     head: Mlp
-    features: Tensor
+    features: held.Rows
     known: Tensor
     """What is to be learnt, `[row, out]`."""
     scaling: Scaling
@@ -87,7 +84,7 @@ class HeadStack:
     def answer(self, parameters: Parameters, problem: int, rows: Tensor) -> Tensor:
         """Return outputs `[row, out]` of one problem's head, in the truth's own unit."""
         one, owner = torch.tensor([problem]), self.owner[problem]
-        parts = torch.split(rows, max(1, OUTPUT_FLOATS // self.width))
+        parts = torch.split(rows, max(1, memory.at_most(4 * OUTPUT_FLOATS, OUTPUT_SHARE) // 4 // self.width))
         output = torch.cat([self.output(parameters, one, some[None])[0] for some in parts])
         return output * self.scaling.unit[owner] + self.scaling.origin[owner]
 
@@ -115,7 +112,7 @@ def _alike(rows: Tensor, weight: Tensor) -> tuple[list[Tensor], tuple[Tensor, ..
     return [rows[begin] for begin in begins], torch.split(weight, sizes)
 
 
-def _scales(features: Tensor, sets: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def _scales(features: held.Rows, sets: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Return mean and 1 / standard deviation (0 where constant) of every set's features, `[set, layer, dim]`."""
     center, scale = torch.empty(2, len(sets), *features.shape[1:])
     for layer in range(features.shape[1]):
@@ -123,30 +120,3 @@ def _scales(features: Tensor, sets: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
             deviation, center[index, layer] = torch.std_mean(features[rows, layer], 0, correction=0)
             scale[index, layer] = torch.where(deviation > 1e-6 * deviation.max(), 1 / deviation, 0.0)
     return center, scale
-
-
-@contextlib.contextmanager
-def room(rows: int, layers: int, dim: int) -> Iterator[Tensor]:
-    """Give a tensor `[row, layer, dim]` to fill: in memory, or in a file without a name where it is too large for that.
-
-    Raises `SibbolethError` where the cache's folder has no room for the file.
-    """
-    size = 4 * rows * layers * dim
-    if size <= MIX_BYTES:
-        yield torch.empty(rows, layers, dim)
-        return
-    folder = storage.folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        try:
-            # Written, not only made long: a full disk is then an error here, and no crash when the file is filled.
-            for begin in range(0, size, 2**24):
-                file.write(bytes(min(2**24, size - begin)))
-            file.flush()
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise SibbolethError(
-                f"{folder}: no room for the features of all layers, {size / 1e9:.1f} GB while their mix is trained "
-                f"({why}); make room there, or set layer_mix = false"
-            ) from None
-        yield torch.from_numpy(np.memmap(file, np.float32, "r+", shape=(rows, layers, dim)))

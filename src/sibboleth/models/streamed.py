@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from sibboleth import memory
 from sibboleth.models.losses import Kind, terms
 from sibboleth.models.minimisation import LEAST_CURVATURE, Evaluation
 from sibboleth.models.spanned import inverse_deviation, ranges
 
-BLOCK_BYTES = 32 * 2**20
-"""Memory for the features, or the outputs, of rows that are looked at together."""
+BLOCK_BYTES, BLOCK_SHARE = 32 * 2**20, 16
+"""Memory for the features, or the outputs, of rows that are looked at together; one of so many parts of a limit."""
 AXES_ROWS = 8192
 """Rows of a set, evenly spaced, from which its axes are found; they decide how fast, not where, the search ends."""
 
@@ -30,7 +31,7 @@ class Streamed:
         self.truth = truth[self.rows].double().T.contiguous()
         self.size = torch.tensor([len(one) for one in sets], dtype=torch.float64)
         self.member = torch.stack([torch.isin(self.rows, one) for one in sets])
-        self.block = max(1, BLOCK_BYTES // (8 * max(self.dim, self.problems * self.out)))
+        self.block = max(1, memory.at_most(BLOCK_BYTES, BLOCK_SHARE) // (8 * max(self.dim, self.problems * self.out)))
         self.whole = self._read(0) if self.block >= len(self.rows) else None
         self.mean, self.scale = self._moments()
         self.moment, self.axes = self._principal_axes(sets)
@@ -107,8 +108,9 @@ class Streamed:
     def _principal_axes(self, sets: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return orthogonal axes `[dim, axis]` of each set's features, and second moments `[set, 1 + axis]`."""
         moment, every = torch.ones(len(sets), 1 + self.dim, dtype=torch.float64), []
+        most = min(AXES_ROWS, max(self.dim, memory.at_most(AXES_ROWS * 8 * self.dim, BLOCK_SHARE) // (8 * self.dim)))
         for index, rows in enumerate(sets):
-            some = self.features[rows[:: -(-len(rows) // AXES_ROWS)]].double()
+            some = self.features[rows[:: -(-len(rows) // most)]].double()
             some = (some - self.mean[index]) * self.scale[index]
             found, axes = torch.linalg.eigh(some.T @ some / len(some))
             moment[index, 1:] = found.clamp(min=0)

@@ -23,6 +23,13 @@ Pooling = Literal["mean", "mean+std"]
 VERSION = 2
 """Raised when the numbers that encoders produce change; it is part of every identity."""
 
+FRAMES_PER_SECOND = 100.0
+"""Of an encoder that does not say how far apart its frames are."""
+COPIES = 4
+"""How many times as much as the hidden states of an utterance is held while it is encoded."""
+WORKING_BYTES = 16 * 2**20
+"""Held besides, however short it is: pieces of the front end, and what the allocator keeps."""
+
 WINDOW = 30.0
 """Seconds. A longer utterance is encoded in overlapping windows, none above this."""
 Precision = Literal["float32", "bfloat16"]
@@ -99,6 +106,15 @@ class Encoder(ABC):
 
     def enter_thread(self) -> None:  # noqa: B027 - most encoders have nothing to do
         """Make ready one of the threads that `side_by_side` is for; called in it."""
+
+    def working_bytes(self, seconds: float) -> int:
+        """Estimate what encoding one utterance of so many seconds takes at its peak, beside the weights; rather much.
+
+        That is the audio, and hidden states as the encoder makes them, as they are returned, and in its layers.
+        """
+        per_second = self.rate / self.stride if self.stride else FRAMES_PER_SECOND
+        states = self.layers * (seconds * per_second + 1) * self.dim * 4
+        return int(COPIES * states + 2 * seconds * self.rate * 4) + WORKING_BYTES
 
     @property
     def batch_seconds(self) -> float:

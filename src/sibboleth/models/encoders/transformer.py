@@ -52,6 +52,10 @@ HOP = 320
 """Samples from frame to frame at 16 kHz."""
 BATCH_SECONDS = 240.0
 """Audio in a batch on an accelerator."""
+WHOLE_ATTENTION = ("wavlm", "wav2vec2-bert")
+"""Families whose attention is computed with a matrix of all frames by all for every head."""
+ATTENTION_COPIES = 5
+"""How many such matrices there are at once."""
 CONVOLUTIONS = {"conv_kernel": (10, 3, 3, 3, 3, 2, 2), "conv_stride": (5, 2, 2, 2, 2, 2, 2)}
 """Of the front end of samples where a configuration does not say: 400 samples a frame, 320 apart."""
 
@@ -135,6 +139,14 @@ class Transformer(Encoder):
         object.__setattr__(whole, "shortened", False)
         object.__setattr__(whole, "identity", identify(encoder="unshortened", of=self.identity))
         return whole
+
+    def working_bytes(self, seconds: float) -> int:
+        """Estimate what encoding one utterance takes, with matrices of attention where a family makes them whole."""
+        family = self.config["model_type"]
+        seconds = WINDOW if family == "whisper" else seconds
+        frames = seconds * self.rate / (self.stride or 1)
+        heads = self.config.get("num_attention_heads", 0) if family in WHOLE_ATTENTION else 0
+        return super().working_bytes(seconds) + int(ATTENTION_COPIES * heads * frames**2 * 4)
 
     @contextlib.contextmanager
     def side_by_side(self) -> Iterator[int]:

@@ -50,6 +50,10 @@ class Answering(Encoder):
         """Load the weights."""
         self.below.prepare()
 
+    def working_bytes(self, seconds: float) -> int:
+        """Estimate what the encoder takes, beside which the answer is nothing."""
+        return self.below.working_bytes(seconds)
+
     def hidden_states(self, audio: Audio) -> HiddenStates:
         """Answer about one utterance of at most `WINDOW` seconds."""
         return self._answered(self.below.hidden_states(audio))

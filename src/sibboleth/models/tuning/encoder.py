@@ -75,6 +75,10 @@ class TunedEncoder(Encoder):
             from_audio=audio,
         )
 
+    def working_bytes(self, seconds: float) -> int:
+        """Estimate what the layers take, and what lies below them."""
+        return super().working_bytes(seconds) + self.below.working_bytes(seconds)
+
     def prepare(self) -> None:
         """Load the weights."""
         self.below.prepare()
