@@ -95,7 +95,8 @@ def write_run(folder: Path, *, audio: bool = True, heard: bool = True, domains: 
     given, known = pl.concat(answers), pl.concat(baselines)
     leading = pl.concat([given.filter(pl.col("rater") == "selected"), known])
     pairs = [
-        ("models against baselines", c["run"], "selected", f"baseline>{c['domain']}", "no segments") for c in cells
+        (f"models against no segments, {c['regime']}", c["run"], "selected", f"baseline>{c['domain']}", "no segments")
+        for c in cells
     ]
     asked = {"clusters": clusters, "statistics": STATISTICS}
     write_table(run / "utterances.parquet", utterances)

@@ -23,7 +23,8 @@ scale, what a perfect classifier of utterances would say."""
 THRESHOLDS = (5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 40.0)
 """dB under the loudest frame."""
 RATE = 16_000
-FAMILY = "models against baselines"
+FAMILY = "models against {rival}, {regime}"
+"""Family of paired comparisons: whoever is to be better than all baselines has to be so in each family."""
 
 
 def tables(
@@ -33,10 +34,10 @@ def tables(
     said = answers(material, fits, reference)
     statistics, seed = material.study.statistics, material.study.seed
     clusters = dict(material.table.select("utterance", "speaker").iter_rows())
-    known = runs.filter(pl.col("run").is_in(given["run"].unique().implode())).select("run", "domain")
+    known = runs.filter(pl.col("run").is_in(given["run"].unique().implode())).select("run", "domain", "regime")
     pairs = [
-        (FAMILY, run, "selected", _run(domain), rater)
-        for run, domain in known.sort("run").iter_rows()
+        (FAMILY.format(rival=rater, regime=regime), run, "selected", _run(domain), rater)
+        for run, domain, regime in known.sort("run").iter_rows()
         for rater in (NOTHING, LOUD)
     ]
     every = pl.concat([given, said])
