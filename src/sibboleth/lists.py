@@ -154,7 +154,7 @@ def _objects(file: Path) -> Iterator[dict[str, str | None]]:
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
             problems.append(Problem(str(file), "is not a JSON object", number))

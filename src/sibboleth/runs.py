@@ -62,16 +62,18 @@ class RunDirectory:
     def read(self) -> dict[str, Any]:
         """Return `run.json`; raises `SibbolethError` where there is none or its format is newer than this code."""
         try:
-            record: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            record: Any = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SibbolethError(f"{self.path}: not a run directory (it has no run.json)") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise SibbolethError(f"{self.path / 'run.json'}: cannot be read ({error})") from None
+        if not isinstance(record, dict):
+            raise SibbolethError(f"{self.path / 'run.json'}: is no record of a run; run the same command again")
         if record.get("format", 0) > FORMAT:
             raise SibbolethError(
                 f"{self.path}: written by a newer sibboleth (format {record['format']}); update sibboleth"
             )
-        return record
+        return dict(record)
 
     def write(self, record: dict[str, Any]) -> None:
         """Write `run.json`."""
@@ -96,7 +98,11 @@ class RunDirectory:
         file = self.path / f"{name}.parquet"
         if not file.exists():
             raise SibbolethError(f"{file}: missing; the run is not complete, run the same command again")
-        return pl.read_parquet(file)
+        try:
+            return pl.read_parquet(file)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            told = " ".join(str(error).split())[:200]
+            raise SibbolethError(f"{file}: cannot be read ({told}); run the same command again") from None
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

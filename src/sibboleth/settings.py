@@ -41,7 +41,7 @@ def read(path: Path, model: type[Model], context: Mapping[str, object] | None = 
         raise InvalidInput(f"{path}: cannot be read as UTF-8 text ({error})") from None
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOML's own errors, numbers of thousands of digits, deep nesting
         raise InvalidInput(f"{path}: not valid TOML: {error}") from None
     try:
         return model.model_validate(data, context=dict(context or {}))

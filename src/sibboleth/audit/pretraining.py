@@ -212,7 +212,7 @@ def _split(cell: str) -> tuple[str, ...]:
 def _configuration(folder: str) -> Mapping[str, object]:
     try:
         found = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

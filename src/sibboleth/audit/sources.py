@@ -87,5 +87,5 @@ def _digests(text: str) -> list[str]:
     """Return the digests of a row's sources; none where the column means something else."""
     try:
         return [str(one["digest"]) for one in json.loads(text)]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return []

@@ -103,7 +103,7 @@ def _speakers(path: Path | None) -> dict[str, dict[str, str]]:
             name: {key: value.strip() for key, value in about.items() if isinstance(value, str)}
             for name, about in said.items()
         }
-    except (ValueError, SyntaxError, AttributeError) as error:
+    except (ValueError, SyntaxError, AttributeError, RecursionError, MemoryError) as error:
         expected = "a dictionary of speakers, each with gender and accent"
         raise InvalidInput(f"{path}: not as published: {expected} ({error}); download it again") from None
 

@@ -144,7 +144,7 @@ def _values(path: Path) -> dict[str, str]:
 def _json(path: Path) -> dict[str, dict[str, Any]]:
     try:
         found = json.loads(layouts.text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path}: is no JSON ({error}); download it again") from None
     if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
         raise InvalidInput(f"{path}: not as published: an object with one for each sentence is expected")

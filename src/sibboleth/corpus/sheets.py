@@ -232,7 +232,7 @@ def _parse_jsonl(path: Path, data: bytes) -> Sheet:
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             faults.add(f"not valid JSON: {error}", number)
             continue
         if not isinstance(value, dict):

@@ -70,11 +70,11 @@ def records(path: Path) -> Any:
         raise InvalidInput(f"{path}: cannot be read ({error})") from None
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path}: is no JSON ({error}); export it again") from None
 
 

@@ -123,7 +123,7 @@ def _parsed(value: Any) -> list[Any]:
     if isinstance(value, str) and value[:1] in "[{" and value:
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [value]
     if value in (None, "", [], {}):
         return []

@@ -130,7 +130,7 @@ def _labels(path: Path) -> dict[str, str]:
         return {}
     try:
         found = json.loads(decoded(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path}: is no JSON ({error})") from None
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise InvalidInput(f"{path}: must be an object of labels: what a line has, and what it means")

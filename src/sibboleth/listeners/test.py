@@ -107,7 +107,7 @@ def read(folder: Path) -> Test:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise InvalidInput(f"{path}: cannot be read as a listening test ({where}: {first['msg']})") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInput(f"{path}: cannot be read as a listening test ({error})") from None
     if test.settings.language in LANGUAGES:
         return test

@@ -209,7 +209,7 @@ def opened(path: Path) -> Shard:
         shard: Shard = kind(path, json.loads(text), len(start) + length)
         expected = shard.bytes
         (*_, dtype) = (shard.header["identity"], shard.header["encoder"], shard.header["crc32"], shard.header["dtype"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise CorruptShard("its header cannot be read") from None
     if held != expected or dtype != DTYPE.str:
         raise CorruptShard(f"it has {held} bytes instead of {expected}")

@@ -338,7 +338,7 @@ def _findings(run: RunDirectory) -> list[dict[str, Any]]:
         return []
     try:
         findings: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SibbolethError(f"{file}: cannot be read ({error})") from None
     grades = ("error", "warning", "note")
     return sorted(findings, key=lambda f: grades.index(f["grade"]) if f["grade"] in grades else len(grades))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RATE = 16_000
 """Hz, where a preprocessor does not say."""
+ADAPTER = "adapter_config.json"
+"""What makes transformers put peft's updates, which no identity would know of, on top of weights."""
 HARMLESS = ("masked_spec_embed", "decoder.", "adapter.", "intermediate_ffn.")
 """Weights that no hidden state depends on, by the end or the start of their name."""
 LABELLED = (
@@ -54,7 +56,11 @@ class Checkpoint(Transformer):
 
         try:
             model, report = kind.from_pretrained(
-                self.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+                self.folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
         except Exception as error:  # torch, safetensors and transformers raise whatever their parsers raise
             raise SibbolethError(f"encoder {self.name!r}: {_unreadable(self.folder, error)}") from None
@@ -93,6 +99,11 @@ def of_frames(settings: EncoderSettings, folder: Path) -> Checkpoint:
     """Return the checkpoint in a folder, whatever else stands there; raises as `checkpoint` does."""
     name = settings.name
     config = configuration(name, folder)
+    if (folder / ADAPTER).is_file():
+        raise SibbolethError(
+            f"encoder {name!r}: {folder / ADAPTER} puts an adapter on top of the weights; merge it (peft's "
+            "merge_and_unload, then save_pretrained), or remove it to use the encoder as it was"
+        )
     precision = arithmetic.precision(settings)
     weights = hub.weights(folder)
     if not weights:
@@ -101,7 +112,7 @@ def of_frames(settings: EncoderSettings, folder: Path) -> Checkpoint:
             "needed. Flax, TensorFlow and fairseq checkpoints have to be converted to transformers first"
         )
     preprocessor, notes = preprocessing(folder, config)
-    architectures = config.get("architectures") or ()
+    architectures = tuple(map(str, config.get("architectures") or ()))
     labelled = config["model_type"] == "whisper" or any(a.endswith(LABELLED) for a in architectures)
     if labelled:
         notes += (f"it was trained with labels ({', '.join(architectures) or config['model_type']})",)
@@ -155,18 +166,35 @@ def configuration(name: str, folder: Path) -> Configuration:
         raise SibbolethError(f"encoder {name!r}: the folder has no config.json; save the model with save_pretrained")
     written = _json(folder / "config.json")
     family = written.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise SibbolethError(
             f"encoder {name!r}: model type {family!r} is not a speech encoder that sibboleth knows; it knows "
             f"{', '.join(FAMILIES)}. Wrap any other model in a Python function: python:FILE.py:FUNCTION"
         )
+    if _names_kernel(written):
+        raise SibbolethError(
+            f"{folder / 'config.json'}: asks for code of the hub to compute attention with (attn_implementation), "
+            "which is not run; remove that line"
+        )
     try:
-        config: dict[str, Any] = AutoConfig.from_pretrained(folder, local_files_only=True).to_dict()
+        config: dict[str, Any] = AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        ).to_dict()
         size(config), hop(config)
     except Exception as error:  # transformers raises whatever its checks of single fields raise
         told = " ".join(str(error).split()) or type(error).__name__
         raise SibbolethError(f"{folder / 'config.json'}: is not the configuration of a {family} ({told})") from None
     return config
+
+
+def _names_kernel(written: Any) -> bool:
+    """Say whether a configuration, or one inside it, names a kernel of the hub: OWNER/NAME, which transformers runs."""
+    if isinstance(written, list):
+        return any(map(_names_kernel, written))
+    if not isinstance(written, dict):
+        return False
+    asked = [value for key, value in written.items() if str(key).endswith("_implementation")]
+    return any("/" in json.dumps(value) for value in asked) or any(map(_names_kernel, written.values()))
 
 
 def preprocessing(folder: Path, config: Configuration) -> tuple[Configuration, tuple[str, ...]]:
@@ -183,7 +211,7 @@ def preprocessing(folder: Path, config: Configuration) -> tuple[Configuration, t
 def _json(file: Path) -> dict[str, Any]:
     try:
         content: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SibbolethError(f"{file}: cannot be read as JSON ({error})") from None
     if not isinstance(content, dict):
         raise SibbolethError(f"{file}: must hold a JSON object, not a {type(content).__name__}")

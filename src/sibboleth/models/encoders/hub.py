@@ -139,4 +139,12 @@ def _asking(name: str, repository: str, revision: str | None) -> Iterator[None]:
 
 
 def _shards(index: Path) -> Sequence[str]:
-    return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    """Name the files of weights that an index names; they lie beside it."""
+    try:
+        told = json.loads(index.read_text(encoding="utf-8"))
+        names = [*told["weight_map"].values()]
+        if not names or not all(isinstance(one, str) and one and one == Path(one).name for one in names):
+            raise ValueError("its weight_map must name files that lie beside it")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise SibbolethError(f"{index}: is no index of weights, which has a weight_map ({error})") from None
+    return sorted(set(names))

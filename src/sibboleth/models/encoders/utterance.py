@@ -175,5 +175,5 @@ def _described(folder: Path) -> Description:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise SibbolethError(f"{file}: {where}: {first['msg']}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SibbolethError(f"{file}: cannot be read as JSON ({error})") from None

@@ -188,7 +188,11 @@ def _with_heads(begin: Transformer, settings: Wav2vec2Objective) -> Wav2Vec2ForP
         return None
     with torch.random.fork_rng(devices=[]), quiet():
         found: Any = Wav2Vec2ForPreTraining.from_pretrained(
-            begin.folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            begin.folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     model, report = found
     if any(key.startswith(HEADS) for key in report["missing_keys"]):

@@ -122,7 +122,7 @@ def _json(file: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SibbolethError(f"{file}: cannot be read as JSON ({error})") from None
     if not isinstance(content, dict):
         raise SibbolethError(f"{file}: must hold a JSON object, not a {type(content).__name__}")

@@ -139,7 +139,7 @@ def read(folder: Path) -> ModelRecord:
         raise SibbolethError(f"{folder}: not a trained model (it has no {FILE}); `sibboleth train` writes one")
     try:
         content: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SibbolethError(f"{file}: cannot be read as JSON ({error})") from None
     found = content.get("format") if isinstance(content, dict) else None
     if isinstance(found, int) and found > FORMAT:
