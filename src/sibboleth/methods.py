@@ -76,6 +76,9 @@ class HeadSettings(Settings):
     dropout: float = Field(0.0, ge=0, lt=1)
     context: Context = ()
     """Of segmentations: seconds of windows about each frame, whose mean and deviation are heard beside the frame."""
+    per_speaker: bool = False
+    """Of segmentations, over a frozen encoder: frames are heard on the scale (mean and deviation) of all that their
+    speaker says, labels unseen, and not on that of all that trains."""
 
 
 class TuningAugmentation(AugmentationSettings):
@@ -235,6 +238,10 @@ class MethodSettings(Settings):
             raise ValueError("match_parameters needs a lora or a bottleneck whose size can be chosen")
         if self.match_parameters == self.name:
             raise ValueError("match_parameters names the method itself")
+        if self.adapts and self.head.per_speaker:
+            raise ValueError(
+                "head.per_speaker is over a frozen encoder, whose frames have a scale beforehand"
+            )
         if self.as_is and (self.adapts or self.mix or self.head != HeadSettings() or self.training is not None):
             raise ValueError("as_is trains nothing; leave all else of this method out")
         if self.train == "encoder" and self.lowest:

@@ -85,6 +85,8 @@ class FramesProbe(Settings):
     context: Context = ()
     """Seconds of windows about each frame, whose mean and deviation are heard beside the frame; none where it is asked
     what single frames tell."""
+    per_speaker: bool = False
+    """Whether frames are heard on the scale of all that their speaker says, and not on that of all that trains."""
     training: TuningSettings | None = None
     """As the study's `[training]` where not given."""
 

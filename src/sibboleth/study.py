@@ -276,8 +276,9 @@ class Study(Settings):
     @model_validator(mode="after")
     def _methods_fit(self) -> "Study":
         names = {one.name for one in self.methods}
-        if self.target.kind != "segmentation" and (around := [one.name for one in self.methods if one.head.context]):
-            raise ValueError(f"methods: head.context of {around[0]} is of segmentations, where frames are answered")
+        framed = [one.name for one in self.methods if one.head.context or one.head.per_speaker or one.as_is]
+        if framed and self.target.kind != "segmentation":
+            raise ValueError(f"methods: {framed[0]} has as_is or a head's context or per_speaker, of segmentations")
         if reserved := names & {"linear", "mlp", "ctc", "frames"}:
             raise ValueError(f"methods: {', '.join(sorted(reserved))} is the name of a probe; choose another")
         for one in self.methods:

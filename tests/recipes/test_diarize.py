@@ -1,12 +1,16 @@
 """Segments from study to file: heads over frames, decoders, folders of models, recordings of any length."""
 
+import contextlib
+import io
 import json
 import multiprocessing
+import re
 import resource
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +24,7 @@ from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.experiment import baselines, material, timelines, tuned, tuned_inputs
 from sibboleth.models import diarization
 from sibboleth.models.decoding.decoders import Argmax
+from sibboleth.models.decoding.timelines import Timeline
 from sibboleth.recipes import check
 from sibboleth.recipes.diarize import KEPT, diarize
 from sibboleth.recipes.train import train
@@ -274,7 +279,7 @@ def test_three_hours_fit_in_little_memory(model: Path, tmp_path: Path) -> None:
 
 METHODS = {
     "lora": "lora = { rank = 2 }\nlowest = 1",
-    "mix": "mix = true\nhead = { context = [0.5] }",
+    "mix": "mix = true\nhead = { context = [0.5], per_speaker = true }",
     "full": 'train = "layers"\nbottleneck = { reduction = 4 }\ngate = {}',
 }
 
@@ -294,3 +299,77 @@ def test_every_method_has_a_head_over_frames_and_is_loaded_as_it_was(
     assert all(0 <= start < end <= 2.4 + 1e-6 and label in ("angry", "sad") for start, end, label in found)
     said = diarize(tmp_path / "model", (corpus / "u02.wav",), output=tmp_path / "out")
     assert said.segments.of("u02") == found
+    if method != "full":
+        plain = Timeline.of_frames(program(tmp_path / "model", audio), loaded.stride, 2.4)
+        spans = zip(plain.starts.tolist(), plain.ends.tolist(), plain.labels.tolist(), strict=True)
+        expected = [(a, b, loaded.labels[k]) for a, b, k in spans if loaded.labels[k] != "neutral"]
+        assert replace(loaded, decoder=Argmax()).segments(audio, rate) == expected
+
+
+def program(model: Path, audio: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Run the card's program that does without sibboleth, and return the label of each frame as its number."""
+    _, text = re.findall(r"```python\n(.*?)```", (model / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {"audio": audio}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        exec(text.replace("FOLDER", str(model)), names)
+    return np.array([names["labels"].index(one) for one in names["answer"]])
+
+
+PITCH = """
+import numpy as np
+
+def pitch(audio, rate):
+    frames = np.pad(audio, (0, max(0, 400 - len(audio))))
+    rows = np.lib.stride_tricks.sliding_window_view(frames, 400)[::320] * np.hanning(400)
+    peak = np.abs(np.fft.rfft(rows, 8192, axis=1)).argmax(1) * rate / 8192
+    return np.log2(np.maximum(peak, 1.0)).astype(np.float32)[None, :, None]
+"""
+RELATIVE = {"neutral": 0.0, "angry": 6.0, "sad": -6.0}
+
+
+@pytest.fixture
+def voices(tmp_path: Path) -> Path:
+    """A corpus in which a label is so many semitones from the speaker's own pitch, so that no pitch alone tells it."""
+    rows = []
+    for number in range(24):
+        spans, random, speaker = drawn(number), np.random.default_rng(number), number % 6
+        at = [np.full(round(b * RATE) - round(a * RATE), 3.0 * speaker + RELATIVE[c]) for a, b, c in spans]
+        turns = np.cumsum(200 * 2 ** (np.concatenate(at) / 12)) / RATE
+        file = tmp_path / f"v{number:02d}.wav"
+        sound = 0.1 * np.sin(2 * np.pi * turns) + 0.003 * random.normal(size=len(turns))
+        soundfile.write(file, sound, RATE)
+        told = [dict(zip(("start", "end", "label"), one, strict=True)) for one in spans]
+        rows.append((f"v{number:02d}", str(file), f"s{speaker}", json.dumps(told)))
+    table = pl.DataFrame(rows, schema=["utterance", "audio", "speaker", "segments"], orient="row")
+    table.write_csv(tmp_path / "manifest.csv")
+    second = '[[methods]]\nname = "relative"\nhead = { per_speaker = true }\n[training]'
+    (tmp_path / "pitch.py").write_text(PITCH, encoding="utf-8")
+    text = STUDY.replace("[training]", second).replace('"logmel"', '"python:pitch.py:pitch"')
+    text = text.replace("epochs = 8", "epochs = 15").replace("learning_rate = 0.03", "learning_rate = 0.1")
+    (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_on_a_speaker_s_own_scale_heads_learn_what_is_relative(voices: Path, tmp_path: Path, one_thread: None) -> None:
+    from sibboleth.models import encoders
+    from sibboleth.models.cache import Cache
+
+    asked = studies.read(voices / "study.toml")
+    stuff = material.gather(asked)
+    fits, encoder = check.fits(stuff), encoders.load(asked.encoders[0])
+    errors = {}
+    for work in tuned.works(asked, asked.encoders[0], encoder, fits, stuff.out, stuff.background)[1:]:
+        given, directory = tuned_inputs.inputs(work, stuff, Cache()), RunDirectory(tmp_path / work.tuning.method.name)
+        for _ in tuned.solve(work.cells[0], work, given.inputs, stuff, directory):
+            pass
+        answers = pl.read_parquet(directory / work.cells[0].file(stuff)).drop("fold").filter(rater="selected")
+        found = metrics.align(answers, material.reference(stuff), stuff.target).answers
+        errors[work.tuning.method.name] = metrics.of(stuff.target)[0](found)
+    assert errors["relative"] < 0.15 < 0.3 < errors["head"]
+    train(voices / "study.toml", method="relative", output=tmp_path / "model", trust=True)
+    said = diarize(tmp_path / "model", (voices / "manifest.csv",), output=tmp_path / "out", trust=True).segments
+    for number in range(24):
+        expected = [label for *_, label in drawn(number) if label != "neutral"]
+        assert [label for *_, label in said.of(f"v{number:02d}")] == expected, number
+    alone = diarize(tmp_path / "model", (voices / "v03.wav",), output=tmp_path / "alone", trust=True).segments
+    assert [label for *_, label in alone.of("v03")] == [label for *_, label in drawn(3) if label != "neutral"]

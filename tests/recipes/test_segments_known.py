@@ -41,7 +41,7 @@ resamples = 500
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    """A study of mixes of six voices whose emotion is a colour of the voice, heard in every frame but for the phones."""
+    """A study of mixes of six voices, whose emotion is a colour that every frame has beside that of its phone."""
     pytest.importorskip("espeakng_loader")
     design = Design(languages=("en",), speakers=6, utterances=3, sentences=12, accented=0, coding={"en": "unrelated"})
     spoken = controlled.prepare(tmp_path / "spoken", design, workers=1)

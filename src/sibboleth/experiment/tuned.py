@@ -148,8 +148,10 @@ def works(
 
 def curve(probe: CtcProbe | FramesProbe) -> MethodSettings:
     """Write the probe of transcripts or segmentations as a method: a linear head on each hidden state."""
-    context = probe.context if isinstance(probe, FramesProbe) else ()
-    return MethodSettings(name=probe.kind, head=HeadSettings(context=context), training=probe.training)
+    head = HeadSettings()
+    if isinstance(probe, FramesProbe):
+        head = HeadSettings(context=probe.context, per_speaker=probe.per_speaker)
+    return MethodSettings(name=probe.kind, head=head, training=probe.training)
 
 
 def takes(encoder: "Encoder", method: MethodSettings) -> bool:

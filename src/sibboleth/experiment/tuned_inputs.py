@@ -94,18 +94,20 @@ def _framed(
     tuning, encoder, scan = work.tuning, work.encoder, material.scan
     seconds, truth = scan["seconds"].fill_null(0.0).to_numpy(), material.truth()
     utterances = material.table["utterance"].to_list()
+    voices = material.table.select(pl.coalesce("speaker", "utterance").rank("dense") - 1).to_series()
+    speakers = voices.cast(pl.Int64).to_numpy()
     if isinstance(encoder, Transformer) and (tuning.layered or tuning.method.adapts):
         found = extract(encoder.unshortened(), some, scan, cache, frames=(tuning.lowest,))
         aligned = cells.Aligned(found, utterances)
         own = _own(encoder, seconds)
-        return FrameInputs(found, tuning.lowest, aligned.rows, own, truth, seconds), aligned.missing
+        return FrameInputs(found, tuning.lowest, aligned.rows, own, truth, seconds, speakers), aligned.missing
     layers = tuple(range(tuning.lowest, tuning.layers + 1))
     found = extract(encoder, some, scan, cache, frames=layers)
     aligned = cells.Aligned(found, utterances)
     own = np.array([len(found.frames(row, layers[0])) if row >= 0 else 0 for row in aligned.rows.tolist()])
     if isinstance(encoder, Transformer):
         own = np.minimum(own, _own(encoder, seconds))
-    return StateInputs(found, layers[-1], aligned.rows, own, truth, seconds), aligned.missing
+    return StateInputs(found, layers[-1], aligned.rows, own, truth, seconds, speakers), aligned.missing
 
 
 def _own(encoder: "Transformer", seconds: Array) -> Counts:

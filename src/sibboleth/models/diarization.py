@@ -7,13 +7,15 @@ recording is a row of numbers per frame; it is kept now and then, so that one th
 
 import math
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from sibboleth.errors import InvalidInput, SibbolethError
 from sibboleth.models import encoding, samples
@@ -30,6 +32,9 @@ from sibboleth.targets import BACKGROUND
 
 SAVED = 20
 """Windows after which what is known of a recording is kept."""
+LEAST_VARIANCE = 1e-8
+"""As training has it, of numbers that hardly vary."""
+Moments = npt.NDArray[np.float64]
 Segment = tuple[float, float, str]
 """Start and end in seconds, and label."""
 
@@ -53,6 +58,8 @@ class Diarizer:
     """None where what the encoder gives are logits."""
     bfloat16: bool = False
     """Whether the head was trained in bfloat16."""
+    per_speaker: bool = False
+    """Whether frames are heard on the scale of what their speaker says."""
 
     def segments(self, audio: npt.ArrayLike, rate: int) -> list[Segment]:
         """Return the segments of audio `[sample]` or `[sample, channel]`, full scale at 1, of a rate in Hz.
@@ -66,10 +73,31 @@ class Diarizer:
             pass
         return self.decoded(made.posteriors, len(heard) / self.encoder.rate)
 
-    def passing(self, recording: Recording, state: Path | None = None) -> "_Pass":
-        """Go through a recording window by window, from the state in a file if there is one."""
+    def passing(self, recording: Recording, state: Path | None = None, scale: Tensor | None = None) -> "_Pass":
+        """Go through a recording window by window, from the state in a file if there is one.
+
+        `scale` is that of its speaker, which `scale` finds; that of the recording alone where it is needed and not
+        given.
+        """
         count = round(recording.seconds * self.encoder.rate)
-        return _Pass(self, lambda: recording.blocks(self.encoder.rate), count, state)
+        return _Pass(self, lambda: recording.blocks(self.encoder.rate), count, state, scale)
+
+    def scale(self, recordings: Sequence[Recording]) -> Tensor:
+        """Return mean and deviation of the frames of all of some recordings of one speaker, `[2, layer, dim]`."""
+        rate = self.encoder.rate
+        found = [self.moments(partial(one.blocks, rate), round(one.seconds * rate)) for one in recordings]
+        weight = np.array([one.seconds for one in recordings]) / sum(one.seconds for one in recordings)
+        mean, square = (np.tensordot(weight, np.stack(each), 1) for each in zip(*found, strict=True))
+        return _scaled(mean, square)
+
+    def moments(self, blocks: Callable[[], Iterator[Audio]], count: int) -> tuple[Moments, Moments]:
+        """Return the means of the numbers of all frames and of their squares, both `[layer, dim]`."""
+        if count <= WINDOW * self.encoder.rate:
+            parts = iter([self.encoder.hidden_states(np.concatenate(list(blocks())))])
+        else:
+            parts = encoding.windows(self.encoder, blocks, count)
+        own = encoding.pooled(parts)[self.layers.start : self.layers.stop].astype(np.float64)
+        return own[:, 0], own[:, 0] ** 2 + own[:, 1] ** 2
 
     def decoded(self, posteriors: Posteriors, seconds: float) -> list[Segment]:
         """Make segments of posteriors `[frame, label]`, the background's left out."""
@@ -85,21 +113,27 @@ class Diarizer:
         return None if self.encoder.stride is None else self.encoder.stride / self.encoder.rate
 
     @torch.inference_mode()
-    def logits(self, encoder: Encoder, window: Audio) -> npt.NDArray[np.float32]:
+    def logits(self, encoder: Encoder, window: Audio, scale: Tensor | None = None) -> npt.NDArray[np.float32]:
         """Return what the head says of each frame of at most `WINDOW` seconds, `[frame, label]`."""
         given = encoder.hidden_states(window)[self.layers.start : self.layers.stop]
-        return _finite(given[0] if self.network is None else self._heard(given, len(window) / encoder.rate))
+        return _finite(given[0] if self.network is None else self._heard(given, len(window) / encoder.rate, scale))
 
-    def _heard(self, given: npt.NDArray[np.float32], length: float) -> npt.NDArray[np.float32]:
+    def _heard(self, given: npt.NDArray[np.float32], length: float, scale: Tensor | None) -> npt.NDArray[np.float32]:
         """Return what the head says of hidden states `[layer, frame, dim]` of so many seconds."""
         assert self.network is not None
         device = next(self.network.parameters()).device
         states = torch.from_numpy(given)[None]
         seconds = torch.tensor([[length]])
-        batch = TuningBatch(states, torch.tensor([states.shape[2]]), seconds, 0.0).to(device)
+        own = None if scale is None else scale[None]
+        batch = TuningBatch(states, torch.tensor([states.shape[2]]), seconds, 0.0, own).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
             ((said, _),) = self.network.said(batch)
         return np.asarray(said[0].float().cpu().numpy())
+
+
+def _scaled(mean: Moments, square: Moments) -> Tensor:
+    deviation = np.sqrt(np.maximum(square - mean**2, LEAST_VARIANCE))
+    return torch.from_numpy(np.stack([mean, deviation])).float()
 
 
 def _finite(said: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -112,27 +146,36 @@ class _Pass:
     """One recording, window by window; iterating yields the seconds that each window adds."""
 
     def __init__(
-        self, model: Diarizer, blocks: Callable[[], Iterator[Audio]], count: int, state: Path | None = None
+        self,
+        model: Diarizer,
+        blocks: Callable[[], Iterator[Audio]],
+        count: int,
+        state: Path | None = None,
+        scale: Tensor | None = None,
     ) -> None:
-        self.model, self.blocks, self.count, self.state = model, blocks, count, state
+        self.model, self.blocks, self.count, self.state, self.scale = model, blocks, count, state, scale
         self.sums: npt.NDArray[np.float32] = np.zeros((0, len(model.labels)), np.float32)
         self.weights: npt.NDArray[np.float32] = np.zeros(0, np.float32)
         self.length = 0
         """Frames so far."""
 
     def __iter__(self) -> Iterator[float]:
+        if self.scale is None and self.model.per_speaker:
+            self.scale = _scaled(*self.model.moments(self.blocks, self.count))
         encoder = self.model.encoder.for_recording(self.blocks())
         rate, done = encoder.rate, self._restored()
         size = int(WINDOW * rate)
         opening = next(encoding.cut(self.blocks(), size, 0, 1))
-        stride = encoder.stride or max(1, round(len(opening) / len(self.model.logits(encoder, opening))))
+        stride = encoder.stride or max(1, round(len(opening) / len(self.model.logits(encoder, opening, self.scale))))
         size = size // stride * stride
         beyond = max(0, self.count + LONGEST_ROUNDING - size)
         many = 1 + math.ceil(beyond / (size - 2 * int(CONTEXT * rate)))
         step = 0 if many == 1 else math.ceil(beyond / (many - 1) / stride) * stride
         for index, window in enumerate(encoding.cut(self.blocks(), size, step, many)):
             if index >= done and len(window):
-                self._add(self.model.logits(encoder, window), index * step // stride, (size - step) // stride)
+                self._add(
+                    self.model.logits(encoder, window, self.scale), index * step // stride, (size - step) // stride
+                )
                 if self.state is not None and (index + 1) % SAVED == 0:
                     self._keep(index + 1)
             yield len(window) / rate if index == many - 1 else step / rate
@@ -204,6 +247,7 @@ def load(path: Path | str, *, trust: bool = False) -> Diarizer:
         layers=model.layers,
         network=model.network,
         bfloat16=record.bits == "bfloat16",
+        per_speaker=record.method.head.per_speaker,
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,7 @@ def diarize(model: Path, audio: tuple[Path, ...], *, output: Path, trust: bool =
     recordings = given.recordings()
     directory = runs.RunDirectory(output)
     with directory.alone():
-        found = _all(loaded, recordings, output / KEPT)
+        found = _all(loaded, recordings, _voices(given.table), output / KEPT)
         failed = {name: one for name, one in found.items() if isinstance(one, str)}
         answered, excluded = given.divided(failed, "diarized")
         names = answered["utterance"].to_list()
@@ -107,19 +107,30 @@ def _written(made: Segments, output: Path) -> tuple[list[Path], tuple[str, ...]]
     return written, tuple(notes)
 
 
-def _all(model: "Diarizer", recordings: "Mapping[str, Recording]", folder: Path) -> dict[str, Any]:
+def _voices(table: pl.DataFrame) -> dict[str, str]:
+    """Return who speaks in each utterance; where that is not known, it is nobody else."""
+    return dict(table.select("utterance", pl.coalesce("speaker", "utterance").alias("voice")).rows())
+
+
+def _all(
+    model: "Diarizer", recordings: "Mapping[str, Recording]", voices: Mapping[str, str], folder: Path
+) -> dict[str, Any]:
     """Return the segments of every recording, or the reason why there are none; equal recordings once."""
     folder.mkdir(parents=True, exist_ok=True)
     told: dict[str, Any] = {}
+    speech: dict[str, list[Recording]] = {}
+    for name, one in recordings.items():
+        speech.setdefault(voices[name], []).append(one)
+    scales: dict[str, Any] = {}
     total = round(sum(one.seconds for one in {one.digest: one for one in recordings.values()}.values()))
     model.encoder.prepare()
 
     def work() -> Iterator[None]:
         passed = shown = 0.0
-        for one in recordings.values():
+        for name, one in recordings.items():
             if one.digest in told:
                 continue
-            for seconds in _one(model, one, folder, told):
+            for seconds in _one(model, one, folder, told, speech[voices[name]], scales):
                 passed += seconds
                 while shown < int(passed):
                     shown += 1
@@ -130,9 +141,20 @@ def _all(model: "Diarizer", recordings: "Mapping[str, Recording]", folder: Path)
     return {name: told[one.digest] for name, one in recordings.items()}
 
 
-def _one(model: "Diarizer", recording: "Recording", folder: Path, told: dict[str, Any]) -> Iterator[float]:
-    """Find the segments of one recording, from what is known of it; yields the seconds that are done."""
-    key = hashlib.sha256(f"{model.identity} {model.decoder!r} {recording.digest}".encode()).hexdigest()[:24]
+def _one(
+    model: "Diarizer",
+    recording: "Recording",
+    folder: Path,
+    told: dict[str, Any],
+    speech: "Sequence[Recording]",
+    scales: dict[str, Any],
+) -> Iterator[float]:
+    """Find the segments of one recording, from what is known of it; yields the seconds that are done.
+
+    `speech` is all that its speaker says, of which a model may want the scale; `scales` keeps these.
+    """
+    voice = " ".join(sorted(one.digest for one in speech)) if model.per_speaker else ""
+    key = hashlib.sha256(f"{model.identity} {model.decoder!r} {recording.digest} {voice}".encode()).hexdigest()[:24]
     place, state = folder / f"{key}.json", folder / f"{key}.npz"
     try:
         told[recording.digest] = [tuple(one) for one in json.loads(place.read_text(encoding="utf-8"))]
@@ -141,7 +163,9 @@ def _one(model: "Diarizer", recording: "Recording", folder: Path, told: dict[str
     except (OSError, ValueError):
         pass
     try:
-        passing = model.passing(recording, state)
+        if model.per_speaker and voice not in scales:
+            scales[voice] = model.scale(speech)
+        passing = model.passing(recording, state, scales.get(voice))
         yield from passing
         found = model.decoded(passing.posteriors, recording.seconds)
     except Exception as error:  # whatever one recording does to a model must not lose the others

@@ -6,6 +6,7 @@ audio itself changes from epoch to epoch, or every weight is trained, it is prep
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,13 +73,34 @@ class FrameInputs(Inputs):
         own: npt.NDArray[np.int64],
         truth: Array,
         seconds: Array,
+        speakers: npt.NDArray[np.int64] | None = None,
     ) -> None:
         """Read hidden state `layer` of features, whose row for every row of the table is in `places`.
 
-        `own` are the frames of each row that are its own, not of silence behind it.
+        `own` are the frames of each row that are its own, not of silence behind it; `speakers` number who speaks.
         """
         super().__init__(truth, seconds)
         self.features, self.layer, self.places, self.own = features, layer, places, own
+        self.speakers = np.arange(len(own)) if speakers is None else speakers
+        self._scales: Samples | None = None
+
+    def know_speakers(self, layers: Sequence[int]) -> None:
+        """Give every batch from now on the scale of all that the speaker of each row says."""
+        there = np.flatnonzero((self.places >= 0) & (self.own > 0))
+        known = {
+            speaker: there[self.speakers[there] == speaker] for speaker in np.unique(self.speakers[there]).tolist()
+        }
+        shape = (int(self.speakers.max()) + 1, 2, len(layers), self.features.matrix(layers[0], "mean").shape[1])
+        self._scales = np.zeros(shape, np.float32)
+        for speaker, rows in known.items():
+            self._scales[speaker] = self.scale(rows, layers)
+
+    def batch(self, rows: Rows, random: np.random.Generator | None = None) -> TuningBatch:
+        """Make a batch of some rows, with the scale of their speakers where that is known."""
+        made = super().batch(rows, random)
+        if self._scales is None:
+            return made
+        return replace(made, scale=torch.from_numpy(self._scales[self.speakers[rows]]))
 
     def load(self, rows: Rows, random: np.random.Generator | None) -> tuple[Tensor, Tensor]:
         """Read and pad them."""

@@ -1,7 +1,7 @@
 """What is fine-tuned: layers of an encoder with adapters, a mean over time, and a head."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -34,12 +34,26 @@ class TuningBatch:
     truth: Tensor
     """`[row, out]`; of texts `[row, token]`, -1 behind."""
     seconds: float
+    scale: Tensor | None = None
+    """Mean and deviation of what the speaker of each row says, `[row, 2, layer, dim]`; none where all have one."""
+
+    @property
+    def rows(self) -> int:
+        """How many utterances it has."""
+        return len(self.truth)
+
+    def part(self, begin: int, end: int) -> Self:
+        """Return some of its rows."""
+        of_rows = {name: one for name, one in vars(self).items() if name != "seconds" and one is not None}
+        share = (end - begin) / self.rows
+        return replace(self, seconds=self.seconds * share, **{name: one[begin:end] for name, one in of_rows.items()})
 
     def to(self, device: torch.device) -> Self:
         """Return it on a device."""
         inputs = self.inputs
         moved = inputs.to(device) if isinstance(inputs, Tensor) else tuple(one.to(device) for one in inputs)
-        return type(self)(moved, self.lengths.to(device), self.truth.to(device), self.seconds)
+        scale = None if self.scale is None else self.scale.to(device)
+        return type(self)(moved, self.lengths.to(device), self.truth.to(device), self.seconds, scale)
 
 
 class Head(nn.Sequential):
@@ -106,8 +120,13 @@ class Tuned(nn.Module):
         else:
             weights = batch.truth @ self.label_weights
             loss = (losses.cross_entropy(output, truth) * weights).sum() / weights.sum()
-        self.told.append(float(loss.detach()))
         return {"loss": loss}
+
+    def weight(self, batch: TuningBatch) -> float:
+        """Return what the loss of a batch weighs beside those of other parts: its rows, or the weights of its labels."""
+        if self.loss == "squared":
+            return float(batch.rows)
+        return float((batch.truth @ self.label_weights.to(batch.truth.device)).sum())
 
     def outputs(self, batch: TuningBatch) -> Tensor:
         """Return what the head says, `[row, out]`: logits, or numbers yet to be scaled back."""

@@ -111,7 +111,13 @@ def _framed(record: ModelRecord, own: str) -> Iterator[str]:
     """Write what makes text or labels of hidden states: frames on the scale of the head, then the likeliest of each."""
     yield ""
     yield 'weights = load_file("FOLDER/head.safetensors")'
-    yield 'centre, spread = weights["scale"][:, :, None, None]'
+    if record.kind == "segmentation" and record.method.head.per_speaker:
+        heard = f"states[{record.encoder.lowest}:]" if record.method.mix else "states[-1:]"
+        yield f"own = [state[0]{own} for state in {heard}]  # of all that the speaker says, if there is more"
+        yield "centre = torch.stack([one.mean(0) for one in own])[:, None, None]"
+        yield "spread = torch.stack([one.std(0, correction=0) for one in own])[:, None, None]"
+    else:
+        yield 'centre, spread = weights["scale"][:, :, None, None]'
     if record.method.mix:
         yield 'share = torch.softmax(weights["mix"], 0)[:, None, None, None]'
         mixed = f"torch.stack(states[{record.encoder.lowest}:]) - centre) / spread"

@@ -53,9 +53,11 @@ class Transcriber(Tuned):
     def forward(self, batch: TuningBatch) -> dict[str, Tensor]:
         """Return the loss of a batch: the mean over rows, heads added up, since they share no weight."""
         told = [ctc.losses(one, lengths, batch.truth).mean() for one, lengths in self.said(batch)]
-        loss = torch.stack(told).sum()
-        self.told.append(float(loss.detach()) / self.voices)
-        return {"loss": loss}
+        return {"loss": torch.stack(told).sum()}
+
+    def weight(self, batch: TuningBatch) -> float:
+        """Return what the loss of a batch weighs beside those of other parts: its rows."""
+        return float(batch.rows)
 
     def judged(self, batch: TuningBatch) -> list[tuple[Tensor, Tensor]]:
         """Return, for each head, the loss of each row and the text that it says, `[row, token]`."""
@@ -69,8 +71,9 @@ class Transcriber(Tuned):
         frozen = self.stack is None or not self.stack.trained
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
             states, lengths = self._heard(batch)
-        centre, spread = self.scale
-        heard = [(one.float() - centre[k]) / spread[k] for k, one in enumerate(states)]
+        # `[row, 2, layer, dim]`, with one row where all speakers have one scale
+        scale = self.scale[None] if batch.scale is None else batch.scale
+        heard = [(one.float() - scale[:, 0, k, None]) / scale[:, 1, k, None] for k, one in enumerate(states)]
         if isinstance(self.head, nn.ModuleList):
             return [
                 (head(self._around(one, lengths, batch)), lengths) for head, one in zip(self.head, heard, strict=True)

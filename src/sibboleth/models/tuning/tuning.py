@@ -115,11 +115,17 @@ class Tuning:
         return network, sizes | {"head": sum(one.numel() for one in network.head.parameters() if one.requires_grad)}
 
     def know_scale(self, network: Tuned, inputs: Inputs, train: Rows) -> None:
-        """Let heads over the frames of a frozen encoder know the scale of what they hear, from the training rows."""
+        """Let heads over the frames of a frozen encoder know the scale of what they hear, from the training rows.
+
+        Or from all rows of each row's speaker, where the head hears each on a scale of its own.
+        """
         frozen = not self.method.adapts and not self.method.as_is
-        if isinstance(network, Transcriber) and isinstance(inputs, FrameInputs) and frozen:
-            count = network.scale.shape[1]
-            layers = range(self.layers - count + 1, self.layers + 1)
+        if not isinstance(network, Transcriber) or not isinstance(inputs, FrameInputs) or not frozen:
+            return
+        layers = range(self.layers - network.scale.shape[1] + 1, self.layers + 1)
+        if self.method.head.per_speaker:
+            inputs.know_speakers(layers)
+        else:
             network.scale.copy_(torch.from_numpy(inputs.scale(train, layers)))
 
     def _network(self, stack: Stack | None, seed: int, stride: float | None) -> Tuned:
