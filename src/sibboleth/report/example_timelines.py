@@ -1,6 +1,6 @@
 """Timelines of a run: utterances most wrong and typical ones, what models and people say above one another."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,8 @@ def block(results: Results, most: int, players: Players) -> Block | None:
     target = asked(results)
     models = given.filter(~pl.col("control"))
     ranked = scores.worst(models if models.height else given, truth, target)
-    worst, typical = _chosen(ranked, most)
     drawing = _Drawing(results, given, truth, players)
+    worst, typical = _chosen(ranked, most, drawing.heard)
     drawn = {name: drawing.timeline(name) for name in (*worst, *typical)}
     return Block(
         worst=tuple(drawn[name] for name in worst),
@@ -66,13 +66,23 @@ def block(results: Results, most: int, players: Players) -> Block | None:
     )
 
 
-def _chosen(ranked: pl.DataFrame, most: int) -> tuple[list[str], list[str]]:
-    """Return the utterances most wrong, and those whose error is nearest to the median of all."""
+def _chosen(ranked: pl.DataFrame, most: int, heard: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the utterances most wrong, and those whose error is nearest to the median of all.
+
+    At least half of either are of those that people heard, where there are so many.
+    """
     known = ranked.filter(pl.col("error").is_not_null())
-    wrong = known.filter(pl.col("wrong") > 0)["utterance"].head(max(1, most - most // TYPICAL)).to_list()
+    wrong = _first(known.filter(pl.col("wrong") > 0)["utterance"].to_list(), max(1, most - most // TYPICAL), heard)
     rest = known.filter(~pl.col("utterance").is_in(wrong))
     near = rest.with_columns((pl.col("error") - known["error"].median()).abs().alias("far")).sort("far", "utterance")
-    return wrong, near["utterance"].head(most // TYPICAL).to_list()
+    return wrong, _first(near["utterance"].to_list(), most // TYPICAL, heard)
+
+
+def _first(names: list[str], most: int, heard: Collection[str]) -> list[str]:
+    """Return the first of names, in their order, half of them or more of those heard."""
+    kept = [name for name in names if name in heard][: (most + 1) // 2]
+    others = [name for name in names if name not in set(kept)][: most - len(kept)]
+    return sorted([*kept, *others], key=names.index)
 
 
 class _Drawing:
@@ -85,6 +95,7 @@ class _Drawing:
         self.people = listeners.filter(pl.col("target") == results.target) if listeners.height else listeners
         simulated = self.people.height > 0 and bool((self.people["source"] == "simulated").any())
         self.word = "simulated listener" if simulated else "person"
+        self.heard = set(self.people["utterance"]) if self.people.height else set()
         self.rows = {row["utterance"]: row for row in results.utterances.to_dicts()}
         self.left = EMBED_LIMIT
         self.shown = _shown(results, given)
@@ -130,7 +141,7 @@ class _Drawing:
         mine = self.people.filter(pl.col("utterance") == utterance)
         mine = mine.filter(pl.col("trial") == pl.col("trial").min().over("run", "rater")).sort("run", "rater")
         for (_, rater), rows in list(mine.group_by("run", "rater", maintain_order=True))[:MOST_PEOPLE]:
-            yield self._row(f"{self.word} {rater}", rows)
+            yield self._row(f"{self.word} {str(rater).removeprefix('simulated-')}", rows)
 
     def _row(self, name: str, rows: pl.DataFrame) -> Row:
         judged = scores.judge(rows.drop(set(rows.columns) - set(self.truth.columns)), self.truth, self.target)
