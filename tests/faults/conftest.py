@@ -1,5 +1,6 @@
 """Real faults done to real processes: a corpus of small sounds, an encoder that logs what it hears, and the tool."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -201,12 +202,12 @@ class Warm:
         return status, answer["seconds"], " ".join(said.read_text().split()) if said.exists() else ""
 
 
-@pytest.fixture(scope="session")
-def warm() -> Iterator[Warm]:
-    """Start a process that has imported everything."""
+@contextlib.contextmanager
+def warmed(*modules: str) -> Iterator[Warm]:
+    """Start a process that has imported what every command needs, and these modules."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("warm.py"))],
+        [sys.executable, str(Path(__file__).with_name("warm.py")), *modules],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -218,3 +219,10 @@ def warm() -> Iterator[Warm]:
     process.stdin.close()
     process.wait()
     process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Start a process that has imported everything."""
+    with warmed() as process:
+        yield process

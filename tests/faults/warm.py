@@ -2,7 +2,8 @@
 
 A line of JSON on standard input asks: `arguments, folder, environment, said (a file), after (seconds or null), most
 (bytes that a file may have, or null), table, state (which table, or state of a training, it dies half-way through
-writing, or null)`. A line on standard output answers: `status` as of os.waitpid, `seconds` it ran.
+writing, or null)`. A line on standard output answers: `status` as of os.waitpid, `seconds` it ran. Arguments of this
+program are modules that are imported as well.
 """
 
 import importlib
@@ -85,7 +86,7 @@ def work(asked: dict[str, object]) -> None:
 
 def main() -> None:
     """Answer until standard input ends."""
-    for module in MODULES.split():
+    for module in (*MODULES.split(), *sys.argv[1:]):
         importlib.import_module(module)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     print("ready", flush=True)  # noqa: T201
