@@ -126,7 +126,7 @@ class _Work:
             backgrounds.years(self.people, str(one), self.stuff.study.listeners.names).count(backgrounds.EXPOSED)
             for one in dialects
         )
-        pairs = self.heard.select(dict.fromkeys((domain, DIALECT))).unique()
+        pairs = self.heard.select(list(dict.fromkeys((domain, DIALECT)))).unique()
         same = len(pairs) == len(dialects) == pairs[domain].n_unique()
         return [domain] + ([DIALECT] if domain != DIALECT and not same and (len(dialects) > 1 or known) else [])
 
