@@ -40,7 +40,8 @@ def test_the_command_line_takes_all_of_it(tmp_path: Path, capsys: pytest.Capture
     manifest = make(tmp_path, speakers=2)
     output = str(tmp_path / "mixes")
     arguments = ["corpus", "mix", str(manifest), "--background", "neutral", "--output", output, "--count", "4"]
-    cli.main([*arguments, "--patterns", "n-e", "--patterns", "n-e1-n-e2", "--pause", "0.1", "--seed", "3"])
+    arguments += ["--labels", "angry", "sad"]
+    cli.main([*arguments, "--patterns", "n-e", "n-e1-n-e2", "--pause", "0.1", "--seed", "3"])
     assert "n-e1-n-e2" in capsys.readouterr().out
     assert len(corpus.read(tmp_path / "mixes" / "manifest.csv").table) == 4
 

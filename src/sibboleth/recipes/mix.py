@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import polars as pl
+from cyclopts import Parameter
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -46,8 +48,8 @@ def mix(
     output: Path,
     background: str = "neutral",
     label: str = "emotion",
-    labels: tuple[str, ...] = (),
-    patterns: tuple[str, ...] = PATTERNS,
+    labels: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (),
+    patterns: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = PATTERNS,
     count: int | None = None,
     pause: float = 0.0,
     seed: int = 0,

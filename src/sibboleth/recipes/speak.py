@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import polars as pl
 import soundfile
+from cyclopts import Parameter
 
 from sibboleth import corpus, settings, storage
 from sibboleth.corpora.synthetic import unlabelled
@@ -27,7 +29,13 @@ class Spoken:
         return "\n".join([str(self.manifest), *lines])
 
 
-def speak(root: Path, *, languages: tuple[str, ...] = ("en", "nl"), hours: float = 1.0, seed: int = 0) -> Spoken:
+def speak(
+    root: Path,
+    *,
+    languages: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ("en", "nl"),
+    hours: float = 1.0,
+    seed: int = 0,
+) -> Spoken:
     """Speak hours of unlabelled speech to pre-train on, with many voices in many manners, and write its manifest.
 
     Args:
