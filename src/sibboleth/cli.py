@@ -31,6 +31,11 @@ protocol = App(name="protocol", help="Published protocols: what they ask, what i
 app.command(
     "sibboleth.recipes.demo:demo", name="demo", help="Make speech, run the whole study on it, write the report."
 )
+app.command(
+    "sibboleth.recipes.reproduce:reproduce",
+    name="reproduce",
+    help="The anchor study (humans vs. models) from corpora to report.",
+)
 app.command("sibboleth.recipes.run:run", name="run", help="Run a study file and write its report; run again to go on.")
 app.command(
     "sibboleth.recipes.status:status", name="status", help="How a run stands: done, running, failed, time left."

@@ -1,4 +1,4 @@
-"""Write a run's report, or the curve of a pre-training, again from its tables."""
+"""Write a run's report, the curve of a pre-training, or the page of a reproduction, again from its tables."""
 
 from pathlib import Path
 from typing import Literal
@@ -17,10 +17,10 @@ def report(
 ) -> Path:
     """Write report.html, figures/ and tables/ of a run directory again; nothing is computed anew.
 
-    Of a pre-training it writes the page with the curves.
+    Of a pre-training it writes the page with the curves, of a reproduction the one over its studies.
 
     Args:
-        run: The run directory, or the folder of a pre-training.
+        run: The run directory, or the folder of a pre-training or a reproduction.
         audio: Players for the utterances most often wrong: linked, embedded (mind the corpus's licence), or none.
             As the study says where not given.
         examples: How many utterances are shown; as the study says where not given.
@@ -34,6 +34,9 @@ def report(
     record = RunDirectory(run).read()
     if record.get("kind") == "pretraining":
         return curve.draw(RunDirectory(run), record, title=title)
-    from sibboleth.report import page
+    from sibboleth.report import anchor, page
+
+    if record.get("kind") == "reproduction":
+        return anchor.write(RunDirectory(run))
 
     return page.write(run, audio=audio, most_examples=examples, title=title)

@@ -132,6 +132,12 @@ def count(number_of: int, one: str, many: str | None = None) -> str:
     return f"{number_of:,} {one if number_of == 1 else many or one + 's'}"
 
 
+def spread(numbers: Sequence[int]) -> str:
+    """Write 58 to 62, or 60 where all are alike."""
+    low, high = min(numbers), max(numbers)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def duration(seconds: float | None) -> str:
     """Write 4.2 s, 42 s, 1 min 24 s, 2 h 5 min."""
     if seconds is None or not math.isfinite(seconds):
