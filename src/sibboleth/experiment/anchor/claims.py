@@ -213,12 +213,12 @@ def _drop(found: Evidence, counted: pl.DataFrame) -> Answer:
     drops = found.run.table("comparisons").filter(
         pl.col("family") == family, pl.col("a_run").is_in(runs), metric="uar", slice="all"
     )
-    clear = drops.filter(pl.col("high") < 0, pl.col("p_holm") < ALPHA)
+    known = drops.with_columns(pl.col("high").fill_nan(None)).drop_nulls("high")
+    below, sure = known.filter(pl.col("high") < 0), known.filter(pl.col("high") < 0, pl.col("p_holm") < ALPHA)
     gaps = drops["difference"].to_list() or [0.0]
-    told = (
-        f"zero-shot minus within, from {min(gaps):+.2f} to {max(gaps):+.2f}; {len(clear)} of {len(drops)} differences"
-    )
-    return f"{told} lie below 0 with a corrected p below {ALPHA}", _part(len(clear), len(drops))
+    lowest, highest = (f"{gap:+.2f}".replace("-", "\N{MINUS SIGN}") for gap in (min(gaps), max(gaps)))
+    told = f"zero-shot minus within is {lowest} to {highest}; {len(below)} of {len(known)} intervals lie below 0"
+    return f"{told}, {len(sure)} with a corrected p below {ALPHA}", _part(len(below), len(known))
 
 
 def _part(holding: int, of: int) -> str:
