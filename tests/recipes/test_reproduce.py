@@ -13,6 +13,8 @@ import pytest
 
 from sibboleth.errors import InvalidInput
 from sibboleth.experiment.anchor import asked
+from sibboleth.recipes import listen_design, listen_simulate
+from sibboleth.recipes import reproduce as recipe
 from sibboleth.recipes.reproduce import reproduce
 
 
@@ -49,6 +51,24 @@ def test_nothing_is_spoken_into_a_folder_that_holds_something_else(tmp_path: Pat
     with pytest.raises(InvalidInput, match=r"iemocap: holds other files, and no stand-in is spoken there"):
         reproduce(output=tmp_path / "run")
     assert [path.name for path in folder.iterdir()] == ["mine.wav"]
+
+
+def test_a_test_that_people_have_begun_stays_and_their_answers_are_not_simulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(listen_design, "design", lambda *_, **__: done.append("drawn"))
+    monkeypatch.setattr(listen_simulate, "simulate", lambda *_, **__: done.append("simulated"))
+    folders = {"esd": "a", "pavoque": "b", "iemocap": "c"}
+    mine = asked.Reproduction.model_validate({"corpora": folders, "people": {"ratings": "listening/export"}})
+    nobody = asked.Reproduction.model_validate({"corpora": folders})
+    recipe._listen(nobody, tmp_path)
+    assert done == ["drawn", "simulated"]
+    (tmp_path / "listening").mkdir()
+    (tmp_path / "listening" / "answers.sqlite").write_bytes(b"")
+    recipe._listen(nobody, tmp_path)
+    recipe._listen(mine, tmp_path)
+    assert done == ["drawn", "simulated", "simulated"]
 
 
 @pytest.mark.soak

@@ -105,11 +105,7 @@ def _part(directory: RunDirectory, name: str) -> Reported:
     run = RunDirectory(directory / name)
     results = load(run)
     made = [make(results) for make in MADE[name]]
-    tables = tuple(
-        replace(one, name=f"{name}-{one.name}", source=f"{name}/{one.source}", shown=max(one.shown, 12))
-        for one in made
-        if one.rows
-    )
+    tables = tuple(replace(one, name=f"{name}-{one.name}", source=f"{name}/{one.source}") for one in made if one.rows)
     return Reported(name, str(results.record["question"] or name), results, tuple(people.lead(results)), tables)
 
 

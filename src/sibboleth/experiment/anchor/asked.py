@@ -83,8 +83,8 @@ class SizeSettings(Settings):
     """Of fine-tuning: 1e-4."""
     probe_learning_rate: float | None = Field(None, gt=0)
     """Of the heads on frozen layers: 1e-4."""
-    mixes: int | None = Field(None, ge=1)
-    """Mixes of ESD and of IEMOCAP to learn segments from: as many as there are emotional utterances."""
+    mixes: int = Field(2000, ge=1)
+    """Mixes of ESD, and of IEMOCAP, to learn segments from; the study had none of its own."""
     resamples: int | None = Field(None, ge=100)
     """Behind every interval: 2000."""
 
