@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "180"}
 
 import psutil
 from ray.cluster_utils import Cluster

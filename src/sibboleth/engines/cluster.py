@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sibboleth.models.encoders import Encoder
 
 ADDRESS = "RAY_ADDRESS"
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "180"}
+"""Of Ray, as environment variables: it tells nobody of its use, and waits for a busy machine."""
 SHOWN = 10
 """Troubles of nodes that are told."""
 
@@ -125,7 +127,8 @@ def connected(address: str | None) -> Iterator[Cluster]:
     """
     if not all(importlib.util.find_spec(name) for name in ("ray", "pyarrow")):
         raise MissingExtra("the engine ray", "ray")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     import ray
 
     from sibboleth.models import threads
@@ -134,7 +137,7 @@ def connected(address: str | None) -> Iterator[Cluster]:
     alone = None if address not in (None, "local") else False
     try:
         ray.init(address or "local", include_dashboard=alone, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
+    except Exception as error:  # Ray raises many kinds, a bare one among them
         raise SibbolethError(f"no Ray cluster can be used at {address or 'this machine'}: {error}") from None
     try:
         alive = tuple(one for one in ray.nodes() if one["Alive"])  # type: ignore[no-untyped-call]

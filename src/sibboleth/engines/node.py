@@ -157,7 +157,7 @@ def stream(asked: Encoders, blocks: "Sequence[pyarrow.Table]") -> Trouble | None
     encoded = read.map_batches(
         Encoding,
         fn_constructor_args=(asked,),
-        batch_size=None,
+        batch_size=max(map(len, blocks)) if asked.gpus else None,  # which Ray wants to be told with an accelerator
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=asked.count),
         num_cpus=asked.cpus,
