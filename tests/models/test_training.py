@@ -73,6 +73,12 @@ class Learner(nn.Module):
     def before_step(self, step: int, steps: int) -> None:
         self.calls.append(("before", step))
 
+    def weight(self, batch: Numbers) -> float | None:
+        return None
+
+    def heard(self, loss: float) -> None:
+        pass
+
     def after_step(self, step: int, steps: int) -> None:
         self.calls.append(("after", step))
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from sibboleth import audio, memory
 from sibboleth.errors import SibbolethError
+from sibboleth.models import halving
 from sibboleth.models.encoders import WINDOW, Audio, Encoder, HiddenStates
 from sibboleth.models.encoders.contract import FRAMES_PER_SECOND
 
@@ -279,8 +280,9 @@ def side_by_side(
 def _batched(
     encoder: Encoder, recordings: Sequence[Recording], frames: Sequence[int], alone: Callable[[Recording], Encoded]
 ) -> Iterator[Encoded]:
-    """Fill batches of one shape by length; long recordings go alone."""
+    """Fill batches of one shape by length, of half as much where memory does not suffice; long recordings go alone."""
     size = _sorted(encoder, frames)
+    room = min(encoder.batch_seconds, halving.fitting.get(encoder.identity, encoder.batch_seconds))
     for first in range(0, len(recordings), size):
         some = recordings[first : first + size]
         done: dict[str, Encoded] = {}
@@ -291,10 +293,17 @@ def _batched(
             else:
                 by_length.setdefault(_padded(recording.seconds), []).append(recording)
         for seconds, alike in by_length.items():
-            rows = max(1, int(encoder.batch_seconds / seconds))
-            for begin in range(0, len(alike), rows):
+            rows, begin = max(1, int(room / seconds)), 0
+            while begin < len(alike):
                 batch = _Batch(encoder, alike[begin : begin + rows], rows, int(seconds * encoder.rate))
-                done |= {one.recording.digest: one for one in batch.encoded(frames, alone)}
+                found = batch.encoded(frames, alone)
+                if found is None:
+                    rows //= 2
+                    room = halving.fitting[encoder.identity] = rows * seconds
+                    halving.again(f"encoding with {encoder.name}", f"batches of {room:.0f} s from here on")
+                    continue
+                done |= {one.recording.digest: one for one in found}
+                begin += rows
         yield from (done[recording.digest] for recording in some)
 
 
@@ -320,8 +329,11 @@ class _Batch:
     rows: int
     samples: int
 
-    def encoded(self, frames: Sequence[int], alone: Callable[[Recording], Encoded]) -> Iterator[Encoded]:
-        """Encode all of them; one by one where that fails, so that the one at fault is found."""
+    def encoded(self, frames: Sequence[int], alone: Callable[[Recording], Encoded]) -> Sequence[Encoded] | None:
+        """Encode all of them; one by one where that fails, so that the one at fault is found.
+
+        None where memory does not suffice for more than one.
+        """
         try:
             with ThreadPoolExecutor() as pool:
                 read = list(pool.map(lambda recording: recording.read(self.encoder.rate), self.recordings))
@@ -330,10 +342,11 @@ class _Batch:
             # Rows without a recording repeat the first one: the shape decides how the accelerator adds up.
             filled = heard + [heard[0]] * (self.rows - len(heard))
             states = self.encoder.batch(filled, max([self.samples, *map(len, heard)]))
-            parts = [
+            return [
                 _encoded(self.encoder, one, iter([own]), frames)
                 for one, own in zip(self.recordings, states, strict=False)
             ]
-        except Exception:  # whatever one recording does must not lose the others
-            parts = [alone(recording) for recording in self.recordings]
-        yield from parts
+        except Exception as error:  # whatever one recording does must not lose the others
+            if self.rows > 1 and halving.exhausted(error):
+                return None
+        return [alone(recording) for recording in self.recordings]

@@ -8,16 +8,18 @@ takes every so-manieth batch, and gradients are averaged.
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from sibboleth.errors import SibbolethError
+from sibboleth.models import halving
 from sibboleth.storage import atomic
 
 if TYPE_CHECKING:
@@ -34,6 +36,13 @@ class Batch(Protocol):
 
     seconds: float
     """Of audio."""
+
+    @property
+    def rows(self) -> int:
+        """How many utterances it has."""
+
+    def part(self, begin: int, end: int) -> "Batch":
+        """Return some of its rows."""
 
     def to(self, device: torch.device) -> "Batch":
         """Return it on a device."""
@@ -53,6 +62,12 @@ class Learner(Protocol):
 
     def before_step(self, step: int, steps: int) -> None:
         """Do what has to be done before a step counted from 0."""
+
+    def weight(self, batch: Any) -> float | None:
+        """Return what a batch's loss weighs beside those of other parts; none where it is no mean over its rows."""
+
+    def heard(self, loss: float) -> None:
+        """Take in the loss of a batch."""
 
     def after_step(self, step: int, steps: int) -> None:
         """Do what has to be done after it."""
@@ -156,6 +171,8 @@ class Run:
         self.folder, self.look, self.fingerprint, self.place = folder, look, fingerprint, place
         self.network = place.prepare_model(learner.network) if placed is None else placed
         self.optimiser = _optimiser(learner, schedule)
+        self.pieces = 1
+        """Into how many a batch is divided, so that each fits into memory."""
         self.at = _restored(folder / STATE, learner, self.optimiser, fingerprint)
 
     def __len__(self) -> int:
@@ -190,14 +207,12 @@ class Run:
         rate = schedule.rate(at.step, self.learner.shape)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
-        for part in range(schedule.accumulate):
-            batch = next(loader).to(place.device)
-            torch.manual_seed(_seed(schedule.seed, at.step, part * place.num_processes + place.process_index))
-            last = part == schedule.accumulate - 1
-            with contextlib.nullcontext() if last else place.no_sync(self.network), place.autocast():
-                told = self.network(batch)
-                place.backward(told["loss"] / schedule.accumulate)
-            gathered.add(told)
+        batches = [next(loader) for _ in range(schedule.accumulate)]
+        while (told := self._gradients(batches)) is None:
+            self._halve(batches)
+        for one, batch in zip(told, batches, strict=True):
+            gathered.add(one)
+            self.learner.heard(one["loss"])
             at.seconds += batch.seconds * place.num_processes
         norm = place.clip_grad_norm_(self.learner.network.parameters(), schedule.clip)
         if not math.isfinite(float(norm)):
@@ -210,6 +225,60 @@ class Run:
         self.learner.after_step(at.step, schedule.steps)
         at.step += 1
         return rate
+
+    def _gradients(self, batches: Sequence[Batch]) -> list[dict[str, float]] | None:
+        """Add up the gradients of a step; returns what each batch told, or none where memory did not suffice."""
+        try:
+            return [self._learnt(number, batch, len(batches)) for number, batch in enumerate(batches)]
+        except Exception as error:
+            if not halving.exhausted(error):
+                raise
+        return None
+
+    def _learnt(self, number: int, batch: Batch, many: int) -> dict[str, float]:
+        """Add the gradients of one of `many` batches, piece after piece, as if it were one; returns what it told."""
+        at, place = self.at, self.place
+        pieces = _pieces(batch, self.pieces)
+        weights = [self.learner.weight(piece) or 0.0 for piece in pieces] if len(pieces) > 1 else [1.0]
+        some = [(piece, weight) for piece, weight in zip(pieces, weights, strict=True) if weight] or [(batch, 1.0)]
+        told: dict[str, float] = {}
+        for k, (piece, weight) in enumerate(some):
+            share = weight / sum(weight for _, weight in some)
+            own = number * place.num_processes + place.process_index
+            torch.manual_seed(_seed(self.schedule.seed, at.step, own, k))
+            last = number == many - 1 and k == len(some) - 1
+            with contextlib.nullcontext() if last else place.no_sync(self.network), place.autocast():
+                said = self.network(piece.to(place.device))
+                place.backward(said["loss"] / many * share)
+            told |= {name: told.get(name, 0.0) + share * float(one.detach()) for name, one in said.items()}
+        return told
+
+    def _halve(self, batches: Sequence[Batch]) -> None:
+        """Divide batches into twice as many pieces; raises `SibbolethError` where that cannot be."""
+        self.optimiser.zero_grad()
+        if self.place.num_processes > 1:
+            raise _no_room("in one of several processes")
+        if self.learner.weight(batches[0]) is None:
+            raise _no_room("with an objective that takes a batch as a whole")
+        if self.pieces >= max(batch.rows for batch in batches):
+            raise _no_room("with one utterance at a time")
+        self.pieces *= 2
+        halving.again("while training", f"each batch is learnt from in {self.pieces} parts, whose gradients are added")
+
+
+def _no_room(how: str) -> SibbolethError:
+    return SibbolethError(
+        f"out of memory while training {how}, where batches cannot be halved; ask for less audio per batch and raise "
+        "accumulate by as much, cut long recordings, or take another machine"
+    )
+
+
+def _pieces(batch: Batch, count: int) -> list[Batch]:
+    """Divide a batch into so many pieces of about as many rows, or fewer where it has fewer."""
+    if count == 1:
+        return [batch]
+    edges = [batch.rows * k // count for k in range(count + 1)]
+    return [batch.part(begin, end) for begin, end in pairwise(edges) if end > begin]
 
 
 def _optimiser(learner: Learner, schedule: Schedule) -> torch.optim.Optimizer:
@@ -239,9 +308,9 @@ def _loader(batches: "Dataset[Any]", schedule: Schedule, step: int, place: "Acce
     )
 
 
-def _seed(seed: int, step: int, batch: int) -> int:
-    """Return the seed of all chance in one of a step's batches, whichever process has it."""
-    return hash((seed, step, batch, 0)) & 0x7FFF_FFFF_FFFF_FFFF
+def _seed(seed: int, step: int, batch: int, piece: int) -> int:
+    """Return the seed of all chance in a piece of one of a step's batches, whichever process has it."""
+    return hash((seed, step, batch, piece)) & 0x7FFF_FFFF_FFFF_FFFF
 
 
 class _Gathered:
@@ -250,9 +319,9 @@ class _Gathered:
     def __init__(self) -> None:
         self.numbers: dict[str, list[float]] = {}
 
-    def add(self, told: Mapping[str, Tensor]) -> None:
+    def add(self, told: Mapping[str, float]) -> None:
         for name, number in told.items():
-            self.numbers.setdefault(name, []).append(float(number.detach()))
+            self.numbers.setdefault(name, []).append(number)
 
     def mean(self) -> dict[str, float]:
         means = {name: sum(values) / len(values) for name, values in self.numbers.items()}

@@ -61,6 +61,10 @@ class Hubert(Objective):
             loss = (1 - visible) * loss + visible * self._loss(states, batch.labels, ~hidden)
         return {"loss": loss, **told}
 
+    def weight(self, batch: SpeechBatch) -> float:
+        """Return what a batch's loss weighs beside those of other parts: its rows, which are equally long."""
+        return float(batch.rows)
+
     def _loss(self, states: Tensor, every: Sequence[Tensor], frames: Tensor) -> Tensor:
         """Return the cross entropy over some frames `[row, frame]`, averaged over clusterings."""
         both = zip(self.heads, every, strict=True)

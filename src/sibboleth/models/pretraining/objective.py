@@ -42,6 +42,13 @@ class Objective(nn.Module):
     def before_step(self, step: int, steps: int) -> None:
         """Do what has to be done before a step counted from 0."""
 
+    def weight(self, batch: SpeechBatch) -> float | None:
+        """Return what a batch's loss weighs beside those of other parts; none: it is no mean over rows."""
+        return None
+
+    def heard(self, loss: float) -> None:
+        """Take in the loss of a batch: the log has it."""
+
     def after_step(self, step: int, steps: int) -> None:
         """Do what has to be done after it."""
 

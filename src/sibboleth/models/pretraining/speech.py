@@ -36,6 +36,16 @@ class SpeechBatch:
     """Cluster of each frame of the first view, `[row, frame]`, by clustering."""
     seconds: float
 
+    @property
+    def rows(self) -> int:
+        """How many pieces of speech it has."""
+        return len(self.views[0])
+
+    def part(self, begin: int, end: int) -> "SpeechBatch":
+        """Return some of its rows."""
+        views, labels = (tuple(one[begin:end] for one in some) for some in (self.views, self.labels))
+        return SpeechBatch(views, labels, self.seconds * (end - begin) / self.rows)
+
     def to(self, device: torch.device) -> "SpeechBatch":
         """Return it on a device."""
         views, labels = (tuple(one.to(device, non_blocking=True) for one in some) for some in (self.views, self.labels))

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from sibboleth.methods import TuningSettings
-from sibboleth.models import training
+from sibboleth.models import halving, training
 from sibboleth.models.encoders import arithmetic
 from sibboleth.models.training import Schedule, Shape
 from sibboleth.models.tuning import memory
 from sibboleth.models.tuning.ctc import END
 from sibboleth.models.tuning.epochs import Epochs, Rows, by_length, epochs
 from sibboleth.models.tuning.inputs import EpochBatches, Inputs
-from sibboleth.models.tuning.network import HEAD, Tuned
+from sibboleth.models.tuning.network import HEAD, Tuned, TuningBatch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -129,6 +130,14 @@ class Course:
         for name, one in self._learnt:
             one.requires_grad_(not alone or name.startswith(HEAD))
 
+    def weight(self, batch: TuningBatch) -> float:
+        """Return what a batch's loss weighs."""
+        return self.network.weight(batch)
+
+    def heard(self, loss: float) -> None:
+        """Keep the loss of a batch for the epoch's."""
+        self.network.told.append(loss / self.network.voices)
+
     def after_step(self, step: int, steps: int) -> None:
         """Look at dev where an epoch is over."""
         if step + 1 in self.plan.ends:
@@ -200,15 +209,31 @@ class Course:
         device = next(network.parameters()).device
         before = network.training
         network.eval()
-        batches = by_length(rows, self.inputs.seconds, self.settings.batch_seconds)
-        found = []
+        waiting = deque(by_length(rows, self.inputs.seconds, self.settings.batch_seconds))
+        batches, found = [], []
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16(self.settings)):
-            for some in batches:
-                found.append(network.judged(self.inputs.batch(some).to(device)))
+            while waiting:
+                some = waiting.popleft()
+                said = self._said(some, device)
+                if said is None:
+                    halving.again("while answering", "batches that do not fit are answered in halves")
+                    waiting.extendleft((some[len(some) // 2 :], some[: len(some) // 2]))
+                    continue
+                batches.append(some)
+                found.append(said)
         network.train(before)
         place = {int(row): index for index, row in enumerate(rows)}
         places = [[place[int(row)] for row in some] for some in batches]
         return [_joined(places, [one[voice] for one in found], len(rows)) for voice in range(network.voices)]
+
+    def _said(self, rows: Rows, device: torch.device) -> list[tuple[Tensor, Tensor]] | None:
+        """Return losses and answers of a batch by each voice; none where memory suffices for less of it only."""
+        try:
+            return self.network.judged(self.inputs.batch(rows).to(device))
+        except Exception as error:
+            if len(rows) < 2 or not halving.exhausted(error):
+                raise
+        return None
 
     def state(self) -> dict[str, Any]:
         """Return weights, what dev chose, and the log."""

@@ -123,7 +123,7 @@ class Tuned(nn.Module):
         return {"loss": loss}
 
     def weight(self, batch: TuningBatch) -> float:
-        """Return what the loss of a batch weighs beside those of other parts: its rows, or the weights of its labels."""
+        """Return what the loss of a batch weighs beside those of other parts: its rows, or its labels' weights."""
         if self.loss == "squared":
             return float(batch.rows)
         return float((batch.truth @ self.label_weights.to(batch.truth.device)).sum())

@@ -61,9 +61,18 @@ class Segmenter(Transcriber):
         for output, lengths in self.said(batch):
             loss, weight = self._losses(output, lengths, batch.truth)
             told.append(loss.sum() / weight.sum().clamp(min=1e-9))
-        loss = torch.stack(told).sum()
-        self.told.append(float(loss.detach()) / self.voices)
-        return {"loss": loss}
+        return {"loss": torch.stack(told).sum()}
+
+    def weight(self, batch: TuningBatch) -> float:
+        """Return what the loss of a batch weighs beside those of other parts: the weights of its frames.
+
+        Of audio, whose frames are not known yet, the weighed seconds of each label: in proportion to within a frame.
+        """
+        if isinstance(batch.inputs, Tensor):
+            targets = self._targets(batch.truth, batch.lengths, int(batch.lengths.max())).to(self.label_weights.device)
+            return float(self.label_weights[targets.clamp(min=0)].masked_fill(targets == UNKNOWN, 0.0).sum())
+        weights = self.label_weights.cpu().numpy()
+        return float(sum(one.covered(len(weights)) @ weights for one in unpacked(batch.truth.cpu().numpy())))
 
     def judged(self, batch: TuningBatch) -> list[tuple[Tensor, Tensor]]:
         """Return, for each head, the loss of each row, labels weighed as in training, and its timeline."""
