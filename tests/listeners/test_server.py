@@ -393,7 +393,7 @@ def test_a_drawn_test_cannot_name_files_outside_its_audio(folder: Path) -> None:
     text["items"][1]["audio"] = "../secret"
     text["version"] = test.version(test.Test.model_validate(text))
     (folder / "test.json").write_text(json.dumps(text))
-    with pytest.raises(InvalidInput, match="missing"):
+    with pytest.raises(InvalidInput, match="is no name for a file"):
         server.application(folder, small.PASSWORD)
 
 
