@@ -46,5 +46,8 @@ def around(frames: Tensor, lengths: Tensor, seconds: Sequence[float], strides: T
 
 def _between(sums: Tensor, begin: Tensor, end: Tensor) -> Tensor:
     """Return the sums from `begin` to `end`, both `[row, frame]`."""
-    first, last = (one[:, :, None].expand(-1, -1, sums.shape[2]) for one in (begin, end))
-    return sums.gather(1, last) - sums.gather(1, first)
+    rows, count, dim = sums.shape
+    above = torch.arange(rows, device=sums.device)[:, None] * count
+    flat = sums.flatten(0, 1)  # whole frames are looked up faster than their numbers
+    first, last = (flat.index_select(0, (above + one).flatten()).reshape(*one.shape, dim) for one in (begin, end))
+    return last - first
