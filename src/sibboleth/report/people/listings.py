@@ -13,7 +13,7 @@ from sibboleth.report.segmentation import CEILING
 from sibboleth.report.tables import Table, table
 
 ENDS = ("estimate", "low", "high")
-SECOND = {"classification": "accuracy", "segmentation": "frame_uar", "regression": "pearson"}
+SECOND = {"classification": "accuracy", "segmentation": "frame_uar", "regression": "pearson", "transcription": "cer"}
 """Metric beside the main one."""
 
 
