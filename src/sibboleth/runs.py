@@ -44,6 +44,19 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
         table.write_parquet(temporary)
 
 
+def csv(table: pl.DataFrame) -> str:
+    """Write a table as CSV for people: `'` stands before texts that a spreadsheet would take for formulas."""
+    texts = [_inert(column) for column in table if column.dtype == pl.String]
+    names = _inert(pl.Series(table.columns, dtype=pl.String)).to_list()
+    return table.with_columns(texts).rename(dict(zip(table.columns, names, strict=True))).write_csv()
+
+
+def _inert(column: pl.Series) -> pl.Series:
+    number = column.cast(pl.Float64, strict=False).is_not_null()
+    formula = column.str.contains(r"^[=+\-@\t\r\n]") & ~number
+    return column.set(formula.fill_null(False), None).fill_null("'" + column) if formula.any() else column
+
+
 def now() -> str:
     """Return the time, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from sibboleth import predictions
+from sibboleth import predictions, runs
 from sibboleth.listeners.session import Course, Listener
 from sibboleth.listeners.settings import PartSettings
 from sibboleth.listeners.step import Answer, Background
@@ -246,7 +246,7 @@ def archive(tables: Export) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, frame in named(tables).items():
-            packed.writestr(f"{name}.csv", frame.write_csv())
+            packed.writestr(f"{name}.csv", runs.csv(frame))
     return file.getvalue()
 
 

@@ -91,8 +91,7 @@ def write(folder: Path, *, output: Path | None = None) -> Exported:
     written = []
     for name, frame in export.named(tables).items():
         path = (output or folder / "export") / f"{name}.csv"
-        with runs.atomic(path) as temporary:
-            frame.write_csv(temporary)
+        runs.write_text(path, runs.csv(frame))
         written.append(path)
     return Exported(tuple(written), len(tables.listeners), len(tables.answers))
 

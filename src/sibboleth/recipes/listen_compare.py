@@ -180,7 +180,7 @@ def _write(output: Path, tables: people.Tables) -> None:
         frame: pl.DataFrame = getattr(tables, field.name)
         if "labels" in frame.columns:
             frame = frame.with_columns(pl.col("labels").list.join("; "))
-        runs.write_text(output / f"{field.name}.csv", frame.write_csv())
+        runs.write_text(output / f"{field.name}.csv", runs.csv(frame))
 
 
 def _domains(tables: people.Tables) -> Table:

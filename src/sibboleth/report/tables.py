@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 import polars as pl
@@ -110,20 +109,9 @@ class Table:
 
     def write(self, folder: Path, *, tex: bool = True) -> None:
         """Write NAME.csv and, unless it is too long to be printed, NAME.tex."""
-        buffer = StringIO()
-        texts = [inert(column) for column in self.numbers if column.dtype == pl.String]
-        names = inert(pl.Series(self.numbers.columns, dtype=pl.String)).to_list()
-        self.numbers.with_columns(texts).rename(dict(zip(self.numbers.columns, names, strict=True))).write_csv(buffer)
-        runs.write_text(folder / f"{self.name}.csv", buffer.getvalue())
+        runs.write_text(folder / f"{self.name}.csv", runs.csv(self.numbers))
         if tex:
             runs.write_text(folder / f"{self.name}.tex", f"% {' '.join(self.source.split())}\n{self.latex()}")
-
-
-def inert(column: pl.Series) -> pl.Series:
-    """Put `'` before texts that a spreadsheet would take for a formula, so that it shows them; numbers stay."""
-    number = column.cast(pl.Float64, strict=False).is_not_null()
-    formula = column.str.contains(r"^[=+\-@\t\r\n]") & ~number
-    return column.set(formula.fill_null(False), None).fill_null("'" + column) if formula.any() else column
 
 
 def latex(text: str) -> str:
