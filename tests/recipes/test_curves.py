@@ -118,10 +118,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDirectory, dict[s
         patch.setattr("sibboleth.recipes.run.report", lambda path: path / "report.html")  # drawn in other tests
         pretrain, count = recipe.pretrain, iter(range(3))
 
-        def stopped(file: Path, *, output: Path | None = None) -> object:
+        def stopped(file: Path, *, output: Path | None = None, trust: bool = False) -> object:
             if next(count) == 2:
                 raise KeyboardInterrupt
-            return pretrain(file, output=output)
+            return pretrain(file, output=output, trust=trust)
 
         patch.setattr(recipe, "pretrain", stopped)
         with pytest.raises(KeyboardInterrupt):
@@ -280,7 +280,7 @@ def test_labelled_recordings_that_are_pretrained_on_are_told(tmp_path: Path, mon
     some = pl.read_csv(tmp_path / "labelled.csv").select(speech.columns).head(7)
     pl.concat([speech, some]).write_csv(tmp_path / "speech.csv")
 
-    def stopped(file: Path, *, output: Path | None = None) -> object:
+    def stopped(file: Path, *, output: Path | None = None, trust: bool = False) -> object:
         raise KeyboardInterrupt
 
     heard = io.StringIO()
