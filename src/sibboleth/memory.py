@@ -2,10 +2,14 @@
 
 import functools
 import os
+import sys
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from sibboleth.errors import SibbolethError
+
+if sys.platform != "win32":
+    import resource
 
 ENVIRONMENT = "SIBBOLETH_MEMORY"
 LEAST = 64 * 2**20
@@ -41,6 +45,14 @@ def require(size: int, share: int, what: str) -> None:
 def told(size: int) -> str:
     """Write bytes as one gives them."""
     return f"{-(-size // 10**6):,} MB" if size < 10**9 else f"{-(-size // 10**8) / 10:,.1f} GB"
+
+
+def peak() -> int:
+    """Return the most bytes that this process has taken so far."""
+    if sys.platform == "win32":
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 @functools.lru_cache(maxsize=8)

@@ -239,9 +239,7 @@ class MethodSettings(Settings):
         if self.match_parameters == self.name:
             raise ValueError("match_parameters names the method itself")
         if self.adapts and self.head.per_speaker:
-            raise ValueError(
-                "head.per_speaker is over a frozen encoder, whose frames have a scale beforehand"
-            )
+            raise ValueError("head.per_speaker is over a frozen encoder, whose frames have a scale beforehand")
         if self.as_is and (self.adapts or self.mix or self.head != HeadSettings() or self.training is not None):
             raise ValueError("as_is trains nothing; leave all else of this method out")
         if self.train == "encoder" and self.lowest:

@@ -10,6 +10,7 @@ import torch
 import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sibboleth.models import encoding
 from sibboleth.models.encoders import Encoder, arithmetic, load
@@ -142,6 +143,22 @@ def test_threads_side_by_side_give_the_same_bits(
     torch.set_num_threads(threads)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_no_thread_starts_threads_of_its_own(made: dict[str, Transformer]) -> None:
+    """Threads by libraries are one each while utterances go side by side, and afterwards as many as before."""
+
+    def pools() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    threads = torch.get_num_threads()
+    with threadpool_limits(3, user_api="blas"):
+        torch.set_num_threads(3)
+        inside = list(encoding.side_by_side(made[TINY[0]], lambda _: (torch.get_num_threads(), pools()), range(6)))
+        after = torch.get_num_threads(), pools()
+    torch.set_num_threads(threads)
+    assert inside == [(1, {1})] * 6
+    assert after == (3, {3})
 
 
 def test_the_front_end_in_pieces_equals_transformers_in_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,13 @@ import pytest
 import soundfile
 from rich.console import Console
 
+from sibboleth import memory
 from sibboleth.cli import main
 from sibboleth.errors import InvalidInput, RefusedByAudit, SibbolethError
+from sibboleth.experiment import calibration
 from sibboleth.experiment import plan as planning
+from sibboleth.experiment.cost import NONE, Cost, Span
+from sibboleth.experiment.planned import Plan
 from sibboleth.recipes.plan import plan
 from sibboleth.recipes.run import run
 
@@ -52,7 +56,15 @@ def study(folder: Path, encoders: str = LOGMEL, splits: str = "", audio: bool = 
     return path
 
 
-def shown(made: planning.Plan, width: int = 140) -> str:
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this machine take 80 s for a second of audio, give or take a half, and be otherwise very fast."""
+    monkeypatch.setattr(calibration, "encoding", lambda *_: Span(80.0, 40.0, 120.0))
+    monkeypatch.setattr(calibration, "operation", lambda: Span(0.0, 0.0, 0.0))
+    monkeypatch.setattr(calibration, "scoring", lambda _: (Span(0.0, 0.0, 0.0), 1))
+    monkeypatch.setattr(memory, "peak", lambda: 10**9)
+
+
+def shown(made: Plan, width: int = 140) -> str:
     text = io.StringIO()
     Console(width=width, file=text).print(made)
     return text.getvalue()
@@ -70,7 +82,7 @@ def test_a_plan_counts_what_the_run_then_does_and_writes_nothing(tmp_path: Path)
     assert (line.encoder, line.cells, line.finished, line.fits) == ("logmel", 2, 0, 12)
     assert line.forward_passes == ROWS
     assert line.hours == pytest.approx(ROWS * 0.5 / 3600)
-    assert line.minutes is not None and line.minutes > 0
+    assert line.seconds is not None and line.seconds > 0
     run(path, output=output)
     before = everything(output)
     (line,) = plan(path, output=output).lines
@@ -80,7 +92,7 @@ def test_a_plan_counts_what_the_run_then_does_and_writes_nothing(tmp_path: Path)
 
 def test_a_run_prints_the_plan_that_the_planner_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, told = study(tmp_path), io.StringIO()
-    monkeypatch.setattr(planning, "_minutes", lambda *_: 7.0)
+    measured(monkeypatch)
     expected = shown(plan(path, output=tmp_path / "run"))
     monkeypatch.setattr("sibboleth.recipes.run.console", Console(width=140, file=told))
     run(path, output=tmp_path / "run")
@@ -94,7 +106,7 @@ def test_without_audio_no_file_is_needed_and_the_counts_are_the_same(
     (heard,) = plan(study(tmp_path), output=tmp_path / "run").lines
     for file in tmp_path.glob("*.wav"):
         file.unlink()
-    monkeypatch.setattr(planning, "speed", lambda _: pytest.fail("an encoder was tried"))
+    monkeypatch.setattr(calibration, "encoding", lambda *_: pytest.fail("an encoder was tried"))
     made = plan(tmp_path / "study.toml", output=tmp_path / "run", without_audio=True)
     (line,) = made.lines
     assert (line.cells, line.fits, line.forward_passes, line.disk) == (
@@ -104,7 +116,7 @@ def test_without_audio_no_file_is_needed_and_the_counts_are_the_same(
         heard.disk,
     )
     assert line.hours == pytest.approx(heard.hours)
-    assert line.finished is None and line.minutes is None
+    assert line.finished is None and line.seconds is None
     assert "without audio it is not known what the cache has" in " ".join(shown(made).split())
     with pytest.raises(InvalidInput, match="bad rows"):
         plan(tmp_path / "study.toml")
@@ -160,7 +172,7 @@ def test_a_checkpoint_that_is_not_here_is_not_fetched(tmp_path: Path, monkeypatc
     here, elsewhere = made.lines
     assert not fetched
     assert (elsewhere.cells, elsewhere.fits, elsewhere.forward_passes) == (here.cells, here.fits, here.forward_passes)
-    assert elsewhere.disk is None and elsewhere.minutes is None
+    assert elsewhere.disk is None and elsewhere.seconds is None
     assert "not on this machine, will be fetched by the run: nobody/no-such-speech-encoder@v1" in made.notes
     assert "unknown" in shown(made)
 
@@ -178,3 +190,56 @@ def test_the_verb_prints_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert "noise: 72 utterances" in printed and "logmel" in printed and "forward" in printed
     assert not (tmp_path / "run").exists()
+
+
+def test_spans_add_up_and_workers_divide_what_divides() -> None:
+    """Two workers: half of the encoding, 5 + 3 beside 4 + 4 of the cells, and all of the end."""
+    cells = tuple(Span(seconds, seconds / 2, 2 * seconds) for seconds in (3.0, 4.0, 5.0, 4.0))
+    cost = Cost(Span.of([9.0, 12.0, 10.0]), cells, Span(1.0, 1.0, 1.0))
+    assert cost.of(1) == Span(10 + 16 + 1, 9 + 8 + 1, 12 + 32 + 1)
+    assert cost.of(2) == Span(5 + 8 + 1, 4.5 + 4 + 1, 6 + 16 + 1)
+    assert cost.of(100).middle == pytest.approx(0.1 + 5 + 1)
+    assert [cost.of(n + 1).middle <= cost.of(n).middle for n in range(1, 12)] == [True] * 11
+    assert cost.enough == 3
+    assert Cost(NONE, (), NONE).of(8) == NONE and Cost(NONE, (), NONE).enough == 1
+
+
+def test_a_plan_tells_the_time_for_one_worker_and_many_with_the_spread_of_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(monkeypatch)
+    made = plan(study(tmp_path), output=tmp_path / "run", workers=4)
+    seconds = ROWS * 0.5 * 80
+    (line,) = made.lines
+    assert line.encoding == Span(seconds, seconds / 2, 1.5 * seconds)
+    assert made.cost is not None and made.cost.of(4).middle == pytest.approx(seconds / 4 + 10)
+    text = " ".join(shown(made).split())
+    assert "one worker: about 48 min (24 min to 72 min by what was measured): encoding 48 min" in text
+    assert "4 workers, each as fast as this process: about 12 min (6 min to 18 min" in text
+    assert "4.0 times as fast; scoring and report do not divide" in text
+    assert made.expected()["encoding"] == {"logmel": seconds}
+    assert len(made.expected()["cells"]) == 2 and made.expected()["finish"] == 10.0
+    with pytest.raises(SibbolethError, match="--workers 0: give 1 or more"):
+        plan(tmp_path / "study.toml", workers=0)
+
+
+def test_memory_is_told_and_follows_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured(monkeypatch)
+    path = study(tmp_path, '[[encoders]]\nname = "untrained:tiny-wavlm"\n')
+    (free,) = plan(path, output=tmp_path / "run").lines
+    monkeypatch.setenv(memory.ENVIRONMENT, "64MiB")
+    limited = plan(path, output=tmp_path / "run")
+    assert free.memory is not None and limited.lines[0].memory is not None
+    assert 10**9 < limited.lines[0].memory < free.memory
+    assert "SIBBOLETH_MEMORY bounds what is held" in " ".join(shown(limited).split())
+
+
+def test_a_calibration_measures_what_is_asked_of_it() -> None:
+    from sibboleth.models.encoders import load
+    from sibboleth.study import EncoderSettings
+
+    span = calibration.encoding(load(EncoderSettings(name="untrained:tiny-wav2vec2")), 1.0)
+    assert span is not None and 0 < span.low <= span.middle <= span.high
+    rounds: list[int] = []
+    assert calibration.measured(lambda: rounds.append(0), per=2.0).low >= 0
+    assert calibration.LEAST_ROUNDS <= len(rounds) <= calibration.ROUNDS

@@ -120,6 +120,7 @@ def test_a_run_is_followed_from_outside_while_it_goes_on(tmp_path: Path, monkeyp
     assert [one.counted()["done"] for one in found] == sorted(one.counted()["done"] for one in found)
     middle = next(one for one in seen if one.standing and one.standing.counted()["done"] == 1)
     assert middle.standing is not None and middle.standing.left is not None
+    assert all(one.expected is not None for one in middle.standing.cells)  # the plan's
     assert "time left: about" in str(middle) and f"process {os.getpid()}" in str(middle)
     ended = status(output)
     assert ended.standing is not None and ended.standing.condition == "complete"

@@ -1,18 +1,19 @@
 """The plan of a run: what there is to do, before it is done."""
 
 import shutil
-import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.table import Table
-from rich.text import Text
 
-from sibboleth.experiment import aligning, cells
+from sibboleth import memory
+from sibboleth.experiment import aligning, calibration, cells
 from sibboleth.experiment.cells import Cell
+from sibboleth.experiment.cost import NONE, Span
 from sibboleth.experiment.material import Material
+from sibboleth.experiment.planned import Line, Plan, size
 from sibboleth.runs import RunDirectory
 from sibboleth.splits import Fit, Fits, single
 from sibboleth.study import CODE, EncoderSettings, Study
@@ -23,12 +24,10 @@ if TYPE_CHECKING:
     from sibboleth.models.encoders import Encoder
     from sibboleth.models.probes import Probing
 
-TRIAL_SECONDS = 2.0
-"""Audio that is encoded to see how fast an encoder is here."""
 BYTES_PER_ROW = 6
 """Of a predictions table on disk, per utterance, label, layer and trial; it stands there twice."""
-SHARE_OF_PEAK = 0.25
-"""Of the speed of a matrix product that probes reach."""
+ROW_BYTES = 300
+"""Of a predictions table in memory while a cell's is sorted and written, per utterance, label, layer and trial."""
 MANY = 1000
 """Fits of one encoder from which on the plan says how to have fewer."""
 
@@ -45,54 +44,6 @@ class Work:
     def name(self) -> str:
         """That of its encoder."""
         return self.encoder.name
-
-
-@dataclass(frozen=True)
-class Line:
-    """What one encoder has to do; null where it is unknown."""
-
-    encoder: str
-    cells: int
-    finished: int | None
-    fits: int
-    """Training problems of the cells that are not finished."""
-    forward_passes: int | None
-    hours: float | None
-    disk: int | None
-    """Bytes that the cache and the run's tables will take."""
-    minutes: float | None
-    """To encode and to probe."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do; it prints as a table."""
-
-    title: str
-    lines: tuple[Line, ...]
-    notes: tuple[str, ...]
-    fits_on_disk: bool
-
-    def __rich__(self) -> Table:
-        """Show a row for every encoder, and the notes below."""
-        table = Table(title=Text(self.title), title_justify="left", caption_justify="left")
-        table.caption = Text("; ".join(self.notes))
-        if not self.fits_on_disk:
-            table.caption.append("; this is more disk than there is", "bold red")
-        for name in ("encoder", "cells", "done", "fits", "forward passes", "hours to encode", "disk", "time about"):
-            table.add_column(name, justify="left" if name == "encoder" else "right", overflow="fold")
-        for line in self.lines:
-            table.add_row(
-                Text(line.encoder),
-                str(line.cells),
-                _told(line.finished),
-                str(line.fits),
-                _told(line.forward_passes),
-                "unknown" if line.hours is None else f"{line.hours:.2f}",
-                "unknown" if line.disk is None else _size(line.disk),
-                _duration(line.minutes),
-            )
-        return table
 
 
 def pools(study: Study) -> bool:
@@ -137,8 +88,9 @@ def of(
     fits: Sequence[Fit],
     absent: Sequence[str] = (),
     tuning: Sequence[Line] = (),
+    workers: int = 1,
 ) -> Plan:
-    """Count cells, fits, hours of audio, forward passes, disk and time of every encoder.
+    """Count cells, fits, hours of audio, forward passes, disk, memory and time of every encoder.
 
     Without audio neither what the cache has nor what is finished is known: all of it counts, and no time is measured.
     Of `absent` encoders (elsewhere, or code that is not trusted) only the passes over the audio are known. `tuning` are
@@ -154,8 +106,10 @@ def of(
     )
     needed = sum(line.disk or 0 for line in lines)
     free = shutil.disk_usage(cache.folder).free
-    room = f"cache ({cache.folder}) and tables will take {_size(needed)} of {_size(free)} free"
-    return Plan(title, tuple(lines), (room, *_notes(lines, material, absent, bool(tuning))), needed <= free)
+    room = f"cache ({cache.folder}) and tables will take {size(needed)} of {size(free)} free"
+    notes = (room, *_notes(lines, material, absent))
+    finish = _finish(material, work) if material.heard and not absent else None
+    return Plan(title, tuple(lines), notes, needed <= free, finish, workers)
 
 
 def _line(material: Material, work: Work, cache: "Cache", directory: RunDirectory) -> Line:
@@ -163,11 +117,9 @@ def _line(material: Material, work: Work, cache: "Cache", directory: RunDirector
     todo = [cell for cell in mine if not (material.heard and cells.finished(cell, material, directory))]
     done = len(mine) - len(todo) if material.heard else None
     if not todo:
-        return Line(encoder.name, len(mine), done, 0, 0, 0.0, 0, 0.0)
-    passes, seconds, size = _missing(encoder, material, cache)
-    out = max(1, len(material.target.labels))
-    answers = sum(cells.steps(cell, encoder.layers) + len(cell.fits) for cell in todo) / len(todo)
-    rows = answers * sum(len(test.rows) for cell in todo for fit in cell.fits for test in fit.tests) / len(todo[0].fits)
+        return Line(encoder.name, len(mine), done, 0, 0, 0.0, 0, NONE, {}, 0)
+    passes, seconds, held = _missing(encoder, material, cache)
+    rows = _rows(encoder, todo) * max(1, len(material.target.labels))
     known = _durations_known(material)
     return Line(
         encoder.name,
@@ -176,9 +128,33 @@ def _line(material: Material, work: Work, cache: "Cache", directory: RunDirector
         sum(len(cell.fits) for cell in todo),
         passes if known else None,
         seconds / 3600 if known else None,
-        size + int(2 * rows * out * BYTES_PER_ROW),
-        _minutes(material, encoder, todo, seconds) if material.heard else None,
+        held + 2 * rows * BYTES_PER_ROW,
+        encoded(encoder, material, seconds) if material.heard else None,
+        _probed(material, encoder, todo) if material.heard else None,
+        taken(encoder, material, passes) + _probing_bytes(material, encoder, todo) if material.heard else None,
     )
+
+
+def _rows(encoder: "Encoder", todo: Sequence[Cell]) -> int:
+    """Count utterances, layers and trials that are answered by all cells."""
+    answers = sum(cells.steps(cell, encoder.layers) + len(cell.fits) for cell in todo) / len(todo)
+    tested = sum(len(test.rows) for cell in todo for fit in cell.fits for test in fit.tests)
+    return int(answers * tested / len(todo[0].fits))
+
+
+def _probed(material: Material, encoder: "Encoder", todo: Sequence[Cell]) -> dict[str, Span]:
+    """Estimate the time that each cell's probes take."""
+    out, each = max(1, len(material.target.labels)), calibration.operation()
+    return {
+        cell.file(material): each * cell.probing.operations(encoder.layers, encoder.dim, out, cell.fits)
+        for cell in todo
+    }
+
+
+def _probing_bytes(material: Material, encoder: "Encoder", todo: Sequence[Cell]) -> int:
+    """Estimate what filling the largest cell takes: its features, and its table."""
+    held = todo[0].probing.working_bytes(material.table.height, encoder.layers, encoder.dim)
+    return held + _rows(encoder, todo) // len(todo) * max(1, len(material.target.labels)) * ROW_BYTES
 
 
 def _unknown(name: str, material: Material, fits: Sequence[Fit]) -> Line:
@@ -191,6 +167,7 @@ def _unknown(name: str, material: Material, fits: Sequence[Fit]) -> Line:
         len(fits),
         passes if known else None,
         seconds / 3600 if known else None,
+        None,
         None,
         None,
     )
@@ -221,34 +198,36 @@ def _durations_known(material: Material) -> bool:
     return material.scan["seconds"].null_count() == 0
 
 
-def _minutes(material: Material, encoder: "Encoder", todo: Sequence[Cell], seconds: float) -> float | None:
-    fast = speed(encoder) if seconds else 1.0
-    out = max(1, len(material.target.labels))
-    operations = sum(cell.probing.operations(encoder.layers, encoder.dim, out, cell.fits) for cell in todo)
-    return None if fast is None else (seconds / fast + operations / _operations_per_second()) / 60
+def encoded(encoder: "Encoder", material: Material, seconds: float) -> Span | None:
+    """Estimate how long it takes to encode so many seconds, in utterances of the usual length."""
+    if not seconds:
+        return NONE
+    each = calibration.encoding(encoder, float(np.median(material.scan["seconds"].drop_nulls().to_numpy())))
+    return None if each is None else each * seconds
 
 
-def _operations_per_second() -> float:
-    """Measure how fast this machine multiplies matrices as probes do."""
-    matrix = np.random.default_rng(0).normal(size=(384, 384))
-    matrix @ matrix
-    begun = time.perf_counter()
-    for _ in range(4):
-        matrix @ matrix
-    return SHARE_OF_PEAK * 4 * 2 * 384**3 / (time.perf_counter() - begun)
+def taken(encoder: "Encoder", material: Material, passes: int) -> int:
+    """Return the memory that this process has taken so far, and what encoding takes beside it."""
+    from sibboleth.models import encoding
+
+    longest = material.scan["seconds"].max()
+    assert isinstance(longest, float)
+    return memory.peak() + (encoding.working_bytes(encoder, longest) if passes else 0)
 
 
-def speed(encoder: "Encoder") -> float | None:
-    """Measure seconds of audio encoded per second, on noise, after one pass to warm up; None where it fails."""
-    noise = np.random.default_rng(0).normal(0, 0.1, int(TRIAL_SECONDS * encoder.rate)).astype(np.float32)
-    encoder.prepare()
-    try:
-        encoder.hidden_states(noise)
-        begun = time.perf_counter()
-        encoder.hidden_states(noise)
-    except Exception:  # a callable may fail on noise and work on speech; what it fails on is told when it is encoded
-        return None
-    return TRIAL_SECONDS / (time.perf_counter() - begun)
+def _finish(material: Material, work: Sequence[Work]) -> Span:
+    """Estimate how long it takes to score every rater of every run, and to write the report."""
+    each, scored = calibration.scoring(material)
+    raters = 0.0
+    for one in work:
+        for cell in one.cells:
+            named = cells.steps(cell, one.encoder.layers) / max(1, len(cell.fits)) + 1
+            runs: Counter[tuple[str, str]] = Counter()
+            for fit in cell.fits:
+                for test in fit.tests:
+                    runs[test.regime, test.domain] += len(test.rows)
+            raters += named * sum(max(1.0, rows / scored) for rows in runs.values())
+    return each * raters + calibration.REPORT
 
 
 def _hours(material: Material) -> str:
@@ -261,8 +240,8 @@ def _hours(material: Material) -> str:
     return f"{known} known (no duration of {seconds.null_count()} utterances)"
 
 
-def _notes(lines: Sequence[Line], material: Material, absent: Sequence[str], tuned: bool) -> Iterator[str]:
-    if tuned:
+def _notes(lines: Sequence[Line], material: Material, absent: Sequence[str]) -> Iterator[str]:
+    if any(line.tunes for line in lines):
         yield "fine-tuning takes so long at most: dev may stop it after any epoch"
     if material.excluded.height:
         yield f"{material.excluded.height} rows left out"
@@ -280,25 +259,3 @@ def _notes(lines: Sequence[Line], material: Material, absent: Sequence[str], tun
     singly = material.study.splits.scheme in ("leave-one-speaker-out", "leave-one-session-out")
     if singly and max((line.fits for line in lines), default=0) > MANY:
         yield (f'over {MANY} fits, each one trained for every layer: splits.scheme = "speaker-folds" needs far fewer')
-
-
-def _told(count: int | None) -> str:
-    return "unknown" if count is None else str(count)
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def _duration(minutes: float | None) -> str:
-    if minutes is None:
-        return "unknown"
-    if minutes == 0:
-        return "-"
-    if minutes < 1:
-        return "under a minute"
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

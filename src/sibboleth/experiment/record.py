@@ -71,8 +71,18 @@ class Record:
         }
         return cls(directory, facts)
 
-    def plan(self, works: Mapping[str, Sequence[tuple[Cell | TunedCell, int]]], material: Material) -> None:
-        """Take down all cells that are to be filled, work by work, and how many steps each takes."""
+    def plan(
+        self,
+        works: Mapping[str, Sequence[tuple[Cell | TunedCell, int]]],
+        material: Material,
+        expected: Mapping[str, Any],
+    ) -> None:
+        """Take down all cells that are to be filled, work by work, how many steps each takes, and what is expected.
+
+        These are seconds: of `cells` by their files, of `encoding` by work, and of the `finish`.
+        """
+        seconds = expected["cells"]
+        self.facts["expected"] = {name: expected[name] for name in ("encoding", "finish")}
         self.facts["planned"] = [
             {
                 "file": cell.file(material),
@@ -81,6 +91,7 @@ class Record:
                 "method": cell.method,
                 "source": cell.source,
                 "steps": steps,
+                "seconds": seconds.get(cell.file(material)),
             }
             for work, mine in works.items()
             for cell, steps in mine

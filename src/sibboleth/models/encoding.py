@@ -190,6 +190,15 @@ def _require_room(encoder: Encoder, recordings: Sequence[Recording]) -> None:
     memory.require(encoder.working_bytes(batch), QUEUE_SHARE, what)
 
 
+def working_bytes(encoder: Encoder, seconds: float) -> int:
+    """Estimate what recordings of at most so many seconds take while they are encoded, as many as go side by side."""
+    if encoder.batch_seconds:
+        return encoder.working_bytes(encoder.batch_seconds)
+    with encoder.side_by_side() as threads:
+        several = threads * encoder.working_bytes(min(seconds, WINDOW))
+    return min(several, memory.at_most(UNLIMITED, QUEUE_SHARE))
+
+
 def _weight(encoder: Encoder, recording: Recording, frames: Sequence[int]) -> int:
     """Estimate the bytes that a recording takes while it is under way, with the frames of it that are kept."""
     per_second = encoder.rate / encoder.stride if encoder.stride else FRAMES_PER_SECOND

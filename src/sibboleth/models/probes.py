@@ -13,7 +13,7 @@ from torch import Tensor
 from sibboleth import memory
 from sibboleth.models import convex, losses
 from sibboleth.models.heads import Mlp
-from sibboleth.models.held import room
+from sibboleth.models.held import MEMORY_BYTES, MEMORY_SHARE, room
 from sibboleth.models.selection import candidates, stack_floats, trained, training_sets
 from sibboleth.models.stack_training import Loss
 from sibboleth.probes import LinearProbe, MlpProbe
@@ -125,6 +125,15 @@ class Probing:
         if isinstance(self.probe, MlpProbe):
             return heads * layers + mixed
         return convex.operations([len(one) for one in sets], wide, out, len(self.probe.l2)) * layers + mixed
+
+    def working_bytes(self, rows: int, layers: int, dim: int) -> int:
+        """Estimate what filling a cell takes at its peak, for a plan: features of a layer, of all, and the solver."""
+        wide = dim * (2 if self.pooling == "mean+std" else 1)
+        layer = 4 * rows * wide
+        unit = max(layer, min(memory.at_most(4 * UNIT_FLOATS, UNIT_SHARE), layers * layer))
+        mix = memory.at_most(MEMORY_BYTES, MEMORY_SHARE) if self.layer_mix and layers > 1 else 0
+        solver = memory.at_most(convex.SOLVER_BYTES, convex.SOLVER_SHARE)
+        return unit + 2 * layer + max(solver, min(mix, layers * layer))
 
     def _solved(
         self, features: Features, layers: Sequence[int], truth: Tensor, fits: Sequence[Fit], probe: LinearProbe

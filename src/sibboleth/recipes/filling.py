@@ -15,6 +15,7 @@ from sibboleth.experiment import cells, erasure, recommendation, states, tuned, 
 from sibboleth.experiment.cells import Aligned, Cell
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.plan import Work
+from sibboleth.experiment.planned import Plan
 from sibboleth.experiment.record import Record
 from sibboleth.experiment.tuned import TunedCell, TunedWork
 from sibboleth.progress import console
@@ -44,10 +45,10 @@ class Filling:
     """Cells of methods, as they are filled."""
     failures: list[Outcome] = field(default_factory=list)
 
-    def fill(self, work: Sequence[Work], tuning: Sequence[TunedWork]) -> None:
+    def fill(self, work: Sequence[Work], tuning: Sequence[TunedWork], planned: Plan) -> None:
         """Fill all cells; raises `CellsFailed` where not one could be."""
         states.clear(self.directory)
-        self.record.plan(_planned(work, tuning), self.material)
+        self.record.plan(_planned(work, tuning), self.material, planned.expected())
         begun = [(one, *self._probe(one)) for one in work]
         learnt = [(one, self._tune(one)) for one in tuning]
         outcomes = self.engine.outcomes()

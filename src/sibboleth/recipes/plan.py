@@ -7,19 +7,22 @@ from sibboleth import study as studies
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import aligning, material, transcripts, tuned, tuned_plan
 from sibboleth.experiment import plan as planning
-from sibboleth.experiment.plan import Plan
+from sibboleth.experiment.planned import Plan
 from sibboleth.progress import console
 from sibboleth.recipes import check
 from sibboleth.runs import RunDirectory
 
 
-def plan(study: Path, *, output: Path | None = None, without_audio: bool = False, trust: bool = False) -> Plan:
-    """Read and audit a study, and tell its cells, forward passes, hours, disk and time; nothing of it is done.
+def plan(
+    study: Path, *, output: Path | None = None, without_audio: bool = False, workers: int = 1, trust: bool = False
+) -> Plan:
+    """Read and audit a study, and tell its cells, passes, hours, disk, memory and time; nothing of it is done.
 
     Args:
         study: The study file (TOML).
         output: Run directory whose finished cells do not count; `runs/NAME` where not given. Nothing is written there.
         without_audio: Look at no audio file: durations come from the manifests, and no time is estimated.
+        workers: Also tell the time with so many workers, each with as many threads as this process (OMP_NUM_THREADS).
         trust: Run the Python functions that the study names, to plan with them; else only their passes are counted.
 
     Returns:
@@ -27,6 +30,8 @@ def plan(study: Path, *, output: Path | None = None, without_audio: bool = False
         that the study does not allow by name.
     """
     asked = studies.read(study)
+    if workers < 1:
+        raise SibbolethError(f"--workers {workers}: give 1 or more")
     if not asked.encoders:
         raise SibbolethError(f"{study}: a plan needs at least one [[encoders]]; `sibboleth check` needs none")
     from sibboleth.models import encoders as loading
@@ -47,8 +52,8 @@ def plan(study: Path, *, output: Path | None = None, without_audio: bool = False
     absent = [settings.name for settings in asked.encoders if settings not in here]
     cache = Cache()
     tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, stuff.out, stuff.background)]
-    more = tuned_plan.lines(stuff, tuning, cache, directory)
-    return planning.of(stuff, work, cache, directory, fits, absent, more)
+    more = tuned_plan.lines(stuff, tuning, cache, directory, probed=bool(work))
+    return planning.of(stuff, work, cache, directory, fits, absent, more, workers)
 
 
 def _is_here(name: str) -> bool:

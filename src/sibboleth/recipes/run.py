@@ -102,9 +102,9 @@ def run(
     work = [plan.work(asked, *pair, fits) for pair in both] if plan.pools(asked) else []
     tuning = [one for pair in both for one in tuned.works(asked, *pair, fits, stuff.out, stuff.background)]
     _tell(findings, encoders)
-    console.print(
-        plan.of(stuff, work, cache, directory, fits, tuning=tuned_plan.lines(stuff, tuning, cache, directory))
-    )
+    more = tuned_plan.lines(stuff, tuning, cache, directory, probed=bool(work))
+    planned = plan.of(stuff, work, cache, directory, fits, tuning=more)
+    console.print(planned)
     options = {"output": output, "engine": engine, "address": address}
     command = f"sibboleth run {study}" + "".join(f" --{name} {one}" for name, one in options.items() if one)
     command += " --trust" * any(one.name.startswith(studies.CODE) for one in asked.encoders)
@@ -120,7 +120,7 @@ def run(
             write_table(directory / "utterances.parquet", stuff.table.with_columns(stuff.scan["seconds"]))
             with engines.opened(asked.engine, address, stuff, directory) as chosen:
                 filling = Filling(stuff, cache, chosen, directory, record)
-                filling.fill(work, tuning)
+                filling.fill(work, tuning, planned)
             _tables(filling, asked_of_people)
         page = report(directory.path)
         filling.require_all(page)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from sibboleth import study as studies
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import final as finals
@@ -46,7 +44,7 @@ class Trained:
         lines += [f"no cross-validated scores on its card: {self.note}"] if self.note else []
         verb = {"transcription": "transcribe", "segmentation": "diarize"}.get(self.record.kind, "predict")
         lines.append(f"The model is {self.model} (its card: README.md): `sibboleth {verb} {self.model} AUDIO`")
-        return escape("\n".join(lines))
+        return "\n".join(lines)
 
 
 def _rate(record: "ModelRecord", stage: "StageRecord") -> str:

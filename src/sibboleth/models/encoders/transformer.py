@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from sibboleth.models.encoders.contract import (
     WINDOW,
@@ -150,7 +151,10 @@ class Transformer(Encoder):
 
     @contextlib.contextmanager
     def side_by_side(self) -> Iterator[int]:
-        """Give every thread of the processor an utterance of its own; that is faster than sharing one."""
+        """Give every thread of the processor an utterance of its own; that is faster than sharing one.
+
+        Neither torch nor numpy starts threads inside them, so that there are no more than there were.
+        """
         import torch
 
         before = torch.get_num_threads()
@@ -159,7 +163,8 @@ class Transformer(Encoder):
             return
         self.enter_thread()
         try:
-            yield before
+            with threadpool_limits(1, user_api="blas"):
+                yield before
         finally:
             torch.set_num_threads(before)
 
