@@ -55,10 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
             "studies": ["emotion"],
             "versions": {"sibboleth": "0"},
             "settings": {
-                "encoders": {
-                    **{language: {"name": f"encoder-{language}", "layers": 1} for language in ("zh", "de", "en")},
-                    "segments": "large",
-                }
+                "encoders": {role: {"name": f"encoder-{role}", "layers": 1} for role in ("zh", "de", "en", "segments")}
             },
         }
     )

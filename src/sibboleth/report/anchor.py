@@ -71,7 +71,7 @@ def write(directory: RunDirectory) -> Path:
             synthetic=list(dict.fromkeys(one["name"] for one in corpora if one.get("synthetic"))),
             confidence=f"{parts[0].results.confidence:.0%}",
             simulated=any(_simulated(directory, part.name) for part in parts),
-            encoders={role: kept["name"] for role, kept in _roles(record).items()},
+            encoders={role: kept["name"] for role, kept in record["settings"]["encoders"].items()},
             settings=json.dumps(record["settings"], indent=2, ensure_ascii=False),
             folder=directory.path,
             widest_tex=WIDEST_TEX,
@@ -79,10 +79,6 @@ def write(directory: RunDirectory) -> Path:
     )
     runs.write_text(directory / PAGE, html)
     return directory / PAGE
-
-
-def _roles(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {role: kept for role, kept in record["settings"]["encoders"].items() if isinstance(kept, dict)}
 
 
 def _lead(claims: pl.DataFrame) -> list[str]:

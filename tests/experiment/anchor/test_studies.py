@@ -19,7 +19,7 @@ BOXED = {
     "zh": {"name": "sibboleth-tiny-multi", "layers": 2},
     "de": {"name": "sibboleth-tiny-nl", "layers": 3},
     "en": {"name": "org/english", "layers": 4},
-    "segments": "org/large",
+    "segments": {"name": "org/large", "layers": 6},
 }
 
 
@@ -64,7 +64,9 @@ def test_encoders_and_their_layers_stand_where_the_studys_did() -> None:
     ]
     kept = {"sibboleth-tiny-multi": 2, "sibboleth-tiny-nl": 3, "org/english": 4}
     assert [method.layers for method in made.methods] == [kept, kept]
-    assert [encoder.name for encoder in studies.segments(one).encoders] == ["org/large", "logmel"]
+    segments = studies.segments(one)
+    assert [encoder.name for encoder in segments.encoders] == ["org/large", "logmel"]
+    assert [method.layers for method in segments.methods] == [{"org/large": 6}]
     assert [encoder.name for encoder in studies.dialect(one, ["x"]).encoders] == ["sibboleth-tiny-multi", "logmel"]
 
 

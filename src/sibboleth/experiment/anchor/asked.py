@@ -43,7 +43,7 @@ class EncoderSettings(Settings):
     zh: KeptSettings = KeptSettings(name="TencentGameMate/chinese-wav2vec2-base", layers=7)
     de: KeptSettings = KeptSettings(name="facebook/wav2vec2-base-de-voxpopuli-v2", layers=5)
     en: KeptSettings = KeptSettings(name="facebook/wav2vec2-base-960h", layers=9)
-    segments: str = "microsoft/wavlm-large"
+    segments: KeptSettings = KeptSettings(name="microsoft/wavlm-large", layers=24)
 
     @model_validator(mode="after")
     def _one_is_kept_alike(self) -> "EncoderSettings":

@@ -75,8 +75,13 @@ def segments(asked: Reproduction) -> Study:
     """Return the study of segments: learnt from mixes, tested on ZED."""
     study, size = preset(SEGMENTS, Study), asked.size
     named = {one: mixes(one) / "manifest.csv" for one in MIXED}
-    tuned = [changed(one, training=one.training and changed(one.training, epochs=size.epochs)) for one in study.methods]
-    _, *controls = study.encoders
+    kept, (_, *controls) = asked.encoders.segments, study.encoders
+    tuned = [
+        changed(
+            one, layers={kept.name: kept.layers}, training=one.training and changed(one.training, epochs=size.epochs)
+        )
+        for one in study.methods
+    ]
     return changed(
         study,
         seed=asked.seed,
@@ -84,7 +89,7 @@ def segments(asked: Reproduction) -> Study:
             changed(one, manifest=named[one.name]) if one.name in named else _judged(one, asked)
             for one in study.corpora
         ],
-        encoders=[_named(asked.encoders.segments, "en"), *controls],
+        encoders=[_named(kept.name, "en"), *controls],
         methods=tuned,
         training=changed(study.training, epochs=size.epochs),
         statistics=changed(study.statistics, resamples=size.resamples),
