@@ -85,6 +85,7 @@ def test_the_whole_study_goes_on_after_kills_and_every_claim_is_seen_on_its_page
         process.wait()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "Warning" not in done.stderr
     page = (tmp_path / "out" / "overview.html").read_text(encoding="utf-8")
     _claims(tmp_path / "out", page)
     _people(tmp_path / "out", page)

@@ -199,7 +199,7 @@ def _scores(x: Tensor, rows: Rows, weight: Tensor, bias: Tensor) -> Tensor:
     """Return outputs `[penalty, row, out]` of some rows by weights `[penalty, dim, out]`, in bounded memory."""
     width = 8 * x.shape[1]
     together = max(1, memory.at_most(SCORE_ROWS * width, SCORE_SHARE) // width)
-    parts = [x[some].double() @ weight + bias[:, None] for some in torch.split(torch.from_numpy(rows), together)]
+    parts = [x[some].double() @ weight + bias[:, None] for some in torch.split(torch.tensor(rows), together)]
     return torch.cat(parts, 1)
 
 

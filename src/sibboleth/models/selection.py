@@ -55,7 +55,7 @@ class Best:
 
     def output(self, rows: Rows) -> Tensor:
         """Return outputs `[row, out]`."""
-        return self.stack.answer(self.parameters, self.problem, torch.from_numpy(rows))
+        return self.stack.answer(self.parameters, self.problem, torch.tensor(rows))
 
 
 def candidates(settings: MlpProbe) -> tuple[Candidate, ...]:
