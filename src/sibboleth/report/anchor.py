@@ -92,7 +92,7 @@ def _lead(claims: pl.DataFrame) -> list[str]:
         + "."
     ]
     for row in claims.filter(pl.col("number").is_in(FOUND)).to_dicts():
-        lines.append(f"{row['claim']}: {row['verdict']}. {row['gave']}.")
+        lines.append(f"{row['claim']}: {row['verdict']}. {wording.capital(row['gave'])}.")
     return lines
 
 
