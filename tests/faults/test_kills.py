@@ -127,10 +127,10 @@ def test_cells_filled_on_a_cluster_of_this_machine_have_the_same_bits(
     """Nothing is left to encode, which would take processes of its own; `test_ray.py` has that, and kills."""
     place, whole = workplace(each=10), undisturbed[0]
     shutil.copytree(whole.cache, place.cache)
-    place.environment["RAY_raylet_start_wait_time_s"] = "60"
+    place.environment["RAY_raylet_start_wait_time_s"] = "20"
     status, _, said = warm.run(place, *RUN, "--engine", "ray")
     if "no Ray cluster can be used at this machine" in said and "timed out" in said:
-        pytest.skip("this machine is too busy to start Ray in a minute")
+        pytest.skip("this machine is too busy to start Ray")
     assert status == 0, said
     assert "Ray on this machine (nodes: 1" in said and "Encoding" not in said
     assert tables(place) == tables(whole)

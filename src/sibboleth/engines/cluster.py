@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from sibboleth.models.encoders import Encoder
 
 ADDRESS = "RAY_ADDRESS"
-SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "180"}
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "60"}
 """Of Ray, as environment variables: it tells nobody of its use, and waits for a busy machine."""
+TRIES = 3
+"""Times that a cluster of this machine is started: Ray gives up where the machine is too busy for its processes."""
 SHOWN = 10
 """Troubles of nodes that are told."""
 
@@ -134,16 +136,28 @@ def connected(address: str | None) -> Iterator[Cluster]:
     from sibboleth.models import threads
 
     address = address or os.environ.get(ADDRESS)
-    alone = None if address not in (None, "local") else False
-    try:
-        ray.init(address or "local", include_dashboard=alone, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # Ray raises many kinds, a bare one among them
-        raise SibbolethError(f"no Ray cluster can be used at {address or 'this machine'}: {error}") from None
+    address = None if address == "local" else address
+    _init(address)
     try:
         alive = tuple(one for one in ray.nodes() if one["Alive"])  # type: ignore[no-untyped-call]
-        there = Cluster(None if address == "local" else address, alive, threads.count())
+        there = Cluster(address, alive, threads.count())
         if not there.cores:
             raise SibbolethError(f"the Ray cluster at {address} has no node with cores to work with")
         yield there
     finally:
         ray.shutdown()
+
+
+def _init(address: str | None) -> None:
+    """Connect to a cluster, or start one of this machine; raises `SibbolethError` where there is none then."""
+    import ray
+
+    alone = False if address is None else None
+    for left in reversed(range(TRIES if address is None else 1)):
+        try:
+            ray.init(address or "local", include_dashboard=alone, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except Exception as error:  # Ray raises many kinds, a bare one among them
+            ray.shutdown()
+            if not left or "timed out" not in str(error):
+                raise SibbolethError(f"no Ray cluster can be used at {address or 'this machine'}: {error}") from None
