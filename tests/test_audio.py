@@ -182,7 +182,7 @@ REASONS = {
     "garbage": "cannot be read as audio",
     "no samples": "no samples",
     "silent": "silent",
-    "nan": "18000 samples are NaN or infinite",
+    "nan": "18000 samples are no numbers",
     "short": "too short",
     "raw": "cannot be read as audio",
     "folder": "cannot be opened",

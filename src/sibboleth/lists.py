@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from sibboleth import storage
 from sibboleth.errors import InvalidInput, Problem
 
 PARTS = {
@@ -140,12 +141,12 @@ def _parsed(file: Path) -> tuple[pl.DataFrame, int]:
         if file.suffix.lower() == ".jsonl":
             return pl.DataFrame(list(_objects(file)), infer_schema_length=None, strict=False), 1
         if file.suffix.lower() == ".parquet":
-            return pl.read_parquet(file), 1
+            return storage.parquet(file), 1
         with file.open(encoding="utf-8-sig") as lines:
             header = lines.readline()
         separator = max("\t,;|", key=header.count)
         return pl.read_csv(file, separator=separator, infer_schema=False), 2
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise InvalidInput(f"{file}: cannot be read as a table ({error})") from None
 
 

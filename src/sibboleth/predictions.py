@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from sibboleth import storage
 from sibboleth.errors import InvalidInput, Problem
 
 Array = npt.NDArray[np.float64]
@@ -97,12 +98,12 @@ def read(path: Path) -> pl.DataFrame:
     """Read a predictions table from Parquet, CSV or TSV; raises `InvalidInput` when it cannot be used."""
     try:
         if path.suffix == ".parquet":
-            frame = pl.read_parquet(path)
+            frame = storage.parquet(path)
         else:
             frame = pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema=False)
     except FileNotFoundError:
         raise InvalidInput(f"{path}: no such file") from None
-    except (OSError, pl.exceptions.PolarsError) as error:
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise InvalidInput(f"{path}: cannot be read as a table ({error})") from None
     header = 0 if path.suffix == ".parquet" else 1
     return validate(frame, str(path), range(1 + header, len(frame) + 1 + header))

@@ -112,10 +112,9 @@ class RunDirectory:
         if not file.exists():
             raise SibbolethError(f"{file}: missing; the run is not complete, run the same command again")
         try:
-            return pl.read_parquet(file)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            told = " ".join(str(error).split())[:200]
-            raise SibbolethError(f"{file}: cannot be read ({told}); run the same command again") from None
+            return storage.parquet(file)
+        except (OSError, ValueError) as error:
+            raise SibbolethError(f"{file}: {error}; delete it and run the same command again") from None
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

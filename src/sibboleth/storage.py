@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
+import io
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import polars as pl
 
 from sibboleth.errors import InvalidInput, SibbolethError
 
@@ -50,6 +53,15 @@ def inside(folder: Path, name: str) -> Path:
         told = repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}...")
         raise InvalidInput(f"{folder}: {told} is no name for a file in it; rename the utterance")
     return folder / name
+
+
+def parquet(source: Path | bytes) -> pl.DataFrame:
+    """Read a Parquet file, or its bytes; raises `ValueError` saying why where it is none or damaged, and `OSError`."""
+    try:
+        return pl.read_parquet(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"not a whole Parquet file: {told}") from None
 
 
 def settle(path: Path, write: Callable[[Path], object]) -> None:

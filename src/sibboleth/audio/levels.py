@@ -17,6 +17,8 @@ SILENCE = 40.0
 """A frame so many dB or more below the loudest frame of the utterance is silent."""
 QUIETEST = 0.05
 """Share of the frames, the quietest, that noise is looked for in."""
+LOUDEST = 1e6
+"""Of full scale; a larger number is none that a recording has."""
 RUN = 3
 """So many samples in a row at full scale are clipped; a single one may be a loud moment."""
 
@@ -44,7 +46,7 @@ class Level:
     fingerprint: bytes
     """What `matching.matches` compares."""
     broken: int
-    """Samples that are NaN or infinite."""
+    """Samples that are NaN, infinite or beyond `LOUDEST`."""
 
 
 class Meter:
@@ -64,7 +66,7 @@ class Meter:
     def add(self, piece: Samples) -> None:
         """Take in the next frames `[frame, channel]`."""
         self._digest.update(np.ascontiguousarray(piece, "<f4").data)
-        self._broken += int(np.count_nonzero(~np.isfinite(piece)))
+        self._broken += int(np.count_nonzero(~(np.abs(piece) <= LOUDEST)))
         if self._broken:
             return
         mixed = mono(piece)

@@ -14,6 +14,8 @@ from sibboleth.errors import SibbolethError
 
 Samples = npt.NDArray[np.float32]
 
+RATES = (1_000, 1_000_000)
+"""Hz below and above which a header cannot be meant: a minute of samples said to be at 1 Hz would last two weeks."""
 TOLERANCE = 0.010
 """Seconds that a segment may reach beyond the file's end, and a file fall short of its header."""
 PIECE = 1 << 18
@@ -103,6 +105,9 @@ def opened(path: Path | str) -> Iterator[soundfile.SoundFile]:
         advice = "it is corrupt, or a format that libsndfile does not read: convert it to WAV or FLAC"
         raise UnreadableAudio(path, f"cannot be read as audio ({told}); {advice}") from None
     with file:
+        if not RATES[0] <= file.samplerate <= RATES[1]:
+            rate = f"its header says that it was sampled at {file.samplerate:,} Hz"
+            raise UnreadableAudio(path, f"{rate}, as no speech is; it is corrupt: copy or download it again")
         yield file
 
 
@@ -178,7 +183,10 @@ def _heard(decoded: Iterator[Samples], rate: int, hear: Hearing) -> Iterator[Sam
 
 def mono(piece: Samples) -> Samples:
     """Average the channels of `[frame, channel]`."""
-    return piece[:, 0] if piece.shape[1] == 1 else piece.mean(axis=1, dtype=np.float64).astype(np.float32)
+    if piece.shape[1] == 1:
+        return piece[:, 0]
+    with np.errstate(invalid="ignore", over="ignore"):  # of a broken file, whose samples are no numbers
+        return np.asarray(piece.mean(axis=1, dtype=np.float64).astype(np.float32))
 
 
 def _cut_off(file: soundfile.SoundFile) -> str | None:

@@ -48,7 +48,7 @@ PATIENCE = 20.0
 THREADS = 2
 BATCH = 256
 """Utterances after which the store is written."""
-VERSION = 2
+VERSION = 3
 """Raised when a measure or a policy changes; the store then forgets everything."""
 
 
@@ -145,7 +145,8 @@ def _inspect(place: Place) -> Finding:
     except MemoryError:
         return replace(found, reason="its header asks for more memory than there is; it is corrupt")
     if level.broken:
-        return replace(found, reason=f"{level.broken} samples are NaN or infinite; write the file again")
+        told = f"{level.broken} samples are no numbers (NaN, infinite or a million times full scale)"
+        return replace(found, reason=f"{told}; write the file again")
     found = replace(found, level=level)
     if level.peak < FAINTEST:
         told = "no sound at all" if level.peak == -math.inf else f"peak {level.peak:.0f} dBFS"

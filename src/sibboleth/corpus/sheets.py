@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from sibboleth import storage
 from sibboleth.corpus import delimited
 from sibboleth.corpus.delimited import BOM, Records
 from sibboleth.errors import InvalidInput, Problem
@@ -253,9 +254,9 @@ def _parse_jsonl(path: Path, data: bytes) -> Sheet:
 
 def _parse_parquet(path: Path, data: bytes) -> Sheet:
     try:
-        table = pl.read_parquet(io.BytesIO(data))
-    except pl.exceptions.PolarsError as error:
-        raise InvalidInput(f"{path}: not a Parquet file ({error})") from None
+        table = storage.parquet(data)
+    except ValueError as error:
+        raise InvalidInput(f"{path}: {error}") from None
     return Sheet({column.name: column for column in table}, range(1, len(table) + 1))
 
 
