@@ -71,8 +71,10 @@ class Assumptions:
     """Seconds of a core to score one rater on up to 1,000 utterances, 2,000 resamples of speakers."""
     manifest: float = 1.2e9
     """Bytes that a million rows of a manifest take while it is read, audited and planned (manifest.py)."""
-    header: float = 250.0
-    """Bytes that a recording in the cache takes in memory: its digest, and where its features are."""
+    utterance: float = 2e3
+    """Bytes of an utterance while it is encoded: what the scan measured, and where it lies in the cache (scale.md)."""
+    answer: float = 350.0
+    """Bytes of an answer while the table of its cell is written and scored (scale.md)."""
     domains: int = 4
     folds: int = 5
     labels: int = 4
@@ -123,10 +125,15 @@ class Size:
         return each * self.encoder.layers / given.solving
 
     @property
+    def answers(self) -> float:
+        """Count label weights: of every utterance by every layer and the best, in every regime from every source."""
+        runs = 1 + 2 * (self.given.domains - 1)
+        return self.utterances * (self.encoder.layers + 1) * runs * self.given.labels
+
+    @property
     def tables(self) -> float:
-        """Bytes of predictions: every utterance by every layer and the best, within, zero-shot and target-selected."""
-        answers = self.utterances * (self.encoder.layers + 1) * (1 + 2 * (self.given.domains - 1))
-        return 2 * answers * self.given.labels * self.given.row
+        """Bytes of predictions."""
+        return 2 * self.answers * self.given.row
 
     @property
     def scoring(self) -> float:
@@ -138,8 +145,9 @@ class Size:
 
     @property
     def memory(self) -> float:
-        """Bytes of one process: the manifest, the cache's index, and a layer twice."""
-        return self.utterances * (self.given.manifest / 1e6 + self.given.header) + 2 * self.layer
+        """Bytes that one process holds at its peak, beside the program: probing, or the table of one cell."""
+        held = self.utterances * (self.given.manifest / 1e6 + self.given.utterance)
+        return held + max(6 * self.layer, self.answers / self.given.domains * self.given.answer)
 
     def cost(self) -> Cost:
         """What workers of one core each divide among them."""

@@ -1,8 +1,7 @@
 """Halving: what does not fit into memory is done in halves, and that is said."""
 
 import gc
-
-import torch
+import sys
 
 from sibboleth.progress import console
 
@@ -16,7 +15,7 @@ _said: set[str] = set()
 
 def exhausted(error: BaseException) -> bool:
     """Tell whether an error is that memory, an accelerator's or the machine's, did not suffice."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
 
@@ -27,7 +26,8 @@ def again(what: str, smaller: str) -> None:
     To be called when the error has gone: as long as it is handled, it holds what was computed.
     """
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # an encoder that needs no torch brings none
+    if torch and torch.cuda.is_available():
         torch.cuda.empty_cache()
     if what not in _said:
         _said.add(what)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 from rich import box
@@ -80,6 +81,8 @@ class Comparison:
     """Recordings that are missing or have no audio: utterance, audio, reason."""
     speakers: pl.DataFrame
     """speaker, utterances; the fewest first."""
+    soft_wrap: ClassVar[bool] = True
+    """Paths are to be copied, so no line is broken."""
 
     @property
     def agrees(self) -> bool:
@@ -231,7 +234,7 @@ def _compared(one: Comparison) -> Iterator[RenderableType]:
         yield Text(f"\nrecordings without audio: {len(one.unusable):,}", style="bold red")
         for (reason,), files in one.unusable.group_by("reason", maintain_order=True):
             yield Text(f"{reason}: {len(files):,}", style="red")
-            yield from (Text(f"  {audio}", overflow="fold") for audio in files["audio"].head(MOST_FILES))
+            yield from (Text(f"  {audio}") for audio in files["audio"].head(MOST_FILES))
             yield from _rest(len(files), MOST_FILES)
 
 
