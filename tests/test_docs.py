@@ -306,3 +306,15 @@ def test_what_needs_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     frames, own = stack.enter([torch.randn(16_000)], [16_000])
     assert torch.equal(stack(frames, own)[-1], plain(frames, own)[-1])
     assert sum(".weight" in name for name, _ in stack.shifts.named_parameters()) == 2
+
+
+def test_every_fault_is_held_by_tests_that_are_there() -> None:
+    tests = DOCS.parent / "tests"
+    rows = [line for line in (DOCS / "faults.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    held = [row.rsplit("|", 2)[1] for row in rows if not row.endswith("| test |")]
+    assert len(held) > 15
+    for cell in held:
+        names = re.findall(r"`([\w/]+(?:\.py|/))`", cell)
+        folder = names[0].rpartition("/")[0]
+        missing = [name for name in names if not (tests / name).exists() and not (tests / folder / name).exists()]
+        assert names and not missing, cell

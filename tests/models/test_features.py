@@ -152,6 +152,26 @@ def test_one_utterance_that_fails_never_loses_the_others(table: pl.DataFrame, ca
     assert extract(counting(), table, cache).utterances == ("u1", "u2", "u3", "u4", "u5")
 
 
+@pytest.mark.parametrize("fault", ["gone", "cut", "emptied"])
+def test_a_file_that_breaks_between_scan_and_encoding_is_left_out_until_it_is_back(
+    table: pl.DataFrame, cache: Cache, fault: str
+) -> None:
+    scanned = audio.scan(table)
+    path = Path(table["audio"][2])
+    whole = path.read_bytes()
+    if fault == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(whole[: len(whole) // 2 if fault == "cut" else 0])
+    found = features.extract(counting(), table, scanned, cache)
+    assert found.utterances == ("u0", "u1", "u3", "u4", "u5")
+    assert found.excluded["utterance"].to_list() == ["u2"] and found.excluded["reason"][0]
+    path.write_bytes(whole)
+    again = counting()
+    assert extract(again, table, cache).utterances == tuple(table["utterance"])
+    assert len(again.heard) == 1
+
+
 def test_an_encoder_that_always_fails_is_an_error(table: pl.DataFrame, cache: Cache) -> None:
     def trouble(_: npt.NDArray[np.float32]) -> None:
         raise RuntimeError("no accelerator")
