@@ -26,7 +26,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from sibboleth.corpora import accented, layouts
+from sibboleth.corpora import accented, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
@@ -85,9 +85,10 @@ def prepare(root: Path) -> Corpus:
     """
     audio = layouts.by_stem(root, layouts.recordings(root))
     transcripts = _transcripts(root)
-    if not audio or not transcripts:
-        lacking = "recordings" if not audio else "transcripts (.ort or .ort.gz)"
-        raise InvalidInput(f"{root}: no {lacking} in it or below. {LAYOUT}")
+    if not audio:
+        raise refusals.no_recordings(root, LAYOUT)
+    if not transcripts:
+        raise InvalidInput(f"{root}: no transcripts (.ort or .ort.gz) in it or below. {LAYOUT}")
     problems = [
         Problem(str(file), f"has no transcript {name}.ort or {name}.ort.gz; get it, or take the recording out")
         for name, file in audio.items()

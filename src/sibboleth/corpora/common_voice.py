@@ -22,7 +22,7 @@ from pathlib import Path
 import polars as pl
 
 from sibboleth import accents, corpus
-from sibboleth.corpora import layouts
+from sibboleth.corpora import layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus, sheets
 from sibboleth.errors import InvalidInput, Problem
@@ -69,7 +69,7 @@ def prepare(root: Path) -> Corpus:
     lists = {name: _read(path) for name in ("validated", *PARTS) if (path := _list(folder, name))}
     clips = layouts.by_stem(folder, layouts.recordings(layouts.find(folder, "clips") or folder))
     if not clips:
-        raise InvalidInput(f"{folder}: no recordings in {folder / 'clips'}. {LAYOUT}")
+        raise refusals.no_recordings(folder, LAYOUT)
     part = _parts(lists)
     rows = lists.get("validated") or [row for name in PARTS for row in lists.get(name, [])]
     problems = [problem for row in rows for problem in _problems(row, clips)]

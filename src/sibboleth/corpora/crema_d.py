@@ -20,10 +20,9 @@ from pathlib import Path
 
 import polars as pl
 
-from sibboleth.corpora import assemble, crema_d_ratings, layouts
+from sibboleth.corpora import assemble, crema_d_ratings, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
-from sibboleth.errors import InvalidInput, Problem
 
 LAYOUT = "CREMA-D's folder has AudioWAV/1001_IEO_ANG_HI.wav and its like, and VideoDemographics.csv"
 
@@ -91,9 +90,9 @@ def prepare(root: Path) -> Corpus:
     strange = [file for name, file in files.items() if not _known(name)]
     if strange:
         message = "not a name of CREMA-D (actor 1001 to 1091, sentence, emotion, level: 1001_IEO_ANG_HI); take it out"
-        raise InvalidInput(f"{root}: {LAYOUT}", [Problem(str(file), message) for file in strange])
+        raise refusals.strangers(root, LAYOUT, files.values(), dict.fromkeys(strange, message))
     if not files:
-        raise InvalidInput(f"{root}: no recordings in it or below. {LAYOUT}")
+        raise refusals.no_recordings(root, LAYOUT)
     actors = _actors(layouts.find(root, "VideoDemographics.csv"))
     return assemble("crema-d", (_row(name, file, actors) for name, file in files.items()))
 

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sibboleth.corpora import accented, layouts
+from sibboleth.corpora import accented, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpora.layouts import Row
 from sibboleth.corpus import Corpus
@@ -83,6 +83,8 @@ def prepare(root: Path) -> Corpus:
         raise InvalidInput(f"{root}: no dev/stm or test/stm in it or below. {LAYOUT}")
     people = _people(layouts.need(root, BACKGROUND, LAYOUT))
     audio = layouts.by_stem(root, layouts.recordings(root))
+    if not audio:
+        raise refusals.no_recordings(root, LAYOUT)
     read = [one for part, path in lists for one in _segments(part, path)]
     segments = [one for one in read if isinstance(one, _Segment)]
     problems = [one for one in read if isinstance(one, Problem)]

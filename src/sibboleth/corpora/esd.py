@@ -20,10 +20,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from sibboleth.corpora import assemble, layouts
+from sibboleth.corpora import assemble, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
-from sibboleth.errors import InvalidInput, Problem
 
 LAYOUT = "ESD's folder has 0001/Angry/0001_000351.wav and its like, and lists of texts such as 0001/0001.txt"
 
@@ -72,10 +71,9 @@ def prepare(root: Path) -> Corpus:
     """
     found = layouts.recordings(root)
     if not found:
-        raise InvalidInput(f"{root}: no recordings in it or below. {LAYOUT}")
-    problems = [Problem(str(file), complaint) for file in found if (complaint := _complaint(root.absolute(), file))]
-    if problems:
-        raise InvalidInput(f"{root}: {LAYOUT}", problems)
+        raise refusals.no_recordings(root, LAYOUT)
+    if wrong := {file: complaint for file in found if (complaint := _complaint(root.absolute(), file))}:
+        raise refusals.strangers(root, LAYOUT, found, wrong)
     texts = _texts(layouts.files(root))
     return assemble(
         "esd", (_row(root.absolute(), name, file, texts) for name, file in layouts.by_stem(root, found).items())

@@ -18,10 +18,10 @@ import json
 import re
 from pathlib import Path
 
-from sibboleth.corpora import accented, layouts
+from sibboleth.corpora import accented, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
-from sibboleth.errors import InvalidInput, Problem
+from sibboleth.errors import InvalidInput
 
 LAYOUT = "FSDD's folder has recordings/7_jackson_32.wav and its like"
 
@@ -65,10 +65,10 @@ def prepare(root: Path) -> Corpus:
     """
     found = layouts.by_stem(root, layouts.recordings(root))
     if not found:
-        raise InvalidInput(f"{root}: no recordings in it or below. {LAYOUT}")
+        raise refusals.no_recordings(root, LAYOUT)
     if strange := [file for name, file in found.items() if not _NAME.fullmatch(name)]:
         message = "not a name of FSDD (digit, speaker, take, as in 7_jackson_32); take it out of the folder"
-        raise InvalidInput(f"{root}: {LAYOUT}", [Problem(str(file), message) for file in strange])
+        raise refusals.strangers(root, LAYOUT, found.values(), dict.fromkeys(strange, message))
     speakers = {**SPEAKERS, **_speakers(layouts.find(root, ("metadata.py", "speakers.json")))}
     return accented("fsdd", (_row(name, file, speakers) for name, file in found.items()))
 

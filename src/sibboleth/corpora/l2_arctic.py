@@ -27,7 +27,7 @@ from pathlib import Path
 import polars as pl
 
 from sibboleth import segments
-from sibboleth.corpora import accented, layouts
+from sibboleth.corpora import accented, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
@@ -101,14 +101,15 @@ def prepare(root: Path) -> Corpus:
     """
     root = root.absolute()
     files = list(layouts.files(root))
-    audio = _by_utterance(layouts.recordings(root))
-    if not audio:
+    recordings = layouts.recordings(root)
+    if not recordings:
         zipped = any(file.suffix.lower() == ".zip" and file.stem.upper() in SPEAKERS for file in files)
         hint = "; unpack the speakers' archives, such as ABA.zip" if zipped else ""
-        raise InvalidInput(f"{root}: no recordings in it or below{hint}. {LAYOUT}")
-    if strange := [file for file in layouts.recordings(root) if _names(file) is None]:
+        raise refusals.no_recordings(root, LAYOUT, hint)
+    if strange := [file for file in recordings if _names(file) is None]:
         message = "not L2-ARCTIC's (a speaker's folder, and a name such as arctic_a0001); take it out of the folder"
-        raise InvalidInput(f"{root}: {LAYOUT}", [Problem(str(file), message) for file in strange])
+        raise refusals.strangers(root, LAYOUT, recordings, dict.fromkeys(strange, message))
+    audio = _by_utterance(recordings)
     texts = _by_utterance(file for file in files if file.suffix.lower() == ".txt")
     grids = _by_utterance(
         file

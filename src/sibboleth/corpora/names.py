@@ -3,11 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sibboleth.corpora import layouts
-from sibboleth.errors import InvalidInput, Problem
-
-PACKED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz")
-"""Endings of archives."""
+from sibboleth.corpora import layouts, refusals
+from sibboleth.errors import InvalidInput
 
 
 def recordings(root: Path, name: Callable[[Path], str | None], layout: str, form: str) -> dict[str, Path]:
@@ -21,20 +18,18 @@ def recordings(root: Path, name: Callable[[Path], str | None], layout: str, form
         layout: what the folder has, for errors.
         form: what names are made of, for errors.
 
-    Raises `InvalidInput` where there is no recording, and naming every file that is none of the corpus.
+    Raises `InvalidInput` where there is no recording, and for files that are none of the corpus.
     """
     if not root.is_dir():
         raise InvalidInput(f"{root}: there is no such folder. {layout}")
     found = layouts.recordings(root)
     if not found:
-        packed = [file.name for file in layouts.files(root) if file.suffix.lower() in PACKED]
-        told = f"; unpack {', '.join(packed)}" if packed else ""
-        raise InvalidInput(f"{root}: no recordings in it or below{told}. {layout}")
+        raise refusals.no_recordings(root, layout)
     names = {file: name(file) for file in found}
     strange = [file for file, known in names.items() if known is None]
     if strange:
         message = f"not a name of this corpus ({form}); take it out of the folder"
-        raise InvalidInput(f"{root}: {layout}", [Problem(str(file), message) for file in strange])
+        raise refusals.strangers(root, layout, found, dict.fromkeys(strange, message))
     named: dict[str, Path] = {}
     for file in sorted(found, key=lambda file: (len(file.parts), str(file))):
         named.setdefault(names[file] or "", file)

@@ -13,7 +13,7 @@ Layout read in: README.md and data.tsv of https://github.com/amu-cai/nEMO.
 from collections.abc import Iterator
 from pathlib import Path
 
-from sibboleth.corpora import assemble, layouts
+from sibboleth.corpora import assemble, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpora.layouts import Row
 from sibboleth.corpus import Corpus
@@ -62,7 +62,7 @@ def prepare(root: Path) -> Corpus:
     path = layouts.need(root, "data.tsv", LAYOUT)
     files = {stem.lower(): file for stem, file in layouts.by_stem(root, layouts.recordings(root)).items()}
     if not files:
-        raise InvalidInput(f"{root}: no recordings in it or below. {LAYOUT}")
+        raise refusals.no_recordings(root, LAYOUT)
     try:
         listed = layouts.table(path, COLUMNS, delimiter="\t", quoted=False)
     except InvalidInput as error:

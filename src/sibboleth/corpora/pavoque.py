@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sibboleth.corpora import assemble, layouts
+from sibboleth.corpora import assemble, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
@@ -74,11 +74,13 @@ def prepare(root: Path) -> Corpus:
     named = {file: _cut(root.absolute(), file) for file in reversed(recordings)}
     cut = {key: file for file, key in named.items() if key}
     whole = {file.stem.lower(): file for file in reversed(recordings) if file.stem.lower() in _LISTS}
-    problems = [
-        Problem(str(file), "not a name of PAVOQUE (as spike0074-angry, or pavoque-angry); take it out of the folder")
+    strange = [
+        file
         for file in recordings
         if file.stem.lower() not in _LISTS and not named[file] and not _OUTTAKE.fullmatch(file.stem)
     ]
+    message = "not a name of PAVOQUE (as spike0074-angry, or pavoque-angry); take it out of the folder"
+    problems = refusals.problems(root, dict.fromkeys(strange, message))
     rows = {key: _row(*key, file) for key, file in cut.items()}
     for path in layouts.by_stem(root, filter(_is_list, layouts.files(root))).values():
         audio = whole.get(path.stem.lower(), path.with_suffix(".flac"))
@@ -90,7 +92,9 @@ def prepare(root: Path) -> Corpus:
     problems += [
         Problem(str(whole[name]), f"{name}.yaml is missing, which says what is where in it") for name in unlisted
     ]
-    if problems or not rows:
+    if not problems and not rows:
+        raise refusals.no_recordings(root, LAYOUT)
+    if problems:
         raise InvalidInput(f"{root}: {LAYOUT}", problems)
     return assemble("pavoque", [rows[key] for key in sorted(rows)])
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sibboleth.corpora import accented, layouts
+from sibboleth.corpora import accented, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
@@ -84,7 +84,7 @@ def _dataset(folder: Path, path: Path) -> Iterator[dict[str, object]]:
     if not found:
         opus = any(file.suffix.lower() == ".webm" for file in layouts.files(folder))
         hint = "; its .webm are not read: get the folder verified, or make FLAC of them" if opus else ""
-        raise InvalidInput(f"{folder}: no recordings{hint}. {LAYOUT}")
+        raise refusals.no_recordings(folder, LAYOUT, hint)
     speaker, texts = _speaker(folder.parent if folder.name.lower() == "verified" else folder), _texts(path)
     return (_row(name, file, speaker, texts.get(name)) for name, file in found.items())
 

@@ -24,7 +24,7 @@ from typing import Any
 import polars as pl
 
 from sibboleth import predictions
-from sibboleth.corpora import accented, layouts
+from sibboleth.corpora import accented, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
@@ -64,6 +64,8 @@ def prepare(root: Path) -> Corpus:
         raise InvalidInput(f"{root}: no wav.scp in it or below. {LAYOUT}")
     scores = _json(layouts.need(root, SCORES, LAYOUT))
     audio = layouts.by_stem(root, layouts.recordings(root))
+    if not audio:
+        raise refusals.no_recordings(root, LAYOUT)
     rows: dict[str, dict[str, object]] = {}
     problems: list[Problem] = []
     for path in lists:

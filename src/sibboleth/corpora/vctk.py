@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sibboleth.corpora import accented, layouts
+from sibboleth.corpora import accented, layouts, refusals
 from sibboleth.corpora.card import Card
 from sibboleth.corpus import Corpus
 from sibboleth.errors import InvalidInput, Problem
@@ -72,10 +72,10 @@ def prepare(root: Path) -> Corpus:
     """
     files = layouts.recordings(root)
     if not files:
-        raise InvalidInput(f"{root}: no recordings in it or below. {LAYOUT}")
+        raise refusals.no_recordings(root, LAYOUT)
     if strange := [file for file in files if not _NAME.fullmatch(file.stem)]:
         message = "not a name of VCTK (speaker, sentence, microphone, as in p225_001_mic1); take it out of the folder"
-        raise InvalidInput(f"{root}: {LAYOUT}", [Problem(str(file), message) for file in strange])
+        raise refusals.strangers(root, LAYOUT, files, dict.fromkeys(strange, message))
     speakers = _speakers(layouts.need(root, INFO, LAYOUT))
     texts = {
         name[1].lower() + "_" + name[2]: file

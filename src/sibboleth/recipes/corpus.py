@@ -15,6 +15,7 @@ from rich.text import Text
 from sibboleth import audio, corpora, corpus, predictions, storage
 from sibboleth.accents import derive, taxonomy
 from sibboleth.audio import matching
+from sibboleth.corpora import refusals
 from sibboleth.corpus import spelling
 from sibboleth.errors import InvalidInput
 from sibboleth.foreign.remarks import count
@@ -175,6 +176,8 @@ def _tell_missing(made: corpus.Corpus, name: str, root: Path) -> None:
             " answer can be scored with the manifest; to encode, put the recordings there"
         )
         console.print(told)
+    if passed := refusals.unread(root):
+        console.print(passed)
 
 
 def _hours() -> pl.Expr:
