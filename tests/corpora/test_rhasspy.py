@@ -6,6 +6,7 @@ from sibboleth import corpora, corpus
 from sibboleth.corpora import rhasspy
 from sibboleth.errors import InvalidInput
 from sibboleth.recipes.corpus import prepare
+from sibboleth.recipes.corpus_import import corpus_import
 
 README = """# Voice Dataset ({name})
 
@@ -82,6 +83,34 @@ def test_a_sample_whose_recordings_are_missing_is_refused_by_row(tmp_path: Path)
     with pytest.raises(InvalidInput, match=r"no such recording: b/x\.flac") as caught:
         corpora.prepare("rhasspy", tmp_path)
     assert [(problem.row, problem.field) for problem in caught.value.problems] == [(3, "path"), (3, "speaker")]
+
+
+def test_the_layout_of_ljspeech(tmp_path: Path) -> None:
+    root = tmp_path / "LJSpeech-1.1"
+    put(root, "wavs/LJ001-0001.wav", "wavs/LJ001-0002.wav", "wavs/LJ001-0003.wav")
+    (root / "metadata.csv").write_text(
+        'LJ001-0001|Of "1455".|Of "fourteen fifty-five".\nLJ001-0002|in being|in being\n'
+    )
+    table = corpora.prepare("rhasspy", root).table
+    assert table.select("utterance", "speaker", "text", "text_in_words", "language").rows() == [
+        ("LJSpeech-1.1-LJ001-0001", "LJSpeech-1.1", 'Of "1455".', 'Of "fourteen fifty-five".', None),
+        ("LJSpeech-1.1-LJ001-0002", "LJSpeech-1.1", "in being", "in being", None),
+        ("LJSpeech-1.1-LJ001-0003", "LJSpeech-1.1", None, None, None),
+    ]
+    with pytest.raises(InvalidInput, match=r"no column 'file_name'.*sibboleth corpus prepare rhasspy .*LJSpeech-1\.1"):
+        corpus_import(str(root), output=tmp_path / "manifest.csv")
+
+
+def test_lists_of_other_fields_or_of_other_recordings_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, "wavs/a-1.flac")
+    (tmp_path / "metadata.csv").write_text("wavs/a-1.wav|One.\nwavs/a-2.wav|Two.|Two.|neutral\n")
+    with pytest.raises(InvalidInput, match=r"metadata\.csv:2: expected name\|text or name\|text\|text in words, not 4"):
+        corpora.prepare("rhasspy", tmp_path)
+    (tmp_path / "metadata.csv").write_text("b-1|One.\n")
+    with pytest.raises(InvalidInput, match="names none of the recordings: it has b-1, recordings are called a-1"):
+        corpora.prepare("rhasspy", tmp_path)
+    (tmp_path / "metadata.csv").write_text("wavs/a-1.wav|One.\n")
+    assert corpora.prepare("rhasspy", tmp_path).table["text"].to_list() == ["One."]
 
 
 def test_real_files(real_speech: Path) -> None:

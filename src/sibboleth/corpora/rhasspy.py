@@ -8,7 +8,9 @@ Layout (repositories `dataset-voice-NAME`, one or several in a folder)::
     verified/                       the same, trimmed, as FLAC; where it has a metadata.csv, that counts
     README.md                       speaker, language and gender
 
-A sample with a table `manifest.tsv` of path, speaker, gender, language and text is read, too.
+LJSpeech's layout is read as well: metadata.csv of name, text and text in words, wavs/LJ001-0001.wav. The speaker is
+called as its folder, and the language is not known. A sample with a table `manifest.tsv` of path, speaker, gender,
+language and text is read, too.
 
 Source: https://github.com/rhasspy/dataset-voice-flemishguy, -nathalie, -kerstin. Licence: CC0 1.0.
 Reference: Hansen: voice datasets of Rhasspy, the addresses above. Layout read in: README.md, DATASHEET.md and lists of
@@ -16,7 +18,7 @@ files of these three.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from sibboleth.errors import InvalidInput, Problem
 LAYOUT = "a voice dataset of Rhasspy has metadata.csv (name|text) beside its recordings or in verified/"
 LISTED = ("path", "speaker", "gender", "language", "text")
 """Columns of manifest.tsv."""
+FIELDS = (2, 3)
+"""Of a line of metadata.csv: LJSpeech has a third, the text with numbers and the like in words."""
 LANGUAGES = {"dutch": "nl", "german": "de"}
 """As README.md calls them; else the recording's name says it."""
 REGIONS = {"flanders": "BE"}
@@ -57,8 +61,9 @@ _FOLDER = re.compile(r"^dataset-voice-|-(?:master|main)$")
 def prepare(root: Path) -> Corpus:
     """Make the corpus from the folder of a dataset, of several, or of a sample with manifest.tsv.
 
-    Columns: `sex`, `prompt` (language and number, `nl_100`), and in `accents` what is said of the speaker's region. A
-    recording that the list lacks has no text. Raises `InvalidInput` for other folders, and for lists that are none.
+    Columns: `sex`, `prompt` (language and number, `nl_100`), `text_in_words` (where the list has it), and in `accents`
+    what is said of the speaker's region. A recording that the list lacks has no text. Raises `InvalidInput` for
+    other folders, and for lists that are none or of other recordings.
     """
     lists = sorted({file.parent: file for file in layouts.files(root) if file.name.lower() == "metadata.csv"}.items())
     trimmed = {folder.parent for folder, _ in lists if folder.name.lower() == "verified"}
@@ -85,11 +90,11 @@ def _dataset(folder: Path, path: Path) -> Iterator[dict[str, object]]:
         opus = any(file.suffix.lower() == ".webm" for file in layouts.files(folder))
         hint = "; its .webm are not read: get the folder verified, or make FLAC of them" if opus else ""
         raise refusals.no_recordings(folder, LAYOUT, hint)
-    speaker, texts = _speaker(folder.parent if folder.name.lower() == "verified" else folder), _texts(path)
-    return (_row(name, file, speaker, texts.get(name)) for name, file in found.items())
+    speaker, texts = _speaker(folder.parent if folder.name.lower() == "verified" else folder), _texts(path, found)
+    return (_row(name, file, speaker, *texts.get(name, (None, None))) for name, file in found.items())
 
 
-def _row(name: str, file: Path, speaker: _Speaker, text: str | None) -> dict[str, object]:
+def _row(name: str, file: Path, speaker: _Speaker, text: str | None, in_words: str | None = None) -> dict[str, object]:
     said = _NAME.fullmatch(name)
     return {
         "utterance": f"{speaker.name}-{name}",
@@ -97,6 +102,7 @@ def _row(name: str, file: Path, speaker: _Speaker, text: str | None) -> dict[str
         "speaker": speaker.name,
         "language": speaker.language or (said[1] if said else None),
         "text": text,
+        "text_in_words": in_words,
         "sex": speaker.sex,
         "prompt": f"{said[1]}_{int(said[2])}" if said else None,
         "accents": speaker.region,
@@ -115,13 +121,27 @@ def _speaker(folder: Path) -> _Speaker:
     return _Speaker(name, _sex(facts.get("gender")), f"{code}-{country}" if code and country else code, region or None)
 
 
-def _texts(path: Path) -> dict[str, str]:
-    """Read name and text of each recording."""
-    lines = [(row, line) for row, line in enumerate(layouts.text(path).split("\n"), start=1) if line.strip()]
-    if bad := [row for row, line in lines if "|" not in line]:
-        raise InvalidInput(f"{path}: not as published", [Problem(str(path), "expected name|text", row) for row in bad])
-    parts = (line.partition("|") for _, line in lines)
-    return {Path(name.strip()).name.removesuffix(".wav"): text.strip() for name, _, text in parts}
+def _texts(path: Path, names: Collection[str]) -> dict[str, tuple[str | None, str | None]]:
+    """Read the text of each recording, and its text in words where there is one, as in LJSpeech.
+
+    Raises `InvalidInput` for lines that are no such record, and where not one is of a recording.
+    """
+    lines = [(row, line.split("|")) for row, line in enumerate(layouts.text(path).split("\n"), start=1) if line.strip()]
+    if bad := [(row, len(fields)) for row, fields in lines if len(fields) not in FIELDS]:
+        expected = "expected name|text or name|text|text in words"
+        problems = [Problem(str(path), f"{expected}, not {count} fields", row) for row, count in bad]
+        raise InvalidInput(f"{path}: not as published", problems)
+    said = {_stem(fields[0]): (fields[1].strip() or None, "".join(fields[2:]).strip() or None) for _, fields in lines}
+    if not said.keys() & names:
+        told = f"it has {next(iter(said), 'nothing')}, recordings are called {min(names)} and the like"
+        raise InvalidInput(f"{path}: names none of the recordings: {told}; write names as the files have them")
+    return said
+
+
+def _stem(name: str) -> str:
+    """Return a recording's name without folder and ending; other dots are part of it."""
+    file = Path(name.strip())
+    return file.stem if file.suffix.lower() in layouts.SUFFIXES else file.name
 
 
 def _sample(path: Path) -> Iterator[dict[str, object]]:

@@ -23,8 +23,8 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 LOOKS = {
     "audformat": "a folder with db.yaml",
     "ctm": "a file .ctm",
-    "datasets": "a folder of save_to_disk, of Parquet files, or of recordings with metadata.csv; of recordings alone, "
-    "a folder per label: say --format datasets",
+    "datasets": "a folder of save_to_disk, of Parquet files, or of recordings with metadata.csv or LibriSpeech's "
+    ".trans.txt; of recordings alone, a folder per label: say --format datasets",
     "emobox": "a folder with label_map.json and fold_1/",
     "kaldi": "a folder with wav.scp",
     "lhotse": "cuts, or recordings and supervisions, as .jsonl or .jsonl.gz",

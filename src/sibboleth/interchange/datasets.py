@@ -1,10 +1,7 @@
 """Hugging Face datasets: saved by `save_to_disk`, folders of Parquet files or of recordings, or of the hub by name.
 
 Sound is never decoded: what a dataset embeds is written to files that are called by their content, what lies in files
-stays there. Labels of a ClassLabel become their names, splits the column `part`. A folder of recordings (`metadata.csv`
-with `file_name`, or a folder per label) is read without the library. Written is a folder of Parquet files, which
-`load_dataset` reads and the hub takes.
-Layout: https://huggingface.co/docs/datasets/audio_dataset
+stays XLayout: https://huggingface.co/docs/datasets/audio_dataset
 """
 
 import hashlib
@@ -16,18 +13,17 @@ from typing import Any
 
 import polars as pl
 
-from sibboleth import lists, storage
+from sibboleth import storage
 from sibboleth.corpora import layouts
-from sibboleth.corpus import OTHER_NAMES, Corpus, sheets
+from sibboleth.corpus import OTHER_NAMES, Corpus
 from sibboleth.errors import InvalidInput, MissingExtra
+from sibboleth.interchange import recordings
 from sibboleth.interchange.gathering import Asked, Gathered, no_speakers, tabulated
 from sibboleth.interchange.placing import placed
 from sibboleth.interchange.writing import whole_folder
 
 SAVED = (("dataset_dict.json",), ("state.json", "dataset_info.json"))
 """Files that `save_to_disk` writes, of several splits and of one."""
-METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-FILE = "file_name"
 STARTS = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"FORM": ".aiff"}
 DOWNLOAD = (
     "Download it where that works (hf download OWNER/NAME --repo-type dataset --local-dir FOLDER), and give the folder"
@@ -63,17 +59,17 @@ class _Rows:
 
 
 def recognises(place: Path) -> bool:
-    """Tell a folder by what `save_to_disk` writes, by metadata of recordings, or by Parquet files with sound."""
+    """Tell a folder by what `save_to_disk` writes, by what describes recordings, or by Parquet files with sound."""
     if not place.is_dir() or (place / "db.yaml").is_file():
         return False
-    return _is_saved(place) or bool(_metadata(place)) or any(_has_sound(file) for file in _parquet(place)[:1])
+    return _is_saved(place) or recordings.recognises(place) or any(_has_sound(file) for file in _parquet(place)[:1])
 
 
 def read(place: str, asked: Asked) -> Gathered:
     """Read a dataset; raises `InvalidInput` where it has no sound, and `MissingExtra` without the library."""
     path = Path(place)
     if path.is_dir() and not _is_saved(path) and not _parquet(path):
-        return _recordings(path, asked)
+        return recordings.read(path, asked)
     found = _Rows(asked.embedded)
     parts = _parts(place, asked)
     for name, dataset in parts.items():
@@ -150,11 +146,6 @@ def _has_sound(file: Path) -> bool:
     except (OSError, pl.exceptions.PolarsError):
         return False
     return any(isinstance(kind, pl.Struct) and "bytes" in {one.name for one in kind.fields} for kind in schema.values())
-
-
-def _metadata(place: Path) -> list[Path]:
-    below = ("", "*/", "*/*/")
-    return sorted(file for folder in below for name in METADATA for file in place.glob(f"{folder}{name}"))
 
 
 def _parts(place: str, asked: Asked) -> Mapping[str | None, Any]:
@@ -271,50 +262,6 @@ def _ids(found: _Rows) -> pl.Series:
         numbers[part] = numbers.get(part, 0) + 1
         ids.append(f"{part}-{numbers[part]:06d}")
     return pl.Series("utterance", ids)
-
-
-def _recordings(folder: Path, asked: Asked) -> Gathered:
-    """Read a folder of recordings, with metadata or a folder per label."""
-    described = _metadata(folder)
-    rows: list[dict[str, Any]] = []
-    places: list[tuple[Path, int]] = []
-    for file in described:
-        for line, row in _described(file):
-            rows.append({**row, "audio": str(file.parent / str(row[FILE]))})
-            places.append((file, line))
-    for file in [] if described else layouts.recordings(folder):
-        above = file.relative_to(folder.absolute()).parts[:-1]
-        label = next((name for name in reversed(above) if name.lower() not in lists.PARTS), None)
-        rows.append({"audio": str(file), **({} if label is None else {"label": label})})
-        places.append((file, 1))
-    if not rows:
-        raise InvalidInput(f"{folder}: no recordings, no Parquet files with sound, and no saved dataset in it")
-    table = tabulated(rows)
-    audio = placed(folder, table["audio"], [line for _, line in places], asked.audio, [file for file, _ in places])
-    parts = [_part(Path(one), folder) for one in audio]
-    table = table.with_columns(audio).drop(FILE, strict=False)
-    if any(parts) and "part" not in table.columns:
-        table = table.with_columns(pl.Series("part", parts, pl.String))
-    return Gathered(folder.absolute().name, table)
-
-
-def _described(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows of a file of metadata, with their lines."""
-    sheet = sheets.read(file, file.read_bytes())
-    if sheet.problems:
-        raise InvalidInput(f"{file}: {sheet.unread:,} rows cannot be taken apart", sheet.problems)
-    if FILE not in sheet.columns:
-        there = ", ".join(sheet.columns)
-        raise InvalidInput(f"{file}: has no column {FILE!r}, which names recordings; there are {there or 'none'}")
-    yield from zip(sheet.rows, pl.DataFrame(list(sheet.columns.values())).iter_rows(named=True), strict=True)
-
-
-def _part(file: Path, folder: Path) -> str | None:
-    try:
-        above = file.relative_to(folder.absolute()).parts[:-1]
-    except ValueError:
-        return None
-    return next((name for name in above if name.lower() in lists.PARTS), None)
 
 
 def _embedded(audio: str) -> dict[str, Any]:

@@ -26,12 +26,16 @@ from sibboleth.interchange.gathering import Asked, Gathered, after, finite, seco
 from sibboleth.interchange.objects import objects, peek
 from sibboleth.interchange.placing import placed
 from sibboleth.interchange.writing import durations, whole_file
+from sibboleth.segments.gathering import number
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 CUTS = ("MonoCut", "MultiCut", "Cut")
 MIXED = ("MixedCut", "PaddingCut")
 HARMLESS = ("Resample",)
 """What lhotse may do to a recording without another sound coming of it."""
+OBJECTS = ("custom", "alignment")
+LISTS = ("supervisions", "sources", "channels", "transforms")
+"""Fields of cuts, recordings and supervisions that are an object or a list, where they are there."""
 PLAIN = (str, int, float, bool, list)
 TOLERANCE = 0.001
 """Seconds by which a cut may miss its recording's end and still be all of it."""
@@ -154,12 +158,12 @@ def _read_pairs(kinds: Mapping[Path, str], found: _Found) -> None:
             recording = recordings[of][0] if of in recordings else None
             row: dict[str, Any] | str = f"its recording {of!r} is in no manifest of recordings beside it"
             if recording is not None:
-                row = _row(one, recording, 0.0, found.dropped)
+                row = _misshapen({**one, "recording": recording}) or _row(one, recording, 0.0, found.dropped)
             found.take(row if isinstance(row, str) else {**row, **parts.get(file, {})}, (file, number))
     for name, (recording, place) in recordings.items():
         if name not in heard:
             whole = {"id": name, "start": 0.0, "duration": recording.get("duration")}
-            found.take(_row(whole, recording, 0.0, found.dropped), place)
+            found.take(_misshapen(recording) or _row(whole, recording, 0.0, found.dropped), place)
 
 
 def _parts(files: list[Path]) -> dict[Path, dict[str, str]]:
@@ -175,6 +179,9 @@ def _of_cut(cut: dict[str, Any], dropped: set[str]) -> Iterator[dict[str, Any] |
     if cut.get("type") in MIXED:
         yield f"is a {cut['type']}, a sound that is in no file; save it first: cuts.save_audios(FOLDER)"
         return
+    if wrong := _misshapen(cut):
+        yield wrong
+        return
     recording, start = cut.get("recording"), finite(cut.get("start"))
     if not isinstance(recording, dict) or start is None:
         yield "is a cut without a recording and a start" + (" (of features alone)" if cut.get("features") else "")
@@ -187,6 +194,22 @@ def _of_cut(cut: dict[str, Any], dropped: set[str]) -> Iterator[dict[str, Any] |
     spoken = cut.get("supervisions") or [{"id": cut.get("id"), "start": 0.0, "duration": cut.get("duration")}]
     for one in spoken:
         yield _row({**one, "custom": {**custom, **(one.get("custom") or {})}}, recording, start, dropped)
+
+
+def _misshapen(one: Mapping[str, Any]) -> str | None:
+    """Say which field of a cut, supervision or recording, or of what is in it, is not what lhotse writes there."""
+    for kind, called, names in ((dict, "an object", OBJECTS), (list, "a list", LISTS)):
+        if wrong := [name for name in names if not isinstance(one.get(name) or kind(), kind)]:
+            return f"{wrong[0]} must be {called} (given: {one[wrong[0]]!r})"
+    inner = [*(one.get("supervisions") or ()), *(one.get("sources") or ())]
+    if not all(isinstance(part, dict) for part in inner):
+        return "supervisions and sources must be objects"
+    aligned = [item for items in (one.get("alignment") or {}).values() for item in (items if _is_list(items) else [[]])]
+    if not all(_is_list(item) and None not in map(finite, item[1:3]) and len(item) >= 3 for item in aligned):
+        return "alignment must have lists of [text, start, duration], in seconds"
+    if isinstance(one.get("recording"), dict):
+        inner.append(one["recording"])
+    return next((wrong for part in inner if (wrong := _misshapen(part))), None)
 
 
 def _row(one: dict[str, Any], recording: dict[str, Any], offset: float, dropped: set[str]) -> dict[str, Any] | str:
