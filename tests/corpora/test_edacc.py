@@ -75,6 +75,35 @@ def test_another_release_whose_people_are_called_otherwise(root: Path) -> None:
     assert table["other_languages"][0] == "René" and set(table["part"]) == {"dev"}
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "participant_id,L1,Second_Languages",
+        "Participant ID, First Language ,l2",
+        "SPEAKER,first_language,other-languages",
+        "speaker_id,What is your native language(s)?,L2s",
+        "id,mother_tongue,second  language",
+    ],
+)
+def test_columns_of_people_in_the_spellings_that_copies_have(root: Path, header: str) -> None:
+    rows = "EDACC-C06-A,English,No\nEDACC-C06-B,Spanish,Catalan\nEDACC-C35-A,,\n"
+    (root / "linguistic_background.csv").write_text(f"\ufeff{header}\n{rows}", encoding="utf-8")
+    table = corpora.prepare("edacc", root).table
+    assert table["first_language"].to_list() == ["English", "Spanish", "English", None, None]
+    assert table["other_languages"].to_list()[:2] == ["No", "Catalan"]
+
+
+def test_a_table_of_people_without_speakers_or_accents_says_which_columns_it_has(root: Path) -> None:
+    (root / "linguistic_background.csv").write_text("who,l1\nEDACC-C06-A,English\n")
+    with pytest.raises(InvalidInput, match=r"no column PARTICIPANT_ID; there are who, l1\. EdAcc's"):
+        corpora.prepare("edacc", root)
+    (root / "linguistic_background.csv").write_text("PARTICIPANT_ID,gender,l10\nEDACC-C06-A,x,y\n")
+    with pytest.raises(
+        InvalidInput, match=r"what accent people have or .* there are PARTICIPANT_ID, gender, l10\. Call"
+    ):
+        corpora.prepare("edacc", root)
+
+
 def test_what_is_missing_or_broken_is_named(root: Path) -> None:
     with pytest.raises(InvalidInput, match=r"no dev/stm or test/stm in it or below\. EdAcc's folder has"):
         corpora.prepare("edacc", root / "data")

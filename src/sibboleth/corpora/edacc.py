@@ -31,14 +31,18 @@ from sibboleth.errors import InvalidInput, Problem
 
 LAYOUT = "EdAcc's folder has data/EDACC-C06.wav and its like, dev/stm, test/stm and linguistic_background.csv"
 BACKGROUND, PARTICIPANT = "linguistic_background.csv", "PARTICIPANT_ID"
+WHO = r"(participant|speaker)( id)?|id"
+"""What the column of speakers is called in copies."""
 QUESTIONS = {
-    "raw_accent": r"describe your accent",
-    "first_language": r"(first|native) language|mother tongue",
-    "other_languages": r"second languages",
-    "birth_year": r"year of birth",
+    "raw_accent": r"describe your accent|^(raw |self reported )?accent$",
+    "first_language": r"\bl1s?\b|\b(first|native) languages?\b|\bmother tongues?\b",
+    "other_languages": r"\bsecond languages?\b|\bother languages?\b|\bl2s?\b",
+    "birth_year": r"\byear of birth\b|\bbirth ?year\b",
     "english_since": r"start learning english",
 }
-"""Columns, and what stands in the question that each answers; its examples are worded otherwise in some copies."""
+"""Columns, and what stands in the question that each answers; questions are worded otherwise in some copies."""
+ORIGINS = ("raw_accent", "first_language")
+"""Columns of which one must be there: without them nothing is known of accents."""
 PARTS = {"dev": "dev", "validation": "dev", "test": "test"}
 SEXES = ("female", "male")
 NATIVE = {"l1": True, "l2": False}
@@ -154,18 +158,37 @@ def _row(one: _Segment, audio: Path, people: dict[tuple[int, str], dict[str, str
 
 def _people(path: Path) -> dict[tuple[int, str], dict[str, str | None]]:
     """Read the answers, by number of the conversation and who of the two it is."""
+    rows = layouts.table(path, ())
+    there = list(rows[0].values) if rows else []
+    who = next((name for name in there if re.fullmatch(WHO, _plain(name))), None)
+    if who is None:
+        raise InvalidInput(f"{path}: no column {PARTICIPANT}; there are {', '.join(there) or 'none'}. {LAYOUT}")
     found = {}
-    for row in layouts.table(path, (PARTICIPANT,)):
-        person = _person(row[PARTICIPANT] or "")
+    for row in rows:
+        person = _person(row[who] or "")
         if person is not None:
             found[person] = {name: _answer(row, asked) for name, asked in QUESTIONS.items()}
     if not found:
-        raise InvalidInput(f"{path}: no speaker such as EDACC-C06-A in {PARTICIPANT}. {LAYOUT}")
+        raise InvalidInput(f"{path}: no speaker such as EDACC-C06-A in {who}. {LAYOUT}")
+    if not any(_asks(question, QUESTIONS[name]) for question in there for name in ORIGINS):
+        raise InvalidInput(
+            f"{path}: no column says what accent people have or what their first language is; there are"
+            f" {', '.join(there)}. Call one 'How would you describe your accent in English?' or 'l1'"
+        )
     return found
 
 
 def _answer(row: Row, asked: str) -> str | None:
-    return next((said for question, said in row.values.items() if said and re.search(asked, question.lower())), None)
+    return next((said for question, said in row.values.items() if said and _asks(question, asked)), None)
+
+
+def _asks(question: str, asked: str) -> bool:
+    return re.search(asked, _plain(question)) is not None
+
+
+def _plain(question: str) -> str:
+    """Write the name of a column in lower case, with single blanks for what parts words."""
+    return " ".join(re.split(r"[\W_]+", question.lower())).strip()
 
 
 def _person(speaker: str) -> tuple[int, str] | None:
