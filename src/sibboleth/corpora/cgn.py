@@ -66,6 +66,8 @@ CARD = Card(
         "the whole corpus has 12,780 recordings; how many chunks they are is not published",
         "several people may speak at once; components c and d are telephone, c with each speaker in a channel",
         "dialect is the Flemish province of a speaker's school, else birth, else home; none is told of the Netherlands",
+        "region has the corpus's own codes: no public source was found that says what each stands for, so none has a"
+        " name here; the documentation that comes with the corpus says it",
     ),
 )
 

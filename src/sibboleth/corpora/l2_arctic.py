@@ -15,7 +15,8 @@ English. The segments are the phones that were heard, without stress; silence is
 Source: https://psi.engr.tamu.edu/l2-arctic-corpus/. Licence: CC BY-NC 4.0.
 Reference: Zhao, Sonsaat, Silpachai, Lucic, Chukharev-Hudilainen, Levis, Gutierrez-Osuna: L2-ARCTIC: a non-native
 English speech corpus. Interspeech 2018.
-Layout read in: lhotse/recipes/l2_arctic.py of https://github.com/lhotse-speech/lhotse (folders, speakers, counts);
+Layout read in: https://psi.engr.tamu.edu/l2-arctic-corpus-docs (counts, speakers without the story);
+lhotse/recipes/l2_arctic.py of https://github.com/lhotse-speech/lhotse (folders, speakers, counts);
 egs/attention_aug/local/l2arctic_prep.py of https://github.com/cageyoko/CTC-Attention-Mispronunciation (annotations).
 """
 
@@ -84,6 +85,7 @@ CARD = Card(
     remarks=(
         "all speakers read the same sentences: who holds out speakers alone tests on texts of training",
         "an accent is four voices, two of them women's",
+        "its licence is known from others who use the corpus: read it where the corpus is had",
         "annotations say what was heard, which need not be what the text asks for",
     ),
 )

@@ -9,11 +9,12 @@ Layout (as unpacked)::
 
 Experts have no names: the n-th score of a sentence is that of `expert-n`, who may be somebody else in another sentence.
 
-Source: https://www.openslr.org/101. Licence: free for commercial and non-commercial use, as its makers state it.
+Source: https://www.openslr.org/101, also https://huggingface.co/datasets/mispeech/speechocean762 of its makers.
+Licence: Apache 2.0 there; what OpenSLR states was not confirmed.
 Reference: Zhang, Zhang, Wang, Yan, Song, Huang, Li, Povey, Wang: speechocean762: an open-source non-native English
 speech corpus for pronunciation assessment. Interspeech 2021, https://arxiv.org/abs/2104.01378.
-Layout read in: README.md of https://github.com/jimbozhang/speechocean762 (files, scores);
-egs/gop_speechocean762/s5/local/data_prep.sh of https://github.com/kaldi-asr/kaldi (paths in wav.scp).
+Layout read in: README.md of https://github.com/jimbozhang/speechocean762 (files, scores); that on the Hub (counts of
+the parts); egs/gop_speechocean762/s5/local/data_prep.sh of https://github.com/kaldi-asr/kaldi (paths in wav.scp).
 """
 
 import json
@@ -40,13 +41,14 @@ CARD = Card(
     languages=("en",),
     targets=(*TARGETS, "text"),
     address="https://www.openslr.org/101",
-    licence="free for commercial and non-commercial use",
+    licence="Apache 2.0, where its makers have it on the Hugging Face Hub",
     reference="Zhang and others: speechocean762: an open-source non-native English speech corpus for pronunciation"
     " assessment. Interspeech 2021, https://arxiv.org/abs/2104.01378",
     layout="https://github.com/jimbozhang/speechocean762/blob/main/README.md",
-    counts={"utterances": 5000},
+    counts={"utterances": 5000, "part.train": 2500, "part.test": 2500},
     remarks=(
         "half of the speakers are children: a score may be told by how old a voice sounds",
+        "what OpenSLR says of its licence was not confirmed: read it there",
         "experts have no names, so nobody knows that the first score of two sentences is one person's",
     ),
 )
