@@ -197,7 +197,9 @@ def test_files_that_are_no_manifest_are_refused(folder: Path) -> None:
 
 def test_bad_json_lines_are_reported_beside_bad_rows(folder: Path) -> None:
     lines = ['{"audio": "wav/a.wav", "speaker": 7}', "", "{oops", "[1]", '{"audio": "wav/b.wav", "speaker": ""}']
-    assert places(refused(written(folder, "m.jsonl", "\n".join(lines)))) == [(3, None), (4, None), (5, "speaker")]
+    lines += ['{"speaker": "\\ud83d\\ude00", "half of a character": "\\ud83d"}']
+    told = places(refused(written(folder, "m.jsonl", "\n".join(lines))))
+    assert told == [(3, None), (4, None), (5, "speaker"), (6, None)]
 
 
 def test_types_of_parquet_and_jsonl_become_ours_and_others_stay(folder: Path) -> None:

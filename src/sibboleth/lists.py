@@ -1,6 +1,5 @@
 """Split lists as people publish them: which utterance is in train, dev or test of which fold."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from sibboleth import storage
+from sibboleth.corpus.notation import parsed
 from sibboleth.errors import InvalidInput, Problem
 
 PARTS = {
@@ -154,8 +154,8 @@ def _objects(file: Path) -> Iterator[dict[str, str | None]]:
     problems = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = parsed(line)
+        except ValueError:
             row = None
         if not isinstance(row, dict):
             problems.append(Problem(str(file), "is not a JSON object", number))

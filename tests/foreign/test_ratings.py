@@ -307,6 +307,15 @@ def test_jspsych_sliders_old_buttons_and_files_without_a_person(tmp_path: Path, 
         ("a.json", "[{}", "is no JSON"),
         ("a.json", '[{"a": 1}]', "neither Label Studio's JSON nor jsPsych's"),
         ("a.json", '[{"data": {"n": 1}, "annotations": []}]', "no recording; say where it stands"),
+        ("a.json", '[{"data": "one.wav", "annotations": []}]', "no recording; say where it stands"),
+        (
+            "a.json",
+            '[{"data": {"audio": "one.wav"}, "annotations": true}]',
+            ":1: annotations must be a list of objects",
+        ),
+        ("a.json", '[{"data": {"audio": "one.wav"}, "annotations": [{"result": [5]}]}]', ":1: result must be a list"),
+        ("a.json", '[{"trial_type": "x", "stimulus": "\\ud800"}]', "is no JSON .it has half of a character"),
+        ("a.json", "[" * 100_000, "is no JSON .it nests too deeply"),
     ],
 )
 def test_what_cannot_be_used_is_refused(name: str, text: str, said: str, tmp_path: Path, manifest: Path) -> None:

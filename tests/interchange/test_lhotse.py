@@ -1,5 +1,6 @@
 """lhotse itself reads what is written, and what it writes is read."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,48 @@ def test_what_is_no_plain_recording_is_refused_with_what_to_do(cuts: object, tmp
     assert set(told) == {1, 2, 3, 4, 5, 6}
     for row, words in enumerate(expected, start=1):
         assert words in told[row]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("custom", "x", "custom must be an object"),
+        ("alignment", ["x"], "alignment must be an object"),
+        ("alignment", {"word": "x"}, "alignment must have lists"),
+        ("alignment", {"word": [["x", None, 1]]}, "alignment must have lists"),
+        ("start", 10**400, "has no start and duration"),
+        ("start", float("nan"), "has no start and duration"),
+        ("id", None, "has no id"),
+    ],
+)
+def test_a_supervision_that_lhotse_would_not_write_is_refused_with_its_line(
+    field: str, value: object, said: str, cuts: object, tmp_path: Path
+) -> None:
+    cut = cuts[0].to_dict()  # type: ignore[index]
+    cut["supervisions"][0] |= {field: value}
+    (tmp_path / "x.jsonl").write_text(f"{json.dumps(cut)}\n")
+    with pytest.raises(InvalidInput, match=rf"x\.jsonl:1: {said}"):
+        interchange.read(str(tmp_path / "x.jsonl"), "lhotse", Asked())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"supervisions": 5}, "supervisions must be a list"),
+        ({"supervisions": ["x"]}, "supervisions and sources must be objects"),
+        ({"recording": {"sources": {"type": "file"}}}, "sources must be a list"),
+        ({"recording": {"sources": ["x"]}}, "supervisions and sources must be objects"),
+        ({"recording": {"sources": [{"channels": 1}]}}, "channels must be a list"),
+        ({"recording": {"transforms": True}}, "transforms must be a list"),
+    ],
+)
+def test_a_cut_that_lhotse_would_not_write_is_refused_with_its_line(
+    change: dict[str, object], said: str, cuts: object, tmp_path: Path
+) -> None:
+    cut = cuts[0].to_dict()  # type: ignore[index]
+    (tmp_path / "x.jsonl").write_text(f"{json.dumps(cut | change)}\n")
+    with pytest.raises(InvalidInput, match=rf"x\.jsonl:1: {said}"):
+        interchange.read(str(tmp_path / "x.jsonl"), "lhotse", Asked())
 
 
 def test_lhotse_reads_kaldi_folders_that_are_written(cut: Corpus, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import re
 from array import array
 from collections import Counter
@@ -17,6 +16,7 @@ import polars as pl
 from sibboleth import storage
 from sibboleth.corpus import delimited
 from sibboleth.corpus.delimited import BOM, Records
+from sibboleth.corpus.notation import parsed
 from sibboleth.errors import InvalidInput, Problem
 
 KEPT = 1000
@@ -232,8 +232,8 @@ def _parse_jsonl(path: Path, data: bytes) -> Sheet:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            value = parsed(line)
+        except ValueError as error:
             faults.add(f"not valid JSON: {error}", number)
             continue
         if not isinstance(value, dict):

@@ -1,12 +1,12 @@
 """Answers of people as other tools keep them, before it is known which utterances they are about."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sibboleth.corpus.notation import parsed
 from sibboleth.errors import InvalidInput
 from sibboleth.foreign import outputs
 from sibboleth.foreign.outputs import File
@@ -69,12 +69,12 @@ def records(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: cannot be read ({error})") from None
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parsed(text)
+    except ValueError:
         pass
     try:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as error:
+        return [parsed(line) for line in text.splitlines() if line.strip()]
+    except ValueError as error:
         raise InvalidInput(f"{path}: is no JSON ({error}); export it again") from None
 
 
@@ -103,6 +103,6 @@ def number(text: object) -> float | None:
         return None
     try:
         value = float(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return value if abs(value) < float("inf") else None

@@ -12,11 +12,11 @@ Sources: https://labelstud.io/guide/task_format, https://labelstud.io/guide/expo
 """
 
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sibboleth.corpus.notation import parsed
 from sibboleth.errors import InvalidInput
 from sibboleth.foreign import answers, outputs
 from sibboleth.foreign.answers import AUDIO, Answer, Asked, Found
@@ -51,22 +51,32 @@ def read(path: Path, asked: Asked) -> Found:
 
 def _task(number: int, task: Mapping[str, Any], asked: Asked, found: Found, annotations: Iterator[int]) -> None:
     """Take the answers out of one task of the JSON export."""
-    audio = _place(task.get("data") or {}, asked, found.path, number)
-    if task.get("predictions"):
-        found.left_out["pre-annotations of a model"] += len(task["predictions"])
-    for annotation in task.get("annotations") or task.get("completions") or []:
+    data = task.get("data")
+    audio = _place(data if isinstance(data, dict) else {}, asked, found.path, number)
+    if predictions := _objects(task, "predictions", found.path, number):
+        found.left_out["pre-annotations of a model"] += len(predictions)
+    completions = _objects(task, "completions", found.path, number)  # as they were called once
+    for annotation in _objects(task, "annotations", found.path, number) or completions:
         order = next(annotations)
         if annotation.get("was_cancelled") or annotation.get("skipped"):
             found.left_out["skipped by the annotator"] += 1
             continue
         person = _person(annotation.get("completed_by"))
-        results = annotation.get("result") or []
+        results = _objects(annotation, "result", found.path, number)
         if person is None or not results:
             found.left_out["nobody is named" if person is None else "no answer given"] += 1
             continue
         for result in results:
             value = result.get("value") or {}
             _add(found, audio, person, str(result.get("from_name", "")), value, number, order)
+
+
+def _objects(one: Mapping[str, Any], name: str, path: Path, row: int) -> list[dict[str, Any]]:
+    """Return a list of objects, none where it is not there; raises `InvalidInput` where it is something else."""
+    listed = one.get(name) or []
+    if not isinstance(listed, list) or not all(isinstance(part, dict) for part in listed):
+        raise InvalidInput(f"{path}:{row}: {name} must be a list of objects; export it again")
+    return listed
 
 
 def _record(row: int, record: Mapping[str, Any], asked: Asked, found: Found) -> None:
@@ -108,13 +118,14 @@ def _said(value: Any) -> Said | None:
     if not isinstance(value, dict):
         return answers.number(value)
     for kind in ("choices", "labels"):
-        if several := [str(one) for one in value.get(kind) or () if isinstance(one, str)]:
+        listed = value.get(kind)
+        if isinstance(listed, list) and (several := [one for one in listed if isinstance(one, str)]):
             return dict.fromkeys(several, 1.0)
     for kind in ("rating", "number"):
         if kind in value:
             return answers.number(value[kind])
     text = value.get("text")
-    text = " ".join(text) if isinstance(text, list) else text
+    text = " ".join(map(str, text)) if isinstance(text, list) else text
     return {text.strip(): 1.0} if isinstance(text, str) and text.strip() else None
 
 
@@ -122,8 +133,8 @@ def _parsed(value: Any) -> list[Any]:
     """Return the values of a question in JSON-MIN or CSV."""
     if isinstance(value, str) and value[:1] in "[{" and value:
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value = parsed(value)
+        except ValueError:
             return [value]
     if value in (None, "", [], {}):
         return []

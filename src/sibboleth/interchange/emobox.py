@@ -16,6 +16,7 @@ import polars as pl
 
 from sibboleth import lists
 from sibboleth.corpus import Corpus
+from sibboleth.corpus.notation import parsed
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.interchange.gathering import Asked, Gathered, tabulated
 from sibboleth.interchange.objects import objects, peek
@@ -129,8 +130,8 @@ def _labels(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(decoded(path))
-    except (ValueError, RecursionError) as error:
+        found = parsed(decoded(path))
+    except ValueError as error:
         raise InvalidInput(f"{path}: is no JSON ({error})") from None
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
         raise InvalidInput(f"{path}: must be an object of labels: what a line has, and what it means")

@@ -132,9 +132,9 @@ def _kind(one: Mapping[str, Any]) -> str | None:
 def _read_cuts(files: list[Path], found: _Found) -> None:
     parts = _parts(files)
     for file in files:
-        for number, cut in objects(file):
+        for line, cut in objects(file):
             for row in _of_cut(cut, found.dropped):
-                found.take(row if isinstance(row, str) else {**row, **parts.get(file, {})}, (file, number))
+                found.take(row if isinstance(row, str) else {**row, **parts.get(file, {})}, (file, line))
 
 
 def _read_pairs(kinds: Mapping[Path, str], found: _Found) -> None:
@@ -147,19 +147,19 @@ def _read_pairs(kinds: Mapping[Path, str], found: _Found) -> None:
             kinds[pair] = other
     recordings: dict[str, tuple[dict[str, Any], tuple[Path, int]]] = {}
     for file in (one for one, kind in kinds.items() if kind == "recording"):
-        recordings |= {str(one.get("id")): (one, (file, number)) for number, one in objects(file)}
+        recordings |= {str(one.get("id")): (one, (file, line)) for line, one in objects(file)}
     spoken = [file for file, kind in kinds.items() if kind == "supervision"]
     parts = _parts(spoken)
     heard = set()
     for file in spoken:
-        for number, one in objects(file):
+        for line, one in objects(file):
             of = str(one.get("recording_id"))
             heard.add(of)
             recording = recordings[of][0] if of in recordings else None
             row: dict[str, Any] | str = f"its recording {of!r} is in no manifest of recordings beside it"
             if recording is not None:
                 row = _misshapen({**one, "recording": recording}) or _row(one, recording, 0.0, found.dropped)
-            found.take(row if isinstance(row, str) else {**row, **parts.get(file, {})}, (file, number))
+            found.take(row if isinstance(row, str) else {**row, **parts.get(file, {})}, (file, line))
     for name, (recording, place) in recordings.items():
         if name not in heard:
             whole = {"id": name, "start": 0.0, "duration": recording.get("duration")}
@@ -196,31 +196,40 @@ def _of_cut(cut: dict[str, Any], dropped: set[str]) -> Iterator[dict[str, Any] |
         yield _row({**one, "custom": {**custom, **(one.get("custom") or {})}}, recording, start, dropped)
 
 
-def _misshapen(one: Mapping[str, Any]) -> str | None:
-    """Say which field of a cut, supervision or recording, or of what is in it, is not what lhotse writes there."""
-    for kind, called, names in ((dict, "an object", OBJECTS), (list, "a list", LISTS)):
-        if wrong := [name for name in names if not isinstance(one.get(name) or kind(), kind)]:
-            return f"{wrong[0]} must be {called} (given: {one[wrong[0]]!r})"
-    inner = [*(one.get("supervisions") or ()), *(one.get("sources") or ())]
-    if not all(isinstance(part, dict) for part in inner):
-        return "supervisions and sources must be objects"
-    aligned = [item for items in (one.get("alignment") or {}).values() for item in (items if _is_list(items) else [[]])]
-    if not all(_is_list(item) and None not in map(finite, item[1:3]) and len(item) >= 3 for item in aligned):
-        return "alignment must have lists of [text, start, duration], in seconds"
-    if isinstance(one.get("recording"), dict):
-        inner.append(one["recording"])
-    return next((wrong for part in inner if (wrong := _misshapen(part))), None)
+def _misshapen(cut: Mapping[str, Any]) -> str | None:
+    """Say which field of a cut, supervision or recording, or of those in it, is not what lhotse writes there."""
+    pending: list[Any] = [cut]
+    while pending:
+        one = pending.pop()
+        if not isinstance(one, dict):
+            return "supervisions and sources must be objects"
+        for kind, called, names in ((dict, "an object", OBJECTS), (list, "a list", LISTS)):
+            if wrong := [name for name in names if not isinstance(one.get(name) or kind(), kind)]:
+                return f"{wrong[0]} must be {called}"
+        if not all(map(_is_aligned, (one.get("alignment") or {}).values())):
+            return "alignment must have lists of [text, start, duration], in seconds"
+        pending += [*(one.get("supervisions") or ()), *(one.get("sources") or ())]
+        pending += [one["recording"]] if isinstance(one.get("recording"), dict) else []
+    return None
+
+
+def _is_aligned(items: Any) -> bool:
+    return isinstance(items, list) and all(
+        isinstance(item, list) and len(item) >= 3 and None not in map(finite, item[1:3]) for item in items
+    )
 
 
 def _row(one: dict[str, Any], recording: dict[str, Any], offset: float, dropped: set[str]) -> dict[str, Any] | str:
     """Make the row of a supervision that begins `offset` seconds later in its recording; else say what is wrong."""
-    begin, duration = one.get("start"), finite(one.get("duration"))
-    if not isinstance(begin, (int, float)) or duration is None or duration == 0:
+    begin, duration = number(one.get("start")), finite(one.get("duration"))
+    if begin is None or duration is None or duration == 0:
         return "has no start and duration, in seconds"
+    if one.get("id") is None:
+        return "has no id"
     source = _source(recording)
     if isinstance(source, str):
         return source
-    start = max(after(offset, float(begin)), 0.0)
+    start = max(after(offset, begin), 0.0)
     end = after(start, duration)
     total = finite(recording.get("duration"))
     whole = start < TOLERANCE and (total is None or end > total - TOLERANCE)
@@ -267,7 +276,6 @@ def _segments(alignment: dict[str, Any], begin: float) -> str:
         }
         for tier, items in alignment.items()
         for item in items
-        if isinstance(item, list) and len(item) >= 3
     ]
     return json.dumps(listed, ensure_ascii=False)
 

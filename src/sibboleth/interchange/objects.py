@@ -2,12 +2,12 @@
 
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sibboleth.corpus.notation import parsed
 from sibboleth.errors import InvalidInput, Problem
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
@@ -26,8 +26,8 @@ def peek(place: Path) -> dict[str, Any] | None:
         return None
     try:
         with _opened(place) as stream:
-            found = json.loads(stream.readline(LONGEST).decode("utf-8-sig"))
-    except (OSError, EOFError, ValueError, RecursionError, zlib.error):
+            found = parsed(stream.readline(LONGEST).decode("utf-8-sig"))
+    except (OSError, EOFError, ValueError, zlib.error):
         return None
     return found if isinstance(found, dict) else None
 
@@ -43,8 +43,8 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     continue
                 empty = False
                 try:
-                    found = json.loads(line)
-                except (ValueError, RecursionError) as error:
+                    found = parsed(line)
+                except ValueError as error:
                     problems.append(Problem(str(path), f"not valid JSON: {error}", number))
                     continue
                 if isinstance(found, dict):

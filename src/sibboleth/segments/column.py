@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from sibboleth.corpus.notation import parsed
 from sibboleth.errors import InvalidInput, Problem
 from sibboleth.segments import files, records
 from sibboleth.segments.gathering import Gathering
@@ -73,8 +73,8 @@ def _named(problem: Problem, utterance: str, file: str) -> Problem:
 
 def _take_json(text: str, row: int, utterance: str, gathering: Gathering) -> None:
     try:
-        listed: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        listed = parsed(text)
+    except ValueError as error:
         gathering.problem(row, f"is no JSON ({error})", COLUMN)
         return
     records.take(listed, row, utterance, gathering)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from sibboleth.corpus.notation import parsed
 from sibboleth.errors import InvalidInput
 from sibboleth.segments.gathering import Gathering, decoded
 from sibboleth.segments.table import Segments
@@ -22,8 +23,8 @@ LABELS = ("label", "emo", "emotion")
 def read(path: Path, utterance: str, gathering: Gathering) -> None:
     """Gather the segments of all utterances; a row is the number of the utterance in the file."""
     try:
-        found = json.loads(decoded(path))
-    except (ValueError, RecursionError) as error:
+        found = parsed(decoded(path))
+    except ValueError as error:
         raise InvalidInput(f"{path}: is no JSON ({error})") from None
     if not isinstance(found, dict):
         raise InvalidInput(f"{path}: not segments: an object that has one for each utterance is expected")
