@@ -100,6 +100,12 @@ scheme = "speaker-fold"
     assert f"{path}:2: [sed] unknown key" in str(caught.value)
 
 
+def test_a_line_of_blanks_is_looked_through_in_no_time(tmp_path: Path) -> None:
+    blanks = f'name = """\n[{" " * 20_000}x\n"""\n[ corpora ]\n'
+    with pytest.raises(InvalidInput, match=r"study\.toml:4: \[corpora\]"):
+        study.read(written(tmp_path, blanks))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -189,6 +189,7 @@ def test_the_short_form_in_the_encodings_of_praat(tmp_path: Path, encoding: str)
         (('"happy"', "happy"), 24, "expected the name of a tier; found '0'"),
         (("\n3\n0\n", "\nthree\n0\n"), 14, "expected the class of a tier; found '0.5'"),
         (('"click"', '"click'), 28, "a quote is not closed"),
+        (("2.5\n3\n", "2.5\n" + "3" * 5000 + "\n"), 12, "expected the number of intervals, a whole number"),
     ],
 )
 def test_a_broken_textgrid_is_named_with_its_line(tmp_path: Path, change: tuple[str, str], row: int, word: str) -> None:

@@ -18,6 +18,8 @@ from sibboleth.segments.table import Segments
 
 TIER = "segments"
 """Name of the tier of segments that have none; read, it is no tier's name again."""
+DIGITS = 9
+"""Most digits of a number of tiers or intervals."""
 _TOKEN = re.compile(
     r"""(?P<comment>![^\n]*)|"(?P<text>(?:[^"]|"")*)"|(?P<open>")|(?P<flag><\w+>)"""
     r"""|(?<!\S)(?P<number>[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)(?!\S)|(?P<other>[^\s"!<]+|<)"""
@@ -67,8 +69,8 @@ class _Tokens:
     def count(self, what: str) -> int:
         """Return a whole number that is next."""
         found = self.next("number", what)
-        if not found.value.isdecimal():
-            message = f"expected {what}, a whole number; found {found.value}"
+        if not found.value.isdecimal() or len(found.value) > DIGITS:
+            message = f"expected {what}, a whole number; found {found.value[:20]}"
             raise InvalidInput(f"{self.path}: not a TextGrid", [Problem(str(self.path), message, found.row)])
         return int(found.value)
 
