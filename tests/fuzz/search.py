@@ -4,6 +4,7 @@ From the root of the repository: python -m tests.fuzz.search NAME [libFuzzer's o
 `crash-...` where `-artifact_prefix` says; with such a file as option it is read once, and the traceback shown.
 """
 
+import random
 import sys
 import tempfile
 from pathlib import Path
@@ -13,10 +14,17 @@ import atheris
 with atheris.instrument_imports(include=["sibboleth", "tomllib"]):
     from tests.fuzz.parsers import PARSERS, laid_out
 
-from tests.fuzz.edits import TOKENS
+from tests.fuzz.edits import TOKENS, chosen, edited
 
 LONGEST = 60
 """Bytes of a word of libFuzzer's dictionaries."""
+
+
+def mutated(data: bytes, longest: int, seed: int) -> bytes:
+    """Change a file as the tests do, or as libFuzzer does."""
+    draw = random.Random(seed)
+    changed = edited(data, chosen(draw)) if draw.random() < 0.5 else data
+    return changed[:longest] if changed != data else atheris.Mutate(data, longest)
 
 
 def main() -> None:
@@ -29,7 +37,8 @@ def main() -> None:
             (seeds / str(number)).write_bytes(seed)
         spelt = ("".join(f"\\x{byte:02x}" for byte in token) for token in TOKENS if 0 < len(token) < LONGEST)
         words.write_text("".join(f'"{word}"\n' for word in spelt))
-        atheris.Setup([*sys.argv, f"-dict={words}", str(seeds)], lambda data: parser(data, folder))
+        options = [*sys.argv, f"-dict={words}", str(seeds)]
+        atheris.Setup(options, lambda data: parser(data, folder), custom_mutator=mutated)
         atheris.Fuzz()
 
 

@@ -30,8 +30,8 @@ each = pytest.mark.parametrize("name", PARSERS)
 CHANGES = st.lists(
     st.tuples(
         st.sampled_from(edits.KINDS),
-        st.integers(0, 5000),
-        st.sampled_from([0, 1, 2, 4, 9, 40]),
+        st.integers(0, edits.FARTHEST),
+        st.sampled_from(edits.LENGTHS),
         st.sampled_from(edits.TOKENS) | st.binary(max_size=6),
     ),
     max_size=4,
