@@ -47,6 +47,14 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_header_that_a_spreadsheet_wrote_in_another_case_is_the_same(root: Path) -> None:
+    one = corpora.prepare("common-voice", root).table
+    for path in root.glob("*.tsv"):
+        header, rest = path.read_text(encoding="utf-8").split("\n", 1)
+        path.write_text(header.title().replace("\t", " \t") + "\n" + rest, encoding="utf-8-sig")
+    assert corpora.prepare("common-voice", root).table.equals(one)
+
+
 def test_the_published_layout(root: Path) -> None:
     one = corpora.prepare("common-voice", root)
     table = one.table

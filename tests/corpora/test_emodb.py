@@ -41,7 +41,7 @@ def test_a_copy_that_was_renamed_re_encoded_and_saved_again_says_the_same(root: 
     copy.mkdir(parents=True)
     for name in NAMES:
         (copy / f"{name.upper()}.FLAC").write_bytes(b"")
-    listed = (root / "erkennung.txt").read_text(encoding="latin-1").replace("\t", ";").replace("\n", "\r\n")
+    listed = (root / "erkennung.txt").read_text(encoding="latin-1").replace("\t", ";").replace("\n", "%\r\n")
     (copy.parent / "Erkennung.txt").write_text(listed, encoding="utf-8-sig")
     again = corpora.prepare("emodb", tmp_path / "copy").table
     assert again.drop("audio").equals(one.drop("audio")) and again["audio"][0].endswith("Audio/03A01FA.FLAC")

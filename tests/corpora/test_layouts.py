@@ -63,3 +63,8 @@ def test_bytes_that_were_unpacked_are_decoded_as_files_are(tmp_path: Path) -> No
     for data in ("één\r\n".encode(), "één\r\n".encode("utf-16"), "één\r\n".encode("latin-1")):
         (tmp_path / "a.txt").write_bytes(data)
         assert layouts.decoded(data) == layouts.text(tmp_path / "a.txt") == "één\n"
+
+
+def test_a_byte_order_mark_is_no_text_even_where_what_follows_is_latin_1(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfcaf\xe9\n")
+    assert layouts.text(tmp_path / "a.txt") == "café\n"

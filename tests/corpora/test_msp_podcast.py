@@ -63,6 +63,15 @@ def test_the_published_layout(root: Path) -> None:
     assert table["audio"][2] == str(root / "Audios/MSP-PODCAST_0023_0042.wav")
 
 
+def test_files_in_another_case_are_those_of_the_table(root: Path) -> None:
+    (root / "Audios").rename(root / "audio")
+    (root / "audio/MSP-PODCAST_0001_0008.wav").rename(root / "audio/msp-podcast_0001_0008.FLAC")
+    (root / "Transcripts/MSP-PODCAST_0001_0008.txt").rename(root / "Transcripts/msp-podcast_0001_0008.TXT")
+    row = corpora.prepare("msp-podcast", root).table.row(0, named=True)
+    assert row["audio"] == str(root / "audio/msp-podcast_0001_0008.FLAC")
+    assert (row["utterance"], row["text"]) == ("MSP-PODCAST_0001_0008", "So this is how it went.")
+
+
 @pytest.mark.parametrize("release", ["2.0", "1.6", "1.12", "labels.txt"])
 def test_workers_answers_are_ratings_in_every_release(root: Path, release: str) -> None:
     assert corpora.ratings("msp-podcast", root) is None

@@ -98,10 +98,11 @@ def _read(path: Path) -> list[_Row]:
     sheet = sheets.read(path, path.read_bytes())
     if sheet.problems:
         raise InvalidInput(f"{path}: {sheet.unread} rows cannot be taken apart", sheet.problems)
-    if missing := [name for name in COLUMNS if name not in sheet.columns]:
+    columns = {name.strip().lower(): column for name, column in sheet.columns.items()}
+    if missing := [name for name in COLUMNS if name not in columns]:
         there = ", ".join(sheet.columns) or "none"
         raise InvalidInput(f"{path}: columns {', '.join(missing)} are missing; there are {there}. {LAYOUT}")
-    table = pl.DataFrame([corpus.as_text(column).alias(name) for name, column in sheet.columns.items()])
+    table = pl.DataFrame([corpus.as_text(column).alias(name) for name, column in columns.items()])
     return [_Row(path, line, row) for line, row in zip(sheet.rows, table.iter_rows(named=True), strict=True)]
 
 
@@ -140,7 +141,9 @@ def _problems(row: _Row, clips: dict[str, Path]) -> Iterator[Problem]:
         if row.values[name] is None:
             yield Problem(str(row.path), "is empty", row.line, name)
     if row.values["path"] is not None and row.stem not in clips:
-        message = f"no such clip in {row.path.parent / 'clips'}: {row.values['path']}; download it again"
+        message = (
+            f"no such clip in {row.path.parent / 'clips'}: {row.values['path']}; download it again, or take the row out"
+        )
         yield Problem(str(row.path), message, row.line, "path")
 
 

@@ -174,7 +174,7 @@ def _judgements(root: Path) -> dict[str, tuple[float, float]]:
     judged: dict[str, tuple[float, float]] = {}
     problems = []
     for number, line in enumerate(layouts.text(path).split("\n"), start=1):
-        values = line.replace(";", " ").split()
+        values = line.replace(";", " ").replace("%", " ").split()
         if number == 1 or not values:
             continue
         recognised, natural = map(layouts.number, values[2:]) if len(values) == 4 else (None, None)

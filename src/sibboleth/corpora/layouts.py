@@ -4,6 +4,7 @@ Importers look for files by what their names say, anywhere below the folder they
 where the corpus keeps something in it that is nowhere else.
 """
 
+import codecs
 import csv
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -106,7 +107,7 @@ def decoded(data: bytes, *, otherwise: str = "cp1252") -> str:
         try:
             said = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            said = data.decode(otherwise, errors="replace")
+            said = data.removeprefix(codecs.BOM_UTF8).decode(otherwise, errors="replace")
     return said.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -96,9 +96,9 @@ def prepare(root: Path) -> Corpus:
     problems = [problem for row in table for problem in _problems(row)]
     if problems or not table:
         raise InvalidInput(f"{path}: not the published labels", problems)
-    there = layouts.by_stem(root, layouts.recordings(root))
+    there = _by_name(layouts.by_stem(root, layouts.recordings(root)))
     transcripts = layouts.find(root, "Transcripts")
-    texts = layouts.by_stem(transcripts, layouts.files(transcripts)) if transcripts else {}
+    texts = _by_name(layouts.by_stem(transcripts, layouts.files(transcripts)) if transcripts else {})
     audios = path.parents[1] / "Audios"
     rows = sorted((_row(row, there, texts, audios) for row in table), key=lambda row: str(row["utterance"]))
     return assemble("msp-podcast", rows)
@@ -145,10 +145,11 @@ def _row(row: layouts.Row, there: dict[str, Path], texts: dict[str, Path], audio
     name = Path(file).stem
     podcast = (name.split("_") + [""])[1]
     sex = (row["Gender"] or "").lower()
-    said = " ".join(layouts.text(texts[name]).split()) if name in texts else None
+    text = texts.get(name.upper())
+    said = " ".join(layouts.text(text).split()) if text else None
     return {
         "utterance": name,
-        "audio": str(there.get(name, audios / file)),
+        "audio": str(there.get(name.upper(), audios / file)),
         "speaker": speaker if speaker.isdigit() else f"unknown-{podcast}",
         "language": "en",
         "session": podcast or None,
@@ -158,6 +159,11 @@ def _row(row: layouts.Row, there: dict[str, Path], texts: dict[str, Path], audio
         "part": PARTS.get(part, part) or None,
         **{target: layouts.number(row[column]) for column, target in DIMENSIONS.items()},
     }
+
+
+def _by_name(files: dict[str, Path]) -> dict[str, Path]:
+    """Map names of turns in upper case, as they are published, to files that may be called in another."""
+    return {stem.upper(): file for stem, file in files.items()}
 
 
 def _detailed(path: Path) -> pl.DataFrame:
