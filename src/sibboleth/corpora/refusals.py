@@ -58,6 +58,7 @@ def strangers(root: Path, layout: str, found: Iterable[Path], strange: Mapping[P
     own = {_below(root, file) for file in found if file not in strange}
     apart = own - {_below(root, file) for file in strange} - {root.absolute()}
     meant = f"; give the folder of this corpus alone: {apart.pop()}" if len(own) == len(apart) == 1 else ""
+    meant = meant if own else f"; none of the {len(strange):,} recordings here is of this corpus"
     return InvalidInput(f"{root}: {layout}{meant}", problems(root, strange))
 
 
@@ -65,7 +66,7 @@ def problems(root: Path, strange: Mapping[Path, str]) -> list[Problem]:
     """Say what is wrong with files: once for those right below one folder, with one ending and one fault."""
     groups: dict[tuple[Path, str, str], list[Path]] = {}
     for file, message in strange.items():
-        groups.setdefault((_below(root, file), file.suffix, message), []).append(file)
+        groups.setdefault((_below(root, file), file.suffix.lower(), message), []).append(file)
     found = []
     for (folder, ending, message), files in groups.items():
         if len(files) <= NAMED:
