@@ -1,4 +1,5 @@
 import csv
+import datetime
 import json
 from pathlib import Path
 
@@ -210,6 +211,7 @@ def test_types_of_parquet_and_jsonl_become_ours_and_others_stay(folder: Path) ->
             "session": [True, None],
             "start": [1, None],
             "end": pl.Series([2.5, float("nan")], dtype=pl.Float32),
+            "accent": [datetime.timedelta(days=1), None],
             "valence": [0.5, -1.25],
             "take": [1, 2],
         }
@@ -218,6 +220,7 @@ def test_types_of_parquet_and_jsonl_become_ours_and_others_stay(folder: Path) ->
     read = corpus.read(folder / "m.parquet").table
     assert read["speaker"].to_list() == ["1", "2"]
     assert read["session"].to_list() == ["true", None]
+    assert read["accent"].to_list() == ["P1D", None]
     assert read.select("start", "end").rows() == [(1.0, 2.5), (None, None)]
     assert read.schema["valence"] == pl.Float64 and read.schema["take"] == pl.Int64
     mixed = corpus.read(

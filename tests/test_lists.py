@@ -36,6 +36,15 @@ def test_one_file_in_any_format_and_with_any_known_name(tmp_path: Path) -> None:
         assert rows(lists.read(file)) == wanted
 
 
+def test_columns_of_other_types_are_read_as_text_or_told(tmp_path: Path) -> None:
+    table = pl.DataFrame({"utterance": [b"a", b"b"], "part": ["train", "test"], "speaker": [["x"], ["y"]]})
+    table.write_parquet(tmp_path / "l.parquet")
+    assert rows(lists.read(tmp_path / "l.parquet")) == [("fold-1", "test", "b"), ("fold-1", "train", "a")]
+    table.with_columns(pl.Series("utterance", [b"a", b"\xff"])).write_parquet(tmp_path / "l.parquet")
+    with pytest.raises(InvalidInput, match=r"l.parquet:2: \[utterance\] is empty"):
+        lists.read(tmp_path / "l.parquet")
+
+
 def test_folders_of_parts_of_folds_and_of_corpora(tmp_path: Path) -> None:
     flat, per_part, per_fold = tmp_path / "flat", tmp_path / "per_part", tmp_path / "per_fold"
     for part in ("train", "dev", "test"):

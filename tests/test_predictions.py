@@ -1,3 +1,4 @@
+import datetime
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,22 @@ def test_unreadable_files_are_errors_that_name_them(tmp_path: Path) -> None:
     for name in ("absent.csv", "empty.csv", "odd.parquet"):
         with pytest.raises(InvalidInput, match=name):
             predictions.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "told"),
+    [
+        ("run", [["a"]], "List"),
+        ("utterance", [b"\xff"], "Binary"),
+        ("start", [datetime.timedelta(1)], "Duration"),
+        ("value", [{"x": 1.0}], "Struct"),
+        ("value", pl.Series(["1"], dtype=pl.Categorical), "Categorical"),
+    ],
+)
+def test_a_column_of_another_type_is_named(field: str, values: object, told: str) -> None:
+    odd = rows(utterance="a", label="sad").with_columns(pl.Series(field, values))
+    with pytest.raises(InvalidInput, match=rf"column '{field}' must be of (String|Float64), not {told}"):
+        predictions.validate(odd)
 
 
 def test_decide_keeps_the_heaviest_and_breaks_ties_alphabetically() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from sibboleth import storage
+from sibboleth.corpus import sheets
 from sibboleth.corpus.notation import parsed
 from sibboleth.errors import InvalidInput, Problem
 
@@ -125,7 +126,9 @@ def _one(file: Path, root: Path) -> pl.DataFrame:
         )
     named = {"part": part, "fold": _named_fold(inside), "corpus": _named_corpus(inside)}
     columns = [
-        pl.lit(named.get(role), pl.String).alias(role) if column is None else pl.col(column).cast(pl.String).alias(role)
+        pl.lit(named.get(role), pl.String).alias(role)
+        if column is None
+        else pl.lit(sheets.text(table[column])).alias(role)
         for role, column in found.items()
     ]
     if found["part"] is not None and part is not None:

@@ -64,6 +64,9 @@ def validate(frame: pl.DataFrame, file: str = "predictions", rows: Sequence[int]
     if missing:
         problems = [Problem(file, f"column {c!r} is missing") for c in missing]
         raise InvalidInput(f"{file}: not a predictions table", problems)
+    if odd := [c for c, kind in SCHEMA.items() if c in frame.columns and not _fits(frame[c].dtype, kind)]:
+        problems = [Problem(file, f"column {c!r} must be of {SCHEMA[c]}, not {frame[c].dtype}") for c in odd]
+        raise InvalidInput(f"{file}: not a predictions table", problems)
     extra = [c for c in frame.columns if c not in SCHEMA]
     given = frame.select(*(pl.col(c) if c in frame.columns else pl.lit(None).alias(c) for c in SCHEMA), *extra)
     filled = given.with_columns(pl.col(c).cast(kind, strict=False) for c, kind in SCHEMA.items())
@@ -77,6 +80,12 @@ def validate(frame: pl.DataFrame, file: str = "predictions", rows: Sequence[int]
         bad = len({problem.row for problem in problems})
         raise InvalidInput(f"{file}: {bad} bad {'row' if bad == 1 else 'rows'}", problems)
     return filled.with_columns(pl.col("trial").fill_null(0))
+
+
+def _fits(found: pl.DataType, kind: type[pl.DataType]) -> bool:
+    """Say whether polars can make one type of another, as far as the values allow."""
+    named = kind == pl.String and found in (pl.Categorical, pl.Enum)
+    return named or found.is_numeric() or found in (pl.String, pl.Boolean, pl.Null)
 
 
 def _rules(given: pl.DataFrame, filled: pl.DataFrame) -> Iterator[tuple[str, str, pl.Series]]:

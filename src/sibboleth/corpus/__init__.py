@@ -168,15 +168,12 @@ def merge(corpora: Sequence[Corpus]) -> pl.DataFrame:
 
 def as_text(column: pl.Series) -> pl.Series:
     """Make text of any column: blanks around it stripped, empty and NaN null, 3.0 as `3`, a list as JSON."""
-    if column.dtype.is_nested():
-        plain = [None if one is None else json.dumps(one, ensure_ascii=False, default=str) for one in column.to_list()]
-        return pl.Series(column.name, plain, pl.String)
     if column.dtype.is_float():
         frame = column.fill_nan(None).to_frame("x")
         whole = (pl.col("x") == pl.col("x").round()) & (pl.col("x").abs() < 2**53)
         text = pl.when(whole).then(pl.col("x").cast(pl.Int64, strict=False).cast(pl.String))
         column = frame.select(text.otherwise(pl.col("x").cast(pl.String)).alias(column.name)).to_series()
-    text_only = column.cast(pl.String).str.strip_chars()
+    text_only = sheets.text(column).str.strip_chars()
     return text_only.set(text_only == "", None)
 
 

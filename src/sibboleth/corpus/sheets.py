@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from array import array
 from collections import Counter
@@ -70,6 +71,17 @@ def read(path: Path, data: bytes) -> Sheet:
     Raises `InvalidInput` when it cannot be read at all; what is wrong with single rows is in `problems`.
     """
     return _PARSERS[path.suffix.lower()](path, data)
+
+
+def text(column: pl.Series) -> pl.Series:
+    """Make text of a column of any type: lists and objects as JSON, durations as ISO 8601, bytes that are none null."""
+    if column.dtype.is_nested():
+        plain = [None if one is None else json.dumps(one, ensure_ascii=False, default=str) for one in column.to_list()]
+        return pl.Series(column.name, plain, pl.String)
+    if column.dtype == pl.Binary:
+        plain = [None if one is None or not _is_utf8(one) else one.decode() for one in column.to_list()]
+        return pl.Series(column.name, plain, pl.String)
+    return column.dt.to_string("iso") if column.dtype == pl.Duration else column.cast(pl.String)
 
 
 def _require_text(path: Path, data: bytes) -> None:

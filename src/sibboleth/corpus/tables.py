@@ -28,6 +28,6 @@ def read(
         there = ", ".join(sheet.columns) or "none"
         raise InvalidInput(f"{path}: columns {', '.join(missing)} are missing; there are: {there}")
     empty = pl.repeat("", len(sheet.rows), dtype=pl.String, eager=True)
-    texts = [sheet.columns.get(name, empty).cast(pl.String).fill_null("") for name in (*columns, *optional)]
+    texts = [sheets.text(sheet.columns.get(name, empty)).fill_null("") for name in (*columns, *optional)]
     for row, *values in zip(sheet.rows, *(text.str.strip_chars() for text in texts), strict=True):
         yield row, values

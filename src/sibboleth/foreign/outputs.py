@@ -104,7 +104,7 @@ def open_file(path: Path) -> File:
 
 
 def _text(column: pl.Series) -> pl.Series:
-    text = column.cast(pl.String).str.strip_chars()
+    text = sheets.text(column).str.strip_chars()
     return text.set(text == "", None)
 
 
