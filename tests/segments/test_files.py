@@ -298,6 +298,11 @@ def test_paths_in_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         segments.of_manifest(wrong, tmp_path)
     assert [problem.row for problem in caught.value.problems] == [1, 2, 3, 4]
+    impossible = pl.Series(["none.txt", f"{'x' * 5000}.rttm", "x\0.rttm", "\0"])
+    with pytest.raises(InvalidInput) as caught:
+        segments.of_manifest(manifest.with_columns(segments=impossible), tmp_path)
+    assert [problem.row for problem in caught.value.problems] == [1, 2, 3, 4]
+    assert all("cannot be read" in problem.message for problem in caught.value.problems)
 
 
 def test_runs_of_frames() -> None:

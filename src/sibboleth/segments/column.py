@@ -19,6 +19,8 @@ from sibboleth.segments.table import SCHEMA, Segments, together
 
 COLUMN = "segments"
 """Name of the column."""
+SHOWN = 100
+"""Characters of a path that cannot be read, its last ones, that an error shows."""
 
 
 def of_manifest(
@@ -84,12 +86,20 @@ def _take_file(
     path: Path, row: int, utterance: str, gathering: Gathering, read: dict[Path, Segments]
 ) -> Segments | None:
     if path not in read:
+        read[path] = Segments(pl.DataFrame(schema=SCHEMA))
         try:
+            path.stat()
             read[path] = files.read(path)
         except InvalidInput as error:
             gathering.problem(row, error.summary, COLUMN)
             gathering.problems += error.problems
-            read[path] = Segments(pl.DataFrame(schema=SCHEMA))
+            return None
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # also what can be no name, such as a sentence of thousands of characters
+            why = error.strerror if isinstance(error, OSError) else error
+            gathering.problem(row, f"{str(path)[-SHOWN:]}: cannot be read ({why})", COLUMN)
             return None
     found = read[path]
     there = found.utterances
