@@ -31,10 +31,9 @@ def test_help_lists_every_verb_and_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     "verb", [[verb] for verb in VERBS if verb not in ("corpus", "cache")] + [["corpus", "describe"]]
 )
-def test_every_verb_explains_itself(verb: list[str]) -> None:
-    done = sibboleth(*verb, "--help")
-    assert done.returncode == 0, done.stderr
-    assert "Usage: sibboleth" in done.stdout
+def test_every_verb_explains_itself(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main([*verb, "--help"])
+    assert "Usage: sibboleth" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -56,12 +55,26 @@ def test_every_verb_explains_itself(verb: list[str]) -> None:
         (["protocol", "show", "nothing"], "nothing"),
     ],
 )
-def test_wrong_use_exits_with_2_and_says_what(arguments: list[str], said: str, tmp_path: Path) -> None:
-    done = sibboleth(*arguments, folder=tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_use_exits_with_2_and_says_what(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    told = capsys.readouterr().err
+    assert ended.value.code == 2, told
+    assert said in told
+    assert "Traceback" not in told
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_ends_with_2_and_no_traceback(tmp_path: Path) -> None:
+    done = sibboleth("run", "nowhere.toml", folder=tmp_path)
+    assert done.returncode == 2 and "nowhere.toml: no such file" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_each_verb_is_a_function_of_the_same_name() -> None:

@@ -67,6 +67,8 @@ class RunDirectory:
     """Paths and files of one run; `docs/design.md` lists them."""
 
     path: Path
+    store: str | None = None
+    """Address of the object store in which its files stand, too."""
 
     def __truediv__(self, name: str) -> Path:
         """Path of a file in it."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 import sys
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import polars as pl
 
-from sibboleth.errors import InvalidInput, SibbolethError
+from sibboleth.errors import InvalidInput
 
 if sys.platform != "win32":
     import fcntl
 
+ENVIRONMENT = "SIBBOLETH_CACHE"
 SCANS = "scans.sqlite"
 LONGEST = 200
 """Bytes of a part of a path; file systems take 255, of which what a file is called while it is written has some."""
@@ -28,9 +30,15 @@ STALE = 3600.0
 """Seconds after which a file that is still being written is what a killed process left, where locks cannot tell."""
 
 
+_told: list[Callable[[Path], None]] = []
+
+
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it replaces `path` if the block ends well and vanishes otherwise."""
+def atomic(path: Path, *, told: bool = True) -> Iterator[Path]:
+    """Give a temporary path beside `path`; it replaces `path` if the block ends well and vanishes otherwise.
+
+    Who wants to know of files that are written is told, unless not `told`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, guard = _begun(path)
     try:
@@ -40,6 +48,18 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
         guard.release()
+    for tell in _told if told else ():
+        tell(path)
+
+
+@contextlib.contextmanager
+def telling(tell: Callable[[Path], None]) -> Iterator[None]:
+    """Have every file told of that is written whole, by any thread, while the block runs."""
+    _told.append(tell)
+    try:
+        yield
+    finally:
+        _told.remove(tell)
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -182,11 +202,20 @@ def _begun(path: Path) -> tuple[Path, Lock]:
 
 
 def folder() -> Path:
-    """Return `$SIBBOLETH_CACHE`, or the platform's place for caches; raises `SibbolethError` where it is no path."""
-    if chosen := os.environ.get("SIBBOLETH_CACHE"):
-        if "://" in chosen:
-            raise SibbolethError(f"SIBBOLETH_CACHE={chosen}: give a folder; an object store has to be mounted as one")
-        return Path(chosen).expanduser()
+    """Return `$SIBBOLETH_CACHE`, or the platform's place for caches; of an object store, where its copy here is."""
+    if address := mirrored():
+        return _own() / "stores" / hashlib.sha256(address.encode()).hexdigest()[:16]
+    chosen = os.environ.get(ENVIRONMENT)
+    return Path(chosen).expanduser() if chosen else _own()
+
+
+def mirrored() -> str | None:
+    """Return `$SIBBOLETH_CACHE` where it is the address of an object store (`s3://BUCKET/PATH`)."""
+    chosen = os.environ.get(ENVIRONMENT, "")
+    return chosen.rstrip("/") if "://" in chosen else None
+
+
+def _own() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "sibboleth"
     if sys.platform == "win32":

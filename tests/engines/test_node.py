@@ -1,11 +1,13 @@
 """What processes on the nodes of a cluster do, without a cluster: `tests/faults/test_ray.py` has that."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.recipes.test_run import tones
 
-from sibboleth import audio, corpus
+from sibboleth import audio, corpus, mirrors
 from sibboleth.engines import node, ray
 from sibboleth.errors import SibbolethError
 from sibboleth.experiment import record
@@ -14,6 +16,7 @@ from sibboleth.models.cache import Cache
 from sibboleth.models.encoders import load
 from sibboleth.models.encoding import Recording
 from sibboleth.models.features import extract, missing
+from sibboleth.runs import write_text
 from sibboleth.study import EncoderSettings
 
 MARK = ".part-seen-x"
@@ -40,6 +43,28 @@ def test_a_node_says_what_it_does_not_see_and_what_differs(place: node.Place) ->
     assert f"has numpy {versions['numpy']}, and the run has 0.1" in told[2]
     with pytest.raises(SibbolethError, match="which must be shared by all nodes"):
         place.enter()
+
+
+def test_a_node_that_has_an_object_store_needs_no_folder_of_others(
+    place: node.Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = [f"file://{tmp_path}/bucket/{name}" for name in ("cache", "run")]
+    elsewhere = tmp_path / "own", tmp_path / "own/run"
+    there = replace(place, cache=elsewhere[0], directory=elsewhere[1], cache_store=addresses[0], run_store=addresses[1])
+    assert [line.split("does not see ")[1] for line in node.look(there, [], record.versions())] == addresses
+    for address in addresses:
+        mirrors.Mirror(tmp_path, address).write(MARK, b"")
+    assert node.look(there, [], record.versions()) == []
+    mirrors.Mirror(tmp_path, addresses[1]).write("cells/known.parquet", b"known")
+    there.enter()
+    assert os.environ["SIBBOLETH_CACHE"] == addresses[0] and Cache().address == addresses[0]
+    with there.filling():
+        assert (there.directory / "cells/known.parquet").read_bytes() == b"known"
+        write_text(there.directory / "cells/new.json", "new")
+    assert (tmp_path / "bucket/run/cells/new.json").read_text() == "new"
+    nowhere = replace(there, run_store="s4://bucket")
+    (told,) = node.look(nowhere, [], record.versions())
+    assert "s4://bucket: cannot be reached" in told
 
 
 def test_a_node_with_another_encoder_under_the_name_is_refused(place: node.Place) -> None:

@@ -104,6 +104,29 @@ def test_several_nodes_fill_the_tables_of_one_process(workplace: Making, warm: A
 
 
 @pytest.mark.soak
+def test_nodes_that_share_an_object_store_and_no_cache(
+    workplace: Making, warm: Any, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, alone = workplace(each=4), workplace("alone", each=4)
+    assert warm.run(alone, *RUN)[0] == 0
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nodes"))
+    nodes = cluster(place, nodes=[1, 1])
+    place.environment |= {
+        "SIBBOLETH_CACHE": f"file://{tmp_path}/bucket/cache",
+        "XDG_CACHE_HOME": str(tmp_path / "here"),
+    }
+    store = f"file://{tmp_path}/bucket/run"
+    place.finish(*ON_RAY, "--address", nodes.address, "--mirror", store)
+    mine, whole = tables(place), tables(alone)
+    assert mine == whole
+    assert len(set(place.heard())) == 64 and len(place.heard()) <= 1.05 * 64
+    copies = [sorted(one.name for one in (tmp_path / name).rglob("*.features")) for name in ("nodes", "here", "bucket")]
+    assert copies[0] and copies[0] == copies[1] == copies[2]
+    there = {path.name for path in (tmp_path / "bucket/run").rglob("*") if path.is_file()}
+    assert {"report.html", "scores.parquet"} <= there and not any(name.startswith(".") for name in there)
+
+
+@pytest.mark.soak
 def test_workers_and_a_node_that_die_change_nothing(workplace: Making, warm: Any, cluster: Any) -> None:
     place, alone = workplace(each=10, pause=0.1), workplace("alone", each=10, pause=0.1)
     assert warm.run(alone, *RUN)[0] == 0

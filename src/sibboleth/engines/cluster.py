@@ -10,7 +10,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from sibboleth import memory, storage
+from sibboleth import memory, mirrors, storage
 from sibboleth.engines import node
 from sibboleth.errors import MissingExtra, SibbolethError
 from sibboleth.experiment import record
@@ -84,13 +84,19 @@ class Cluster:
         """
         cache, path = storage.folder().absolute(), directory.path.absolute()
         mark = f"{storage.PART}seen-{token_hex(8)}"
-        place = node.Place(Path.cwd(), cache, path, mark, self.threads, os.environ.get(memory.ENVIRONMENT))
+        limit, stores = os.environ.get(memory.ENVIRONMENT), (storage.mirrored(), directory.store)
+        place = node.Place(Path.cwd(), cache, path, mark, self.threads, limit, *stores)
         with contextlib.ExitStack() as stack:
             for folder in (cache, path):
                 folder.mkdir(parents=True, exist_ok=True)
                 held = storage.lock(folder / mark)
                 assert held is not None
                 stack.callback(held.release, remove=True)
+            for folder, address in zip((cache, path), stores, strict=True):
+                if address is not None:
+                    mirror = mirrors.Mirror(folder, address)
+                    mirror.write(mark, b"")
+                    stack.callback(mirror.remove, [mark])
             audio = material.table.group_by("corpus", maintain_order=True).first()["audio"].to_list()
             self._require(place, [Path(one) for one in audio])
             yield place
@@ -115,8 +121,8 @@ class Cluster:
             told = "\n".join(f"  {trouble}" for trouble in sorted(set(troubles))[:SHOWN])
             raise SibbolethError(
                 f"the cluster cannot work for this run:\n{told}\nCache (SIBBOLETH_CACHE), run directory (--output) and "
-                "audio must lie on a file system that all nodes share, under the same paths, and all nodes need the "
-                "same installation"
+                "audio must lie on a file system that all nodes share, under the same paths (cache and run may lie in "
+                "an object store, --mirror), and all nodes need the same installation"
             )
 
 

@@ -1,5 +1,6 @@
 """What a process on a node of a cluster does for a run: it encodes, or it fills a cell, from what all nodes see."""
 
+import contextlib
 import functools
 import os
 import platform
@@ -9,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sibboleth import memory
+from sibboleth import memory, mirrors, storage
 from sibboleth.engines.unit import Outcome, Unit, carried_out, failed
 from sibboleth.errors import CannotWrite, SibbolethError
 from sibboleth.experiment import record, tuned_inputs
 from sibboleth.experiment.cells import Aligned, Cell
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedCell, TunedWork
+from sibboleth.mirrors import Mirror
 from sibboleth.runs import RunDirectory
 from sibboleth.study import EncoderSettings
 
@@ -45,11 +47,21 @@ class Place:
     """That a unit of work computes with: bits may depend on how many there are."""
     memory: str | None = None
     """The limit of memory of each process, as it was given; bits may depend on that, too."""
+    cache_store: str | None = None
+    """Address of the object store that holds the cache: every node has a copy of its own of what it needs."""
+    run_store: str | None = None
+    """The same of the run."""
 
-    def unseen(self, also: Sequence[Path] = ()) -> list[Path]:
+    def unseen(self, also: Sequence[Path] = ()) -> list[str]:
         """List what this node does not see."""
-        marks = [folder for folder in (self.cache, self.directory) if not (folder / self.mark).exists()]
-        return marks + [path for path in also if not path.exists()]
+        shared = ((self.cache, self.cache_store), (self.directory, self.run_store))
+        unmarked = [address or str(folder) for folder, address in shared if not self._marked(folder, address)]
+        return unmarked + [str(path) for path in also if not path.exists()]
+
+    def _marked(self, folder: Path, address: str | None) -> bool:
+        if address is None:
+            return (folder / self.mark).exists()
+        return Mirror(folder, address).read(self.mark) is not None
 
     def enter(self) -> None:
         """Make this process work there; raises `SibbolethError` where the node does not see it."""
@@ -59,16 +71,30 @@ class Place:
             raise SibbolethError(f"{platform.node()}: does not see {unseen[0]}, which must be shared by all nodes")
         if self.work.is_dir():
             os.chdir(self.work)
-        os.environ["SIBBOLETH_CACHE"] = str(self.cache)
+        os.environ["SIBBOLETH_CACHE"] = self.cache_store or str(self.cache)
         if self.memory is not None:
             os.environ[memory.ENVIRONMENT] = self.memory
         threads.use(self.threads)
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """Exchange cells with the object store of the run, if any: known ones now, new ones as they are written."""
+        if self.run_store is None:
+            yield
+            return
+        mirror = Mirror(self.directory, self.run_store)
+        mirrors.fetch(mirror, mirrors.CELLS)
+        with storage.telling(mirrors.followed(mirror)):
+            yield
 
 
 def look(place: Place, audio: Sequence[Path], versions: dict[str, str]) -> list[str]:
     """Say what keeps this node from working for a run."""
     who = f"node {platform.node()}"
-    troubles = [f"{who} does not see {path}" for path in place.unseen(audio)]
+    try:
+        troubles = [f"{who} does not see {path}" for path in place.unseen(audio)]
+    except SibbolethError as error:
+        return [f"{who}: {error}"]
     for folder in (place.cache, place.directory):
         if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
             troubles.append(f"{who} may not write in {folder}")
@@ -179,6 +205,13 @@ def fill(
 ) -> Outcome:
     """Fill a cell; `shelf` has the study's material, and `settings` are of the encoder of a method."""
     place.enter()
+    with place.filling():
+        return _filled(place, cell, settings, shelf)
+
+
+def _filled(
+    place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, shelf: "Sequence[ray.ObjectRef[Any]]"
+) -> Outcome:
     material, directory = _material(shelf[0]), RunDirectory(place.directory)
     try:
         unit = _unit(place, cell, settings, shelf[0])
@@ -240,11 +273,10 @@ def _material(reference: "ray.ObjectRef[Any]") -> Material:
 def _aligned(place: Place, identity: str, reference: "ray.ObjectRef[Any]") -> Aligned:
     """Read from the cache what was encoded; kept for the next cell of the encoder."""
     from sibboleth.models import features
-    from sibboleth.models.cache import FEATURES, Store
+    from sibboleth.models.cache import Cache
 
     material = _material(reference)
-    store = Store.open(place.cache / FEATURES / identity, identity)
-    found = features.cached(store, material.table, material.scan)
+    found = features.cached(Cache().of(identity), material.table, material.scan)
     return Aligned(found, material.table["utterance"].to_list())
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from sibboleth import mirrors
 from sibboleth.engines import cluster, node
 from sibboleth.engines.cluster import Cluster
 from sibboleth.engines.unit import Outcome, Unit, failed
@@ -20,6 +21,7 @@ from sibboleth.errors import CannotWrite, SibbolethError
 from sibboleth.experiment import states
 from sibboleth.experiment.material import Material
 from sibboleth.experiment.tuned import TunedCell
+from sibboleth.mirrors import Mirror
 from sibboleth.progress import console, track
 from sibboleth.runs import RunDirectory
 from sibboleth.study import EncoderSettings
@@ -137,6 +139,10 @@ class Ray:
             outcome = failed(unit.cell, told, self.material, self.directory)
         if outcome.fatal:
             raise CannotWrite(str(outcome.reason))
+        if self.place.run_store is not None:
+            mirror = Mirror(self.directory.path, self.place.run_store)
+            for folder in (mirrors.CELLS, states.LOGS):
+                mirrors.fetch(mirror, folder)
         self._outcomes[outcome.file] = outcome
 
     def _encode(

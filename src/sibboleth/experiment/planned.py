@@ -142,7 +142,8 @@ def _many(plan: "Plan", cost: Cost) -> str:
 def _between(span: Span) -> str:
     """Write a span with its least and most."""
     middle, low, high = (duration(seconds) for seconds in (span.middle, span.low, span.high))
-    return f"about {middle}" if low == high else f"about {middle} ({low} to {high} by what was measured)"
+    about = middle if middle == duration(0) else f"about {middle}"
+    return about if low == high else f"{about} ({low} to {high} by what was measured)"
 
 
 def duration(seconds: float) -> str:

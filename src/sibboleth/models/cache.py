@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sibboleth import storage
+from sibboleth import mirrors, storage
 from sibboleth.errors import CannotWrite, SibbolethError
 from sibboleth.models import shards
 from sibboleth.models.encoders import Encoder
@@ -54,20 +54,30 @@ class Store:
     """Files that were corrupt and were removed."""
     chosen: str = ENVIRONMENT
     """How to choose another folder."""
+    mirror: mirrors.Mirror | None = None
+    """Its place in an object store: what others wrote there is copied here, and what is written here there."""
 
     @classmethod
-    def open(cls, folder: Path, identity: str | None = None, chosen: str = ENVIRONMENT) -> "Store":
+    def open(
+        cls,
+        folder: Path,
+        identity: str | None = None,
+        chosen: str = ENVIRONMENT,
+        mirror: mirrors.Mirror | None = None,
+    ) -> "Store":
         """Read the headers of an encoder's shards, in the order of their names; removes corrupt ones.
 
         Raises `SibbolethError` where one cannot be read.
         """
-        store = cls(folder, chosen=chosen)
+        store = cls(folder, chosen=chosen, mirror=mirror)
         store.refresh(identity)
         storage.sweep(folder)
         return store
 
     def refresh(self, identity: str | None = None) -> None:
         """Take in what other processes wrote or removed since."""
+        if self.mirror is not None:
+            self._exchange(self.mirror)
         try:
             names = sorted(entry.name for entry in os.scandir(self.folder) if entry.name.endswith(SUFFIXES))
         except (FileNotFoundError, NotADirectoryError):
@@ -161,6 +171,8 @@ class Store:
             f"cache: {self.folder / name} is corrupt ({error}); it is removed and encoded again", markup=False
         )
         self.dropped.add(name)
+        if self.mirror is not None:
+            self.mirror.remove([name])
         self.remove([name])
 
     def remove(self, names: Collection[str]) -> None:
@@ -224,6 +236,13 @@ class Store:
         for position, digest in enumerate(shard.digests):
             places[digest] = (name, position)
 
+    def _exchange(self, mirror: mirrors.Mirror) -> None:
+        """Copy shards that are only here or only in the object store to where they are not; names tell contents."""
+        here = {path.name for path in self.folder.glob("[!.]*") if path.name.endswith(SUFFIXES)}
+        there = {name for name in mirror.names() if name.endswith(SUFFIXES)}
+        mirror.pull(sorted(there - here))
+        mirror.push(sorted(here - there))
+
     def _forget(self, names: Collection[str]) -> None:
         self.verified.difference_update(names)
         if not self.shards.keys() & set(names):
@@ -236,6 +255,8 @@ class Store:
     def _written(self, shard: Shard) -> None:
         self._add(shard)
         self.verified.add(shard.path.name)
+        if self.mirror is not None:
+            self.mirror.push([shard.path.name])
 
     @contextlib.contextmanager
     def _writing(self, size: int) -> Iterator[None]:
@@ -266,6 +287,8 @@ class Cache:
         """Use a folder; `$SIBBOLETH_CACHE`, or the platform's place for caches, where none is given."""
         self.folder = folder or storage.folder()
         self.chosen = ENVIRONMENT if folder is None else OPTION
+        self.address = storage.mirrored() if folder is None else None
+        """Of the object store that it is a copy of."""
         self.scans = storage.scans(self.folder)
 
     def require_folder(self) -> None:
@@ -287,7 +310,14 @@ class Cache:
 
     def store(self, encoder: Encoder) -> Store:
         """Open what is there of an encoder."""
-        return Store.open(self.folder / FEATURES / encoder.identity, encoder.identity, self.chosen)
+        return self.of(encoder.identity)
+
+    def of(self, identity: str) -> Store:
+        """Open what is there of the encoder of an identity; copies first what only an object store has of it."""
+        folder, mirror = self.folder / FEATURES / identity, None
+        if self.address is not None:
+            mirror = mirrors.Mirror(folder, f"{self.address}/{FEATURES}/{identity}")
+        return Store.open(folder, identity, self.chosen, mirror)
 
     def stores(self) -> Iterator[Store]:
         """Open what is there of every encoder."""

@@ -100,10 +100,10 @@ class Filling:
                 self.store.refresh(self.encoder.identity)
                 there = self.store.whole(self.store.find(left), self.layers)
                 done = [left.pop(digest).seconds for digest in list(left) if digest in there]
-                holders = claims.others(self.store.folder)
+                holders = claims.others(self.store.folder, self.store.mirror)
                 taken: set[str] = set().union(*(holder.digests for holder in holders))
                 mine = _share([recording for digest, recording in left.items() if digest not in taken], self.share)
-                claim = claims.claim(self.store.folder, mine) if mine else None
+                claim = claims.claim(self.store.folder, mine, self.store.mirror) if mine else None
         except OSError as error:
             raise self.store.unwritable(error) from None
         return claim, holders, done

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 from rich.text import Text
 
-from sibboleth import engines, predictions, scores
+from sibboleth import engines, mirrors, predictions, scores
 from sibboleth import study as studies
 from sibboleth.audit import Finding
 from sibboleth.errors import SibbolethError
@@ -40,7 +40,7 @@ from sibboleth.recipes import check
 from sibboleth.recipes.filling import Filling, add
 from sibboleth.recipes.report import report
 from sibboleth.runs import RunDirectory, atomic, write_table, write_text
-from sibboleth.study import EngineName
+from sibboleth.study import EngineName, Study
 
 if TYPE_CHECKING:
     from sibboleth.models.encoders import Encoder
@@ -62,6 +62,7 @@ def run(
     output: Path | None = None,
     engine: EngineName | None = None,
     address: str | None = None,
+    mirror: str | None = None,
     trust: bool = False,
 ) -> Path:
     """Encode, probe, score and report a study; the same command goes on with what is not done yet.
@@ -72,6 +73,8 @@ def run(
         engine: Where the work is done: `local`, in this process, or `ray`; as the study says where not given.
         address: Of a Ray cluster: `auto` (that of this machine), `HOST:PORT` or `ray://HOST:PORT`; $RAY_ADDRESS where
             not given, and without that a cluster of this machine alone, which ends with the run.
+        mirror: Address in an object store (`s3://BUCKET/PATH`, `gs://...`) in which the run directory stands, too: what
+            is there is copied here first, and what is made here is copied there.
         trust: Run the Python functions that it names (`python:FILE.py:FUNCTION`); without it such a file is refused.
 
     Returns:
@@ -85,11 +88,22 @@ def run(
     if not asked.encoders:
         raise SibbolethError(f"{study}: a run needs at least one [[encoders]]; `sibboleth check` needs none")
     studies.require_trust(study, [one.name for one in asked.encoders], trust)
+    directory = RunDirectory(output or Path("runs") / asked.name, mirror)
+    directory.require_writable()
+    options = {"output": output, "engine": engine, "address": address, "mirror": mirror}
+    command = f"sibboleth run {study}" + "".join(f" --{name} {one}" for name, one in options.items() if one)
+    command += " --trust" * any(one.name.startswith(studies.CODE) for one in asked.encoders)
+    with mirrors.opened(directory.path, mirror):
+        filling, page = _done(asked, directory, command, address)
+    filling.require_all(page)
+    return page
+
+
+def _done(asked: Study, directory: RunDirectory, command: str, address: str | None) -> tuple[Filling, Path]:
+    """Do all of a run that can be done; returns its cells and the path of the report."""
     from sibboleth.models import encoders as loading
     from sibboleth.models.cache import Cache
 
-    directory = RunDirectory(output or Path("runs") / asked.name)
-    directory.require_writable()
     cache = Cache()
     stuff = material.gather(asked)
     aligning.require(stuff)
@@ -105,9 +119,6 @@ def run(
     more = tuned_plan.lines(stuff, tuning, cache, directory, probed=bool(work))
     planned = plan.of(stuff, work, cache, directory, fits, tuning=more)
     console.print(planned)
-    options = {"output": output, "engine": engine, "address": address}
-    command = f"sibboleth run {study}" + "".join(f" --{name} {one}" for name, one in options.items() if one)
-    command += " --trust" * any(one.name.startswith(studies.CODE) for one in asked.encoders)
     record = Record.begin(directory, stuff, encoders, [plan.pooling(asked, *pair) for pair in both], command)
     if asked_of_people is not None:
         record.facts["listeners"] = list(asked_of_people.record)
@@ -122,9 +133,7 @@ def run(
                 filling = Filling(stuff, cache, chosen, directory, record)
                 filling.fill(work, tuning, planned)
             _tables(filling, asked_of_people)
-        page = report(directory.path)
-        filling.require_all(page)
-        return page
+        return filling, report(directory.path)
 
 
 def _tables(filling: Filling, said: Listeners | None) -> None:
