@@ -251,6 +251,12 @@ def test_rttm_of_other_tools(tmp_path: Path) -> None:
     assert [problem.row for problem in caught.value.problems] == [1, 2]
 
 
+def test_rttm_with_numbers_beyond_decimals(tmp_path: Path) -> None:
+    tiny = f"1e-{'9' * 20}"
+    (tmp_path / "a.rttm").write_text(f"SPEAKER a 1 {tiny} 1.25 <NA> <NA> sad <NA> <NA>\n")
+    assert segments.read(tmp_path / "a.rttm").of("a") == [(0.0, 1.25, "sad")]
+
+
 def test_phones_of_emodb(tmp_path: Path) -> None:
     lines = ["signal x", "nfields 1", "#", "    0.08   -1 _t", "    0.12   -1 !t\t+asp", "    0.24   -1 a\t\t2"]
     lines += ["    0.30   -1 \t-lar", "    0.36   -1 ."]
@@ -298,7 +304,7 @@ def test_paths_in_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         segments.of_manifest(wrong, tmp_path)
     assert [problem.row for problem in caught.value.problems] == [1, 2, 3, 4]
-    impossible = pl.Series(["none.txt", f"{'x' * 5000}.rttm", "x\0.rttm", "\0"])
+    impossible = pl.Series(["/", f"{'x' * 5000}.rttm", "x\0.rttm", "\0"])
     with pytest.raises(InvalidInput) as caught:
         segments.of_manifest(manifest.with_columns(segments=impossible), tmp_path)
     assert [problem.row for problem in caught.value.problems] == [1, 2, 3, 4]

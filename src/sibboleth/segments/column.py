@@ -88,7 +88,7 @@ def _take_file(
     if path not in read:
         read[path] = Segments(pl.DataFrame(schema=SCHEMA))
         try:
-            path.stat()
+            path.open("rb").close()
             read[path] = files.read(path)
         except InvalidInput as error:
             gathering.problem(row, error.summary, COLUMN)
@@ -97,7 +97,7 @@ def _take_file(
         except (
             OSError,
             ValueError,
-        ) as error:  # also what can be no name, such as a sentence of thousands of characters
+        ) as error:  # also of a folder, and of what can be no name
             why = error.strerror if isinstance(error, OSError) else error
             gathering.problem(row, f"{str(path)[-SHOWN:]}: cannot be read ({why})", COLUMN)
             return None

@@ -5,7 +5,7 @@ comments (`;;`) are passed over.
 """
 
 from collections import Counter
-from decimal import Decimal, localcontext
+from decimal import Decimal, InvalidOperation, localcontext
 from pathlib import Path
 
 from sibboleth.errors import InvalidInput
@@ -68,7 +68,10 @@ def write(path: Path, segments: Segments) -> None:
 def _sum(start: str, duration: str) -> float:
     """Add as decimals, so that what was written comes back to the last digit."""
     with localcontext(prec=DIGITS):
-        return float(Decimal(start.replace(",", ".")) + Decimal(duration.replace(",", ".")))
+        try:
+            return float(Decimal(start.replace(",", ".")) + Decimal(duration.replace(",", ".")))
+        except InvalidOperation:  # an exponent that is none for decimals, of a number that is 0 as a float
+            return float(start.replace(",", ".")) + float(duration.replace(",", "."))
 
 
 def _difference(start: float, end: float) -> str:
