@@ -111,7 +111,7 @@ def test_correlations_of_small_pilots_are_not_too_low_on_average() -> None:
     model = Model(0.7, 0.6, 0.2, 0.2, 0.5, 0.15)
     shared, rest = model.covariances()
     found = []
-    for seed in range(150):
+    for seed in range(80):
         rng = np.random.default_rng(seed)
         speaker = rng.multivariate_normal([0, 0], shared, size=(8, 1))
         right = (speaker + rng.multivariate_normal([0, 0], rest, size=(8, 20)) < norm.ppf([0.7, 0.6])).astype(float)

@@ -165,6 +165,7 @@ def test_permuted_emotions_fall_below_chance(coded_by_prosody: Heard) -> None:
         assert high < 0.25
 
 
+@pytest.mark.soak  # tests/test_known_answers.py asks the same of a whole run
 def test_an_unrelated_cue_is_learned_at_home_and_worth_chance_elsewhere(coded_by_colour: Heard) -> None:
     both = np.hstack([coded_by_colour.prosody, coded_by_colour.spectrum])
     assert interval(within(coded_by_colour, coded_by_colour.prosody, "de"), 128)[0] > 0.35
