@@ -1,8 +1,10 @@
 """Memory: how much of speech, hidden states and features a process may hold at once, where that is limited."""
 
+import contextlib
 import functools
 import os
 import sys
+from pathlib import Path
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
@@ -45,6 +47,14 @@ def require(size: int, share: int, what: str) -> None:
 def told(size: int) -> str:
     """Write bytes as one gives them."""
     return f"{-(-size // 10**6):,} MB" if size < 10**9 else f"{-(-size // 10**8) / 10:,.1f} GB"
+
+
+def available() -> int | None:
+    """Return the bytes that new processes may take without others being pushed out; None where nobody says."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return 1024 * int(next(line.split()[1] for line in lines if line.startswith("MemAvailable:")))
+    return None
 
 
 def peak() -> int:

@@ -7,10 +7,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from sibboleth import memory, mirrors, storage
 from sibboleth.engines import node
 from sibboleth.errors import MissingExtra, SibbolethError
 from sibboleth.experiment import record
@@ -82,21 +80,7 @@ class Cluster:
 
         Raises `SibbolethError` where a node does not see them or the audio, may not write there, or has other versions.
         """
-        cache, path = storage.folder().absolute(), directory.path.absolute()
-        mark = f"{storage.PART}seen-{token_hex(8)}"
-        limit, stores = os.environ.get(memory.ENVIRONMENT), (storage.mirrored(), directory.store)
-        place = node.Place(Path.cwd(), cache, path, mark, self.threads, limit, *stores)
-        with contextlib.ExitStack() as stack:
-            for folder in (cache, path):
-                folder.mkdir(parents=True, exist_ok=True)
-                held = storage.lock(folder / mark)
-                assert held is not None
-                stack.callback(held.release, remove=True)
-            for folder, address in zip((cache, path), stores, strict=True):
-                if address is not None:
-                    mirror = mirrors.Mirror(folder, address)
-                    mirror.write(mark, b"")
-                    stack.callback(mirror.remove, [mark])
+        with node.shared(directory, self.threads) as place:
             audio = material.table.group_by("corpus", maintain_order=True).first()["audio"].to_list()
             self._require(place, [Path(one) for one in audio])
             yield place

@@ -3,11 +3,13 @@
 import contextlib
 import functools
 import os
+import pickle
 import platform
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from sibboleth import memory, mirrors, storage
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
     from sibboleth.models.cache import Store
     from sibboleth.models.encoders import Encoder
+
+    Shelf = Path | ray.ObjectRef[Any]
+    """Where a process finds the material: a file of the process that began it, or in Ray's store."""
 
 RETRIES = 3
 """Times that work is begun again after its process or node was lost."""
@@ -86,6 +91,37 @@ class Place:
         mirrors.fetch(mirror, mirrors.CELLS)
         with storage.telling(mirrors.followed(mirror)):
             yield
+
+
+@contextlib.contextmanager
+def shared(directory: RunDirectory, threads: int) -> Iterator[Place]:
+    """Mark the folders that all processes of a run share while it works there."""
+    cache, path = storage.folder().absolute(), directory.path.absolute()
+    mark = f"{storage.PART}seen-{token_hex(8)}"
+    limit, stores = os.environ.get(memory.ENVIRONMENT), (storage.mirrored(), directory.store)
+    with contextlib.ExitStack() as stack:
+        for folder in (cache, path):
+            folder.mkdir(parents=True, exist_ok=True)
+            held = storage.lock(folder / mark)
+            assert held is not None
+            stack.callback(held.release, remove=True)
+        for folder, address in zip((cache, path), stores, strict=True):
+            if address is not None:
+                mirror = Mirror(folder, address)
+                mirror.write(mark, b"")
+                stack.callback(mirror.remove, [mark])
+        yield Place(Path.cwd(), cache, path, mark, threads, limit, *stores)
+
+
+def settings(encoder: "Encoder", material: Material) -> EncoderSettings:
+    """Return how an encoder is loaded elsewhere, with the precision that was chosen here."""
+    asked = next(one for one in material.study.encoders if one.name == encoder.name)
+    return asked.model_copy(update={"precision": encoder.precision})
+
+
+def needed(material: Material) -> Material:
+    """Return what of the material a cell is filled from."""
+    return replace(material, corpora=(), excluded=material.excluded.clear())
 
 
 def look(place: Place, audio: Sequence[Path], versions: dict[str, str]) -> list[str]:
@@ -200,9 +236,7 @@ def stream(asked: Encoders, blocks: "Sequence[pyarrow.Table]") -> Trouble | None
     return None
 
 
-def fill(
-    place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, shelf: "Sequence[ray.ObjectRef[Any]]"
-) -> Outcome:
+def fill(place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, shelf: "Sequence[Shelf]") -> Outcome:
     """Fill a cell; `shelf` has the study's material, and `settings` are of the encoder of a method."""
     place.enter()
     with place.filling():
@@ -210,7 +244,7 @@ def fill(
 
 
 def _filled(
-    place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, shelf: "Sequence[ray.ObjectRef[Any]]"
+    place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, shelf: "Sequence[Shelf]"
 ) -> Outcome:
     material, directory = _material(shelf[0]), RunDirectory(place.directory)
     try:
@@ -262,15 +296,19 @@ def _encoder(settings: EncoderSettings) -> "Encoder":
 
 
 @functools.lru_cache(maxsize=1)
-def _material(reference: "ray.ObjectRef[Any]") -> Material:
+def _material(reference: "Shelf") -> Material:
+    if isinstance(reference, Path):
+        with reference.open("rb") as stream:
+            material: Material = pickle.load(stream)
+        return material
     import ray
 
-    material: Material = ray.get(reference)
+    material = ray.get(reference)
     return material
 
 
 @functools.lru_cache(maxsize=1)
-def _aligned(place: Place, identity: str, reference: "ray.ObjectRef[Any]") -> Aligned:
+def _aligned(place: Place, identity: str, reference: "Shelf") -> Aligned:
     """Read from the cache what was encoded; kept for the next cell of the encoder."""
     from sibboleth.models import features
     from sibboleth.models.cache import Cache
@@ -280,9 +318,7 @@ def _aligned(place: Place, identity: str, reference: "ray.ObjectRef[Any]") -> Al
     return Aligned(found, material.table["utterance"].to_list())
 
 
-def _unit(
-    place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, reference: "ray.ObjectRef[Any]"
-) -> Unit:
+def _unit(place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, reference: "Shelf") -> Unit:
     """Read what a cell is filled from; raises `SibbolethError` where that is not what the run began with."""
     from sibboleth.models.cache import Cache
 

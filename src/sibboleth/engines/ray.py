@@ -24,7 +24,6 @@ from sibboleth.experiment.tuned import TunedCell
 from sibboleth.mirrors import Mirror
 from sibboleth.progress import console, track
 from sibboleth.runs import RunDirectory
-from sibboleth.study import EncoderSettings
 
 if TYPE_CHECKING:
     import pyarrow
@@ -83,10 +82,7 @@ class Ray:
         import ray
 
         if not self._shelf:
-            from dataclasses import replace
-
-            needed = replace(self.material, corpora=(), excluded=self.material.excluded.clear())
-            self._shelf.append(ray.put(needed))
+            self._shelf.append(ray.put(node.needed(self.material)))
         for unit in units:
             file = unit.cell.file(self.material)
             if unit.finished(self.material, self.directory):
@@ -99,7 +95,7 @@ class Ray:
                 num_gpus=1 if learns else 0,
                 max_retries=node.RETRIES,
             )
-            settings = None if unit.work is None else self._settings(unit.work.encoder)
+            settings = None if unit.work is None else node.settings(unit.work.encoder, self.material)
             reference = task.remote(self.place, unit.cell, settings, self._shelf)
             self._waiting[reference] = unit
 
@@ -157,7 +153,9 @@ class Ray:
         cpus, gpus, most = self.cluster.encoders(encoder)
         blocks = _blocks(missing, SORTED // BATCH_UTTERANCES if gpus else 1)
         count = min(most, len(blocks))
-        asked = node.Encoders(self.place, self._settings(encoder), encoder.identity, layers, count, cpus, gpus)
+        asked = node.Encoders(
+            self.place, node.settings(encoder, self.material), encoder.identity, layers, count, cpus, gpus
+        )
         # The stream is a task, too: it lives on the cluster even where this process does not, and says nothing here.
         task = ray.remote(node.stream).options(
             name=f"Encoding with {encoder.name}", num_cpus=0, max_retries=node.RETRIES
@@ -176,11 +174,6 @@ class Ray:
             raise SibbolethError(node.lost("processes that encode", error)) from None
         if trouble is not None:
             raise (CannotWrite if trouble.fatal else SibbolethError)(trouble.reason)
-
-    def _settings(self, encoder: "Encoder") -> EncoderSettings:
-        """Return how an encoder is loaded elsewhere, with the precision that was chosen here."""
-        asked = next(settings for settings in self.material.study.encoders if settings.name == encoder.name)
-        return asked.model_copy(update={"precision": encoder.precision})
 
 
 def _blocks(recordings: "Sequence[Recording]", shards: int) -> "list[pyarrow.Table]":

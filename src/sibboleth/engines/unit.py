@@ -34,6 +34,13 @@ class Unit:
         assert isinstance(self.given, Aligned)
         return cells.steps(self.cell, self.given.layers)
 
+    @property
+    def narrow(self) -> bool:
+        """Say whether it trains a network so narrow that it computes on one thread."""
+        from sibboleth.models import threads
+
+        return self.work is not None and self.work.encoder.dim < threads.NARROW
+
     def finished(self, material: Material, directory: RunDirectory) -> bool:
         """Say whether it is filled already."""
         if isinstance(self.cell, TunedCell):
@@ -43,10 +50,14 @@ class Unit:
     def solve(self, material: Material, directory: RunDirectory) -> Iterator[None]:
         """Fill it, yielding at every step."""
         if isinstance(self.cell, TunedCell):
+            from sibboleth.models import threads
+
             assert self.work is not None and not isinstance(self.given, Aligned)
-            return tuned.solve(self.cell, self.work, self.given, material, directory)
+            with threads.at_most(1 if self.narrow else threads.count()):
+                yield from tuned.solve(self.cell, self.work, self.given, material, directory)
+            return
         assert isinstance(self.given, Aligned)
-        return cells.solve(self.cell, self.given, material, directory)
+        yield from cells.solve(self.cell, self.given, material, directory)
 
 
 @dataclass(frozen=True)

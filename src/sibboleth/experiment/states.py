@@ -87,7 +87,7 @@ class Writing:
 
     def forgotten(self) -> None:
         """Remove the state of a cell that was stopped: nobody is filling it now."""
-        place(self.directory, self.state.file).unlink(missing_ok=True)
+        forget(self.directory, self.state.file)
 
     def _write(self) -> None:
         self._written = time.monotonic()
@@ -116,6 +116,11 @@ def every(directory: RunDirectory) -> Iterator[State]:
     for path in sorted((directory / FOLDER).glob("[!.]*.json")):
         if (state := _read(path)) is not None:
             yield state
+
+
+def forget(directory: RunDirectory, file: str) -> None:
+    """Remove the state of a cell that nobody is filling."""
+    place(directory, file).unlink(missing_ok=True)
 
 
 def clear(directory: RunDirectory) -> None:
