@@ -91,7 +91,7 @@ class Ray:
             learns = isinstance(unit.cell, TunedCell) and self.cluster.gpus > 0
             task = ray.remote(node.fill).options(
                 name=title,
-                num_cpus=self.cluster.threads,
+                num_cpus=1 if unit.narrow else self.cluster.cpus,
                 num_gpus=1 if learns else 0,
                 max_retries=node.RETRIES,
             )
