@@ -98,11 +98,17 @@ def test_a_name_that_leads_out_of_the_folder_is_never_written(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("address", "told"),
-    [("nothing://x/y", "Protocol not known"), ("abfs://bucket/run", "abfs://bucket/run: cannot be reached")],
+    [
+        ("nothing://x/y", "Protocol not known"),
+        ("abfs://bucket/run", "abfs://bucket/run: cannot be reached"),
+        ("bucket/run", "bucket/run: is no address of an object store"),
+        ("file:///proc/nothing", ".running cannot be written"),
+    ],
 )
 def test_a_store_that_cannot_be_reached_is_told_before_anything_is_done(
-    address: str, told: str, tmp_path: Path
+    address: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mirrors, "PAUSES", ())
     with pytest.raises(SibbolethError, match=told), mirrors.opened(tmp_path / "a", address):
         raise AssertionError
     assert not (tmp_path / "a").exists()

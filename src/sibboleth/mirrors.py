@@ -88,7 +88,7 @@ class Mirror:
 
     def write(self, name: str, content: bytes) -> None:
         """Write an object of few bytes."""
-        self._asked(lambda: self._put(name, lambda place: self._store.pipe_file(place, content)), _refused(name))
+        self._put(name, lambda place: self._store.pipe_file(place, content))
 
     def settle(self) -> None:
         """Make the store hold what the folder holds, and nothing else."""
@@ -108,19 +108,30 @@ class Mirror:
     def _push(self, name: str) -> None:
         source = self.folder / name
         changed = source.stat().st_mtime_ns
-        self._asked(lambda: self._put(name, lambda place: self._store.put_file(str(source), place)), _refused(name))
+        self._put(name, lambda place: self._store.put_file(str(source), place))
         self.copied[name] = changed
 
     def _put(self, name: str, put: Callable[[str], object]) -> None:
         """Put an object at its place; where the store is a folder, so that it is seen when it is whole."""
         place = self._place(name)
-        if not getattr(self._store, "local_file", False):
-            put(place)
-            return
-        beside = Path(place).with_name(f"{storage.PART}{os.getpid()}-{threading.get_ident()}-{Path(place).name}")
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        put(str(beside))
-        beside.replace(place)
+
+        def whole() -> None:
+            beside = Path(place).with_name(f"{storage.PART}{os.getpid()}-{threading.get_ident()}-{Path(place).name}")
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            put(str(beside))
+            beside.replace(place)
+
+        refused = f"{name} cannot be written; it lies on this machine, and the same command copies it"
+        try:
+            self._asked(whole if getattr(self._store, "local_file", False) else lambda: put(place), refused)
+        except FileNotFoundError as error:
+            raise CannotWrite(f"{self.address}: {refused} ({error.strerror or error})") from None
+
+    def require(self) -> None:
+        """Raise `SibbolethError` where it is no address of an object store, or the package for it is not installed."""
+        if "://" not in self.address:
+            raise SibbolethError(f"{self.address}: is no address of an object store; give one such as s3://BUCKET/PATH")
+        assert self._store is not None
 
     @functools.cached_property
     def _opened(self) -> tuple[Any, str]:
@@ -157,10 +168,6 @@ class Mirror:
         raise AssertionError
 
 
-def _refused(name: str) -> str:
-    return f"{name} cannot be written; it lies on this machine, and the same command copies it"
-
-
 @contextlib.contextmanager
 def opened(folder: Path, address: str | None) -> Iterator[None]:
     """Mirror a folder while the block runs: what is there and not here is copied first, then all that is written.
@@ -172,6 +179,7 @@ def opened(folder: Path, address: str | None) -> Iterator[None]:
         yield
         return
     mirror = Mirror(folder, address)
+    mirror.require()
     with _leased(mirror):
         fetch(mirror)
         with storage.telling(followed(mirror)):

@@ -289,6 +289,8 @@ class Cache:
         self.chosen = ENVIRONMENT if folder is None else OPTION
         self.address = storage.mirrored() if folder is None else None
         """Of the object store that it is a copy of."""
+        if self.address is not None:
+            mirrors.Mirror(self.folder, self.address).require()
         self.scans = storage.scans(self.folder)
 
     def require_folder(self) -> None:
