@@ -60,6 +60,21 @@ def test_another_machine_goes_on_with_what_is_there_and_keeps_its_own(address: s
     assert there(address) == {"cells/one": "1", "run": "b"}
 
 
+def test_parts_of_cells_are_copied_until_the_cell_is_filled(address: str, tmp_path: Path) -> None:
+    files = {f"cells__{name}": "x" for name in ("a.b.parquet", "a.b.selection.parquet", "a.b.layer-00.part.npz")}
+    write(tmp_path / "a", **files, **{"cells__c.layer-01.part.npz": "x", "cells__c.parts__0-0__state.pt": "x"})
+    Mirror(tmp_path / "a", address).settle()
+    mirrors.fetch(Mirror(tmp_path / "b", address))
+    begun = {"c.layer-01.part.npz", "state.pt"}
+    assert {path.name for path in (tmp_path / "b").rglob("*.*") if path.is_file()} == {
+        "a.b.parquet",
+        "a.b.selection.parquet",
+        *begun,
+    }
+    mirrors.fetch(Mirror(tmp_path / "c", address), begun=False)
+    assert not begun & {path.name for path in (tmp_path / "c").rglob("*")}
+
+
 def test_what_a_stopped_run_wrote_stays(address: str, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), mirrors.opened(tmp_path / "a", address):
         write(tmp_path / "a", cells__one="1")

@@ -199,10 +199,22 @@ def followed(mirror: Mirror) -> Callable[[Path], None]:
     return written
 
 
-def fetch(mirror: Mirror, under: str = "") -> None:
-    """Copy into the folder what only the store has."""
-    names = [name for name in mirror.names(under) if not Path(name).name.startswith(".")]
-    mirror.pull([name for name in names if not storage.inside(mirror.folder, name).exists()])
+def fetch(mirror: Mirror, under: str = "", *, begun: bool = True) -> None:
+    """Copy into the folder what only the store has; with `begun` also of cells that are not filled yet.
+
+    What is left of the work on a cell that is filled is passed over: who filled it has removed it.
+    """
+    names = mirror.names(under)
+    wanted = [name for name in names if not Path(name).name.startswith(".") and not _left(name, names, begun)]
+    mirror.pull([name for name in wanted if not storage.inside(mirror.folder, name).exists()])
+
+
+def _left(name: str, names: Collection[str], begun: bool) -> bool:
+    """Say of a part of a cell, such as `X.layer-00.part.npz`, whether `X.parquet` is there, or no part is wanted."""
+    if ".part" not in name:
+        return False
+    words = name.split(".")
+    return not begun or any(f"{'.'.join(words[:k])}.parquet" in names for k in range(1, len(words)))
 
 
 @contextlib.contextmanager

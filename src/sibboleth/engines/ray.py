@@ -138,7 +138,7 @@ class Ray:
         if self.place.run_store is not None:
             mirror = Mirror(self.directory.path, self.place.run_store)
             for folder in (mirrors.CELLS, states.LOGS):
-                mirrors.fetch(mirror, folder)
+                mirrors.fetch(mirror, folder, begun=False)
         self._outcomes[outcome.file] = outcome
 
     def _encode(
