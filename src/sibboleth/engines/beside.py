@@ -84,7 +84,13 @@ class Beside:
             process.wait()
 
     def _here(self, task: Task) -> tuple[Task, Outcome]:
-        return task, node.fill(self.place, task.cell, task.settings, [self.shelf])
+        from sibboleth.models import threads
+
+        before = threads.count()
+        try:
+            return task, node.fill(self.place, task.cell, task.settings, [self.shelf])
+        finally:
+            threads.use(before)  # a process for cells uses one
 
     def _serve(self, process: "subprocess.Popen[bytes]") -> None:
         """Hand one cell after another to a process; ends with it."""

@@ -107,12 +107,10 @@ class Local:
         self._later.append(Task(unit.cell, settings, unit.steps, unit.cell.file(self.material)))
 
     def _divided(self) -> Iterator[None]:
-        """Fill cells in processes, yielding at every step."""
-        from sibboleth.models import threads
-
+        """Fill cells in processes of one thread, yielding at every step."""
         waiting, ended, shown = {task.file: task for task in self._later}, 0, 0
         with (
-            node.shared(self.directory, threads.count()) as place,
+            node.shared(self.directory, 1) as place,
             beside.opened(place, self.material, self._later, self._processes) as others,
         ):
             self._later = []
