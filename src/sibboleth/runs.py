@@ -136,11 +136,15 @@ class RunDirectory:
         try:
             with contextlib.suppress(OSError):
                 guard.path.write_text(f"process {os.getpid()} on {platform.node() or 'this machine'}", encoding="utf-8")
-            for folder in [self.path, *(path for path in self.path.iterdir() if path.is_dir())]:
-                storage.sweep(folder)
+            self.sweep()
             yield
         finally:
             guard.release(remove=True)
+
+    def sweep(self) -> None:
+        """Remove what killed processes had not written to the end; what living ones write stays."""
+        for folder in [self.path, *(path for path in self.path.iterdir() if path.is_dir())]:
+            storage.sweep(folder)
 
     def occupied(self) -> bool | None:
         """Say whether a run is at work in it; None where the file system has no locks, so that nobody can tell."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sibboleth import storage
 from sibboleth.errors import SibbolethError
 from sibboleth.recipes.report import report
 
@@ -24,6 +25,18 @@ def test_page_is_made_again_from_the_tables_alone(tmp_path: Path) -> None:
     assert made == run.path / "report.html" and "<h1>Another title</h1>" in text
     assert text.count("<audio") == 0 and text.count("Answers to ") == 2
     assert {p.name: p.read_bytes() for p in run.path.glob("*.parquet")} == before
+
+
+def test_what_a_killed_one_left_is_removed(tmp_path: Path) -> None:
+    run = fake_run.write_run(tmp_path / "run", fake_run.Fake(domains=("de",), encoders={"logmel": 1}))
+    left = [run.path / name / ".part-x.tex" for name in ("figures", "tables")]
+    for path in left:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with storage.atomic(run.path / "figures" / "living.svg") as living:
+        report(run.path)
+        assert living.exists()
+    assert not any(path.exists() for path in left)
 
 
 def test_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

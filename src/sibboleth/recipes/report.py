@@ -31,12 +31,14 @@ def report(
     """
     if examples is not None and examples < 0:
         raise SibbolethError(f"examples is {examples}: give how many utterances are to be shown, 0 for none")
-    record = RunDirectory(run).read()
+    directory = RunDirectory(run)
+    record = directory.read()
+    directory.sweep()
     if record.get("kind") == "pretraining":
-        return curve.draw(RunDirectory(run), record, title=title)
+        return curve.draw(directory, record, title=title)
     from sibboleth.report import anchor, page
 
     if record.get("kind") == "reproduction":
-        return anchor.write(RunDirectory(run))
+        return anchor.write(directory)
 
     return page.write(run, audio=audio, most_examples=examples, title=title)
