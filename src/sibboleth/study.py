@@ -174,7 +174,7 @@ class Study(Settings):
     """What is asked, in a sentence for the report."""
     seed: int = Field(0, ge=0)
     engine: EngineName = "local"
-    """Where the work of a run is done: in its own process, or on a Ray cluster."""
+    """Where the work of a run is done: on this machine, or on a Ray cluster."""
     protocol: str | None = None
     """Published protocol whose settings hold where the study says nothing, and whose numbers the report shows: a name
     that `sibboleth protocol names` knows, or the path of such a file."""

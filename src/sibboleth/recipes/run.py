@@ -70,7 +70,7 @@ def run(
     Args:
         study: The study file (TOML).
         output: Run directory; `runs/NAME` where not given.
-        engine: Where the work is done: `local`, in this process, or `ray`; as the study says where not given.
+        engine: Where the work is done: `local`, on this machine, or `ray`; as the study says where not given.
         address: Of a Ray cluster: `auto` (that of this machine), `HOST:PORT` or `ray://HOST:PORT`; $RAY_ADDRESS where
             not given, and without that a cluster of this machine alone, which ends with the run.
         mirror: Address in an object store (`s3://BUCKET/PATH`, `gs://...`) in which the run directory stands, too: what
