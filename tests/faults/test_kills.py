@@ -22,6 +22,10 @@ RUN = ("run", "study.toml", "--output", "run")
 TABLES = ("predictions", "scores", "comparisons", "selection", "cells")
 
 
+KILLS = 5
+"""`test_random_kills.py` has more."""
+
+
 def tables(place: Any) -> dict[str, bytes]:
     """Return the bytes of every table of a run."""
     files = [place.run / f"{name}.parquet" for name in TABLES] + sorted((place.run / "cells").iterdir())
@@ -93,13 +97,13 @@ def undisturbed(making: Making, warm: Any, tmp_path_factory: pytest.TempPathFact
     return place, seconds
 
 
-def test_ten_kills_spread_over_a_run_change_no_bit_and_no_finished_unit_is_done_twice(
+def test_kills_spread_over_a_run_change_no_bit_and_no_finished_unit_is_done_twice(
     workplace: Making, warm: Any, undisturbed: tuple[Any, float]
 ) -> None:
     place = workplace(each=10)
     whole, seconds = undisturbed
     dice = random.Random(3)
-    moments = [seconds * (i + dice.random()) / 10 for i in range(10)]
+    moments = [seconds * (i + dice.random()) / KILLS for i in range(KILLS)]
     killed_and_finished(place, lambda after: warm.run(place, *RUN, after=after)[0], moments)
     assert tables(place) == tables(whole)
     assert len(filed(place)) == 160
@@ -111,7 +115,7 @@ def test_dying_half_way_through_any_table_leaves_no_half_table(
     place = workplace(each=10)
     watch = Watch(place)
     # The table of utterances; each file of the cells in turn; the tables of the run.
-    for table in (1, 2, 3, 4, 5, 6, 3, 4, 5):
+    for table in (1, 2, 3, 4, 5, 6):
         assert warm.run(place, *RUN, table=table)[0] == -signal.SIGKILL
         assert len(half_written(place)) == 1
         watch.look()
