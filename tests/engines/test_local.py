@@ -6,11 +6,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from sibboleth import memory
 from sibboleth.engines import local
 from sibboleth.engines.unit import Unit
 from sibboleth.models import threads
+from sibboleth.models.encoders import arithmetic
 from sibboleth.runs import RunDirectory
 
 
@@ -33,14 +35,18 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[local.Lo
     threads.use(before)
 
 
-def test_networks_are_narrow_by_their_width_and_probes_are_none() -> None:
+def test_networks_are_narrow_by_their_width_and_probes_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [unit(dim).narrow for dim in (64, 384, 512, 768, None)] == [True, True, False, False, False]
+    monkeypatch.setattr(arithmetic, "device", lambda: torch.device("cuda"))
+    assert not unit(64).narrow
 
 
 def test_as_many_processes_as_threads_and_memory_allow(engine: local.Local, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not engine._worth(unit(64), 1.0), "it takes longer to start them"
     assert not engine._worth(unit(768), 100.0)
     assert engine._worth(unit(64), 100.0) and engine._processes == 3
+    assert engine._worth(unit(64), 1.0), "it is known from now on"
+    assert not engine._worth(unit(768), 100.0) and not engine._worth(unit(None), 100.0)
     monkeypatch.setattr(memory, "available", lambda: None)
     assert engine._worth(unit(64), 100.0) and engine._processes == 4
 

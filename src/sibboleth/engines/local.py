@@ -92,10 +92,12 @@ class Local:
                 return
 
     def _worth(self, unit: Unit, seconds: float) -> bool:
-        """Find whether processes are worth starting, from a cell that took so many seconds."""
+        """Find whether processes are worth starting for cells like one that took so many seconds."""
         from sibboleth.models import threads
 
-        if seconds > WORTH and unit.narrow and memory.limit() is None and sys.platform != "win32":
+        if not unit.narrow:
+            return False
+        if seconds > WORTH and memory.limit() is None and sys.platform != "win32":
             there = memory.available()
             room = threads.count() if there is None else there // max(1, memory.peak())
             self._processes = max(1, min(threads.count(), room))

@@ -36,10 +36,11 @@ class Unit:
 
     @property
     def narrow(self) -> bool:
-        """Say whether it trains a network so narrow that it computes on one thread."""
+        """Say whether it trains a network so narrow that it computes on one thread; on an accelerator none does."""
         from sibboleth.models import threads
+        from sibboleth.models.encoders import arithmetic
 
-        return self.work is not None and self.work.encoder.dim < threads.NARROW
+        return self.work is not None and self.work.encoder.dim < threads.NARROW and arithmetic.device().type == "cpu"
 
     def finished(self, material: Material, directory: RunDirectory) -> bool:
         """Say whether it is filled already."""
