@@ -3,13 +3,14 @@
 A claim is a locked file beside the shards with the digests in it. The system takes the lock away when the process
 ends, however it ends, so a claim without a lock is a dead one's. Where a file system has no locks everybody encodes
 what they need: twice the work, the same files. An object store has no locks: a claim there is believed as long as it is
-young, and of two for one recording the older holds.
+young, and who sees another for the same recordings, once the own is written, withdraws it and tries again.
 """
 
 import contextlib
 import json
 import os
 import platform
+import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from sibboleth.storage import Lock
 PREFIX = ".claim-"
 RENEWED = 60.0
 """Seconds after which a claim in an object store is written again."""
+APART = 4.0
+"""Machines that claimed the same come back within so many times as long as it takes to claim."""
 PATIENCE = 600.0
 """Seconds without a finished recording, or window of a long one, after which a living process is taken to be stuck."""
 
@@ -36,13 +39,12 @@ class Claim:
     guard: Lock
     mirror: Mirror | None = None
     """The object store that machines without a common disk see it in."""
-    at: float = field(default_factory=time.time)
     _seen: float = field(default=0.0, init=False)
 
     def told(self, mirror: Mirror | None) -> None:
         """Write it where others see it."""
         who = f"process {os.getpid()} on {platform.node() or 'this machine'}"
-        text = json.dumps({"who": who, "digests": list(self.digests), "at": self.at, "seen": time.time()})
+        text = json.dumps({"who": who, "digests": list(self.digests), "seen": time.time()})
         if mirror is None:
             self.guard.path.write_text(text, encoding="utf-8")
         else:
@@ -71,8 +73,6 @@ class Holder:
 
     who: str
     digests: frozenset[str]
-    at: float = 0.0
-    """When it was claimed, in seconds since 1970."""
 
 
 @contextlib.contextmanager
@@ -84,15 +84,21 @@ def deciding(folder: Path) -> Iterator[None]:
 
 
 def claim(folder: Path, digests: Sequence[str], mirror: Mirror | None = None) -> Claim | None:
-    """Claim recordings; only inside `deciding`. None where a machine that we could not see was a moment earlier."""
+    """Claim recordings; only inside `deciding`. None where a machine that we could not see claims them, too.
+
+    Each writes its claim before it looks for others, so that of two who meet one withdraws at least, or both do, and
+    come back after times of their own.
+    """
     guard = storage.lock(folder / f"{PREFIX}{token_hex(8)}")
     assert guard is not None
     mine = Claim(tuple(digests), guard, mirror)
     mine.told(None)
     if mirror is not None:
+        begun = time.monotonic()
         mine.told(mirror)
-        if any(one.at < mine.at and one.digests & set(digests) for one in _elsewhere(folder, mirror)):
+        if any(one.digests & set(digests) for one in _elsewhere(folder, mirror)):
             mine.release()
+            time.sleep(random.uniform(0, APART * (time.monotonic() - begun)))
             return None
     return mine
 
@@ -128,4 +134,4 @@ def _elsewhere(folder: Path, mirror: Mirror) -> list[Holder]:
 
 def _holder(content: bytes) -> Holder:
     told = json.loads(content)
-    return Holder(told["who"], frozenset(told["digests"]), told["at"])
+    return Holder(told["who"], frozenset(told["digests"]))

@@ -97,16 +97,26 @@ class Filling:
         """Take what others have finished out of `left`, and claim a part of what nobody else has claimed."""
         try:
             with claims.deciding(self.store.folder):
-                self.store.refresh(self.encoder.identity)
-                there = self.store.whole(self.store.find(left), self.layers)
-                done = [left.pop(digest).seconds for digest in list(left) if digest in there]
+                # Claims first: who has let go of one since has written what it was for.
                 holders = claims.others(self.store.folder, self.store.mirror)
+                done = self._done(left)
                 taken: set[str] = set().union(*(holder.digests for holder in holders))
                 mine = _share([recording for digest, recording in left.items() if digest not in taken], self.share)
                 claim = claims.claim(self.store.folder, mine, self.store.mirror) if mine else None
+                if claim is not None and self.store.mirror is not None:  # others may have come and gone meanwhile
+                    done += self._done(left)
+                    if not left.keys() >= set(mine):
+                        claim.release()
+                        claim = None
         except OSError as error:
             raise self.store.unwritable(error) from None
         return claim, holders, done
+
+    def _done(self, left: dict[str, Recording]) -> list[float]:
+        """Take out of `left` what is in the cache by now; returns the seconds of each."""
+        self.store.refresh(self.encoder.identity)
+        there = self.store.whole(self.store.find(left), self.layers)
+        return [left.pop(digest).seconds for digest in list(left) if digest in there]
 
     def _wait(self, holders: Sequence[Holder], told: set[str], left: int) -> None:
         for holder in holders:
