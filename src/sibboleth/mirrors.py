@@ -199,13 +199,15 @@ def followed(mirror: Mirror) -> Callable[[Path], None]:
     return written
 
 
-def fetch(mirror: Mirror, under: str = "", *, begun: bool = True) -> None:
+def fetch(mirror: Mirror, under: str = "", *, begun: bool = True, of: str = "") -> None:
     """Copy into the folder what only the store has; with `begun` also of cells that are not filled yet.
 
-    What is left of the work on a cell that is filled is passed over: who filled it has removed it.
+    Only names that begin with `of`. What is left of the work on a cell that is filled is passed over: who filled it has
+    removed it.
     """
     names = mirror.names(under)
     wanted = [name for name in names if not Path(name).name.startswith(".") and not _left(name, names, begun)]
+    wanted = [name for name in wanted if name.startswith(of)]
     mirror.pull([name for name in wanted if not storage.inside(mirror.folder, name).exists()])
 
 
@@ -223,7 +225,8 @@ def _leased(mirror: Mirror) -> Iterator[None]:
     mine = f"process {os.getpid()} on {platform.node() or 'this machine'}"
     if (who := _holder(mirror)) not in (None, mine):
         raise SibbolethError(
-            f"{mirror.address}: another run is at work in it ({who}); wait until it is done, or choose another place"
+            f"{mirror.address}: another run is at work in it ({who}); wait until it is done, or for five minutes "
+            "where it was killed, or choose another place"
         )
     ended = threading.Event()
 

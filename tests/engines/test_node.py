@@ -58,7 +58,9 @@ def test_a_node_that_has_an_object_store_needs_no_folder_of_others(
     mirrors.Mirror(tmp_path, addresses[1]).write("cells/known.parquet", b"known")
     there.enter()
     assert os.environ["SIBBOLETH_CACHE"] == addresses[0] and Cache().address == addresses[0]
-    with there.filling():
+    mirrors.Mirror(tmp_path, addresses[1]).write("cells/other.layer-00.part.npz", b"of another")
+    with there.filling("cells/known.parquet"):
+        assert not (there.directory / "cells/other.layer-00.part.npz").exists()
         assert (there.directory / "cells/known.parquet").read_bytes() == b"known"
         write_text(there.directory / "cells/new.json", "new")
     assert (tmp_path / "bucket/run/cells/new.json").read_text() == "new"

@@ -122,8 +122,7 @@ class Local:
                         self._note(outcome)
                         del waiting[task.file]
                         ended += task.steps
-                    seen = [state.steps for file in waiting if (state := states.read(self.directory, file)) is not None]
-                    for _ in range(ended + sum(seen) - shown):
+                    for _ in range(ended + states.under_way(self.directory, waiting) - shown):
                         shown += 1
                         yield
             finally:

@@ -82,13 +82,16 @@ class Place:
         threads.use(self.threads)
 
     @contextlib.contextmanager
-    def filling(self) -> Iterator[None]:
-        """Exchange cells with the object store of the run, if any: known ones now, new ones as they are written."""
+    def filling(self, file: str) -> Iterator[None]:
+        """Exchange a cell with the object store of the run, if any: what is known of it now, what is written at once.
+
+        Others' cells stay where they are: what they remove meanwhile would come back.
+        """
         if self.run_store is None:
             yield
             return
         mirror = Mirror(self.directory, self.run_store)
-        mirrors.fetch(mirror, mirrors.CELLS)
+        mirrors.fetch(mirror, mirrors.CELLS, of=Path(file).with_suffix("").as_posix())
         with storage.telling(mirrors.followed(mirror)):
             yield
 
@@ -239,7 +242,7 @@ def stream(asked: Encoders, blocks: "Sequence[pyarrow.Table]") -> Trouble | None
 def fill(place: Place, cell: Cell | TunedCell, settings: EncoderSettings | None, shelf: "Sequence[Shelf]") -> Outcome:
     """Fill a cell; `shelf` has the study's material, and `settings` are of the encoder of a method."""
     place.enter()
-    with place.filling():
+    with place.filling(cell.file(_material(shelf[0]))):
         return _filled(place, cell, settings, shelf)
 
 

@@ -118,8 +118,7 @@ class Ray:
                 ended += unit.steps
                 self._settle(reference, unit)
             files = [unit.cell.file(self.material) for unit in self._waiting.values()]
-            under_way = [state.steps for file in files if (state := states.read(self.directory, file)) is not None]
-            for _ in range(ended + sum(under_way) - shown):
+            for _ in range(ended + states.under_way(self.directory, files) - shown):
                 shown += 1
                 yield
 

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -116,6 +116,11 @@ def every(directory: RunDirectory) -> Iterator[State]:
     for path in sorted((directory / FOLDER).glob("[!.]*.json")):
         if (state := _read(path)) is not None:
             yield state
+
+
+def under_way(directory: RunDirectory, files: Iterable[str]) -> int:
+    """Count the steps that are done of cells that are being filled."""
+    return sum(state.steps for file in files if (state := read(directory, file)) is not None)
 
 
 def forget(directory: RunDirectory, file: str) -> None:
